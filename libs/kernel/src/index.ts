@@ -1,0 +1,7 @@
+export { Decimal, decimal, type DecimalInput } from './decimal.js';
+export { DomainError, type RefusalKind } from './domain-error.js';
+export { currencyExponent, isCurrency } from './currency.js';
+export { addMoney, formatMoney, toMoney, zeroMoney, allocate, type Money } from './money.js';
+export { contains, type Period } from './period.js';
+export { prefixedId, shortId, randomBase62, type Random } from './ids.js';
+export { Temporal } from './temporal.js';
