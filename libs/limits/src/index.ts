@@ -1,0 +1,6 @@
+export {
+  QUOTA_OFFSET_MAX,
+  quotaPeriod,
+  type QuotaInterval,
+  type QuotaRule,
+} from './quota-period.js';
