@@ -4,4 +4,12 @@ export { currencyExponent, isCurrency } from './currency.js';
 export { addMoney, formatMoney, toMoney, zeroMoney, allocate, type Money } from './money.js';
 export { contains, type Period } from './period.js';
 export { prefixedId, shortId, randomBase62, type Random } from './ids.js';
+export {
+  JsonFields,
+  atPointer,
+  decimalText,
+  type DecimalForm,
+  type FieldFault,
+  type ReadAt,
+} from './json-fields.js';
 export { Temporal } from './temporal.js';
