@@ -1,0 +1,26 @@
+import { Decimal, type JsonFields } from '@core/kernel';
+import { AMOUNT, type Charge } from './charge.js';
+
+/** A fixed amount per period, whatever was used. */
+export interface FlatPrice {
+  readonly model: 'flat';
+  readonly amount: string;
+  /** Whether a period is charged when it begins or when it has ended; absent means in arrears. */
+  readonly paymentTerm?: 'in-advance' | 'in-arrears';
+}
+
+/** Reads what is particular to a flat price. */
+export function readFlatPrice(fields: JsonFields): FlatPrice {
+  return {
+    model: 'flat',
+    amount: fields.decimal('amount', AMOUNT),
+    ...(fields.has('paymentTerm') && {
+      paymentTerm: fields.choice('paymentTerm', ['in-advance', 'in-arrears']),
+    }),
+  };
+}
+
+/** The same for every quantity, so that what was billed once leaves nothing to bill. */
+export function flatAmount({ amount }: FlatPrice): Charge {
+  return { amount: new Decimal(amount), tiers: [] };
+}

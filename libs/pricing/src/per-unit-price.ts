@@ -1,0 +1,18 @@
+import type { Decimal, JsonFields } from '@core/kernel';
+import { AMOUNT, type Charge } from './charge.js';
+
+/** Every unit costs the same. */
+export interface PerUnitPrice {
+  readonly model: 'per-unit';
+  readonly unitAmount: string;
+}
+
+/** Reads what is particular to a price per unit. */
+export function readPerUnitPrice(fields: JsonFields): PerUnitPrice {
+  return { model: 'per-unit', unitAmount: fields.decimal('unitAmount', AMOUNT) };
+}
+
+/** Quantity × unit amount. */
+export function perUnitAmount({ unitAmount }: PerUnitPrice, quantity: Decimal): Charge {
+  return { amount: quantity.mul(unitAmount), tiers: [] };
+}
