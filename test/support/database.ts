@@ -1,0 +1,33 @@
+import { randomBytes } from 'node:crypto';
+import pg from 'pg';
+import { afterAll, inject } from 'vitest';
+import { withDatabase } from './test-server.js';
+
+/**
+ * Creates a database of this test file's own, with every migration applied and no rows of other files, and returns its
+ * connection string. It is dropped after the file, with whoever is still connected.
+ *
+ * Call it in `beforeAll` or at the top of the file. A second call makes a second database.
+ */
+export async function createTestDatabase(): Promise<string> {
+  const { adminUrl, ownerUrl, template } = inject('testServer');
+  const name = `test_${randomBytes(6).toString('hex')}`;
+  const owner = new URL(ownerUrl).username;
+  await run(
+    adminUrl,
+    (client) => `CREATE DATABASE ${name} TEMPLATE ${template}
+      OWNER ${client.escapeIdentifier(owner)} STRATEGY FILE_COPY`,
+  );
+  afterAll(() => run(adminUrl, () => `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`));
+  return withDatabase(ownerUrl, name);
+}
+
+async function run(url: string, sql: (client: pg.Client) => string): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    await client.query(sql(client));
+  } finally {
+    await client.end();
+  }
+}
