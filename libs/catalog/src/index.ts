@@ -1,0 +1,26 @@
+export {
+  extractMethods,
+  HTTP_METHODS,
+  METHODS_MAX,
+  type ApiDescription,
+  type ApiMethod,
+  type HttpMethod,
+} from './api-methods.js';
+export {
+  hasValidChecksum,
+  lastFour,
+  looksLikeTollgateKey,
+  newApiKeyValue,
+  type ApiKeyMode,
+} from './api-key.js';
+export {
+  InvalidApiDocument,
+  InvalidIpPolicy,
+  type DocumentFault,
+  type FieldFault,
+} from './errors.js';
+export { ipAllowed, parseIpPolicy, type IpPolicy } from './ip-policy.js';
+export { type Json, type JsonObject } from './json-pointer.js';
+export { quotaFaults, type Quota, type QuotaPeriod } from './quota.js';
+export { resourcePath, type ResourcePath } from './resource-path.js';
+export { throttleFaults, type Throttle } from './throttle.js';
