@@ -6,6 +6,7 @@ export type RefusalKind =
   | 'not-found'
   | 'conflict'
   | 'mismatch'
+  | 'unprocessable'
   | 'too-large'
   | 'exhausted'
   | 'unavailable';

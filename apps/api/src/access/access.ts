@@ -1,0 +1,62 @@
+import {
+  applyDecorators,
+  createParamDecorator,
+  SetMetadata,
+  type ExecutionContext,
+} from '@nestjs/common';
+import { ApiBearerAuth } from '@nestjs/swagger';
+import { scopeOf, type Operation, type Principal, type Scope } from '@core/identity';
+import type { FastifyRequest } from 'fastify';
+import { Unauthenticated } from './errors.js';
+
+/** Who may use a route. Every route says so; one that does not keeps the process from starting. */
+export type Access =
+  | { readonly kind: 'public' }
+  | { readonly kind: 'operator'; readonly operation: Operation; readonly customers: boolean }
+  | { readonly kind: 'gateway' };
+
+export const ACCESS = 'tollgate:access';
+
+export const Public = () => SetMetadata(ACCESS, { kind: 'public' } satisfies Access);
+
+/** Operators whose role allows the operation. */
+export const Allow = (operation: Operation) =>
+  applyDecorators(
+    SetMetadata(ACCESS, { kind: 'operator', operation, customers: false } satisfies Access),
+    ApiBearerAuth(),
+  );
+
+/** Operators whose role allows it, and customers for their own data: the scope carries their `customerId`. */
+export const AllowCustomersToo = (operation: Operation) =>
+  applyDecorators(
+    SetMetadata(ACCESS, { kind: 'operator', operation, customers: true } satisfies Access),
+    ApiBearerAuth(),
+  );
+
+/** Gateways only. */
+export const AllowGateway = () =>
+  applyDecorators(SetMetadata(ACCESS, { kind: 'gateway' } satisfies Access), ApiBearerAuth());
+
+const principals = new WeakMap<FastifyRequest, Principal>();
+
+/** Remembers whom the guard found. */
+export function setPrincipal(request: FastifyRequest, principal: Principal): void {
+  principals.set(request, principal);
+}
+
+/** Whom the guard found; throws on a route without one. */
+export function principalOf(request: FastifyRequest): Principal {
+  const principal = principals.get(request);
+  if (!principal) throw new Unauthenticated();
+  return principal;
+}
+
+/** Whose rows this request may see. */
+export const Caller = createParamDecorator((_: unknown, context: ExecutionContext): Scope =>
+  scopeOf(principalOf(context.switchToHttp().getRequest<FastifyRequest>())),
+);
+
+/** Whom the token stands for, where the scope is not enough. */
+export const Bearer = createParamDecorator((_: unknown, context: ExecutionContext): Principal =>
+  principalOf(context.switchToHttp().getRequest<FastifyRequest>()),
+);

@@ -1,0 +1,20 @@
+import { Module } from '@nestjs/common';
+import { APP_GUARD, APP_INTERCEPTOR, DiscoveryModule } from '@nestjs/core';
+import { IdentityModule } from '@io/identity';
+import { PlatformModule } from '@io/platform';
+import { AccessGuard } from './access/access.guard.js';
+import { HealthController } from './health/health.controller.js';
+import { IdempotencyInterceptor } from './idempotency/idempotency.interceptor.js';
+import { IdempotencyRepository } from './idempotency/idempotency.repository.js';
+
+/** What this process does. */
+@Module({
+  imports: [DiscoveryModule, PlatformModule, IdentityModule],
+  controllers: [HealthController],
+  providers: [
+    IdempotencyRepository,
+    { provide: APP_GUARD, useClass: AccessGuard },
+    { provide: APP_INTERCEPTOR, useClass: IdempotencyInterceptor },
+  ],
+})
+export class ApiModule {}

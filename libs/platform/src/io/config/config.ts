@@ -1,0 +1,156 @@
+import { readFileSync } from 'node:fs';
+import { Injectable } from '@nestjs/common';
+import { parseKeys, type RootKey } from '../security/root-keys.js';
+
+/** Settings that the process cannot start with; every fault is listed, one a line. */
+export class InvalidSettings extends Error {
+  constructor(readonly faults: readonly string[]) {
+    super(`The settings are not right:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`);
+  }
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Names that start with TOLLGATE_ and mean something; any other is a slip of the pen and refused. */
+const KNOWN = new Set([
+  'TOLLGATE_HOME',
+  'TOLLGATE_SECRET',
+  'TOLLGATE_OPERATOR_TOKEN',
+  'TOLLGATE_ACCESS_KEY_ID',
+  'TOLLGATE_SECRET_ACCESS_KEY',
+  'TOLLGATE_GATEWAY_TOKEN',
+  'TOLLGATE_DEMO',
+  'TOLLGATE_LOG_LEVEL',
+]);
+
+/**
+ * The settings of a process, read from the environment once, checked together and frozen.
+ * `.env.example` lists them all. `NAME_FILE` may name a file that holds the value of a secret `NAME`.
+ */
+@Injectable()
+export class Config {
+  readonly port: number;
+  readonly host: string;
+  readonly databaseUrl: string;
+  readonly redisUrl: string | null;
+  readonly rootKeys: readonly RootKey[];
+  readonly operatorToken: string | null;
+  readonly accessKey: { readonly id: string; readonly secret: string } | null;
+  readonly gatewayToken: string | null;
+  readonly demo: boolean;
+  readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
+
+  constructor(environment: Environment) {
+    const faults: string[] = [];
+    const read = settingsReader(environment, faults);
+
+    for (const name of Object.keys(environment)) {
+      if (name.startsWith('TOLLGATE_') && !KNOWN.has(name.replace(/_FILE$/, ''))) {
+        faults.push(`${name} is not a setting of Tollgate; see .env.example.`);
+      }
+    }
+    this.port = read.integer('PORT', { otherwise: 3000, min: 0, max: 65_535 });
+    this.host = read.text('HOST') ?? '127.0.0.1';
+    this.databaseUrl = read.url('DATABASE_URL', ['postgresql:', 'postgres:']) ?? '';
+    if (read.text('DATABASE_URL') === null) {
+      faults.push(
+        'DATABASE_URL is missing: name a PostgreSQL server, or run `npm start`, which brings its own.',
+      );
+    }
+    this.redisUrl = read.url('REDIS_URL', ['redis:', 'rediss:']);
+    this.rootKeys = this.readRootKeys(read.text('TOLLGATE_SECRET'), faults);
+    this.operatorToken = read.secret('TOLLGATE_OPERATOR_TOKEN', 16);
+    this.gatewayToken = read.secret('TOLLGATE_GATEWAY_TOKEN', 16);
+    const accessKeyId = read.secret('TOLLGATE_ACCESS_KEY_ID', 16);
+    const secretAccessKey = read.secret('TOLLGATE_SECRET_ACCESS_KEY', 16);
+    if ((accessKeyId === null) !== (secretAccessKey === null)) {
+      faults.push(
+        'TOLLGATE_ACCESS_KEY_ID and TOLLGATE_SECRET_ACCESS_KEY go together: set both or neither.',
+      );
+    }
+    this.accessKey =
+      accessKeyId && secretAccessKey ? { id: accessKeyId, secret: secretAccessKey } : null;
+    this.demo = read.oneOf('TOLLGATE_DEMO', ['on', 'off'], 'off') === 'on';
+    this.logLevel = read.oneOf(
+      'TOLLGATE_LOG_LEVEL',
+      ['debug', 'info', 'warn', 'error', 'silent'],
+      'info',
+    );
+
+    if (faults.length > 0) throw new InvalidSettings(faults);
+    Object.freeze(this);
+  }
+
+  /** Reads the environment of this process; the only place that does. */
+  static fromEnvironment(): Config {
+    return new Config(process.env);
+  }
+
+  private readRootKeys(value: string | null, faults: string[]): RootKey[] {
+    if (value === null) {
+      faults.push(
+        'TOLLGATE_SECRET is missing: generate one with `openssl rand -base64 32` and keep it safe.',
+      );
+      return [];
+    }
+    const keys = parseKeys(value);
+    if (typeof keys === 'string') {
+      faults.push(`TOLLGATE_SECRET ${keys}`);
+      return [];
+    }
+    return keys;
+  }
+}
+
+function settingsReader(environment: Environment, faults: string[]) {
+  const text = (name: string): string | null => {
+    const file = environment[`${name}_FILE`];
+    if (file) {
+      try {
+        return readFileSync(file, 'utf8').trim();
+      } catch {
+        faults.push(`${name}_FILE names a file that cannot be read.`);
+        return null;
+      }
+    }
+    const value = environment[name]?.trim();
+    return value ? value : null;
+  };
+  return {
+    text,
+    integer(
+      name: string,
+      { otherwise, min, max }: { otherwise: number; min: number; max: number },
+    ): number {
+      const value = text(name);
+      if (value === null) return otherwise;
+      const number = /^\d+$/.test(value) ? Number(value) : Number.NaN;
+      if (number >= min && number <= max) return number;
+      faults.push(`${name} must be a whole number from ${min} to ${max}.`);
+      return otherwise;
+    },
+    url(name: string, protocols: readonly string[]): string | null {
+      const value = text(name);
+      if (value === null) return null;
+      // Redis Cluster: several nodes, separated by commas.
+      const isUrl = value
+        .split(',')
+        .every((part) => URL.canParse(part) && protocols.includes(new URL(part).protocol));
+      if (!isUrl) faults.push(`${name} must be a URL that starts with ${protocols[0]}//`);
+      return value;
+    },
+    secret(name: string, lengthMin: number): string | null {
+      const value = text(name);
+      if (value === null || value.length >= lengthMin) return value;
+      faults.push(`${name} must have at least ${lengthMin} characters.`);
+      return null;
+    },
+    oneOf<const T extends string>(name: string, allowed: readonly T[], otherwise: T): T {
+      const value = text(name);
+      if (value === null) return otherwise;
+      const known = allowed.find((word) => word === value);
+      if (known === undefined) faults.push(`${name} must be one of: ${allowed.join(', ')}.`);
+      return known ?? otherwise;
+    },
+  };
+}

@@ -1,0 +1,38 @@
+import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { PrismaPg } from '@prisma/adapter-pg';
+import pg from 'pg';
+import { Config } from '../config/config.js';
+import { PrismaClient } from './generated/client.js';
+
+export { Prisma } from './generated/client.js';
+
+const POOL_SIZE = 10;
+
+/**
+ * Postgres: Prisma Client for reads and writes by key, `$queryRaw` for set-based statements, and the pool itself
+ * for what only the driver can do (COPY, LISTEN). A statement that takes longer than 30 s is broken off.
+ */
+@Injectable()
+export class Database extends PrismaClient implements OnApplicationShutdown {
+  readonly pool: pg.Pool;
+
+  constructor(config: Config) {
+    const pool = new pg.Pool({
+      connectionString: config.databaseUrl,
+      max: POOL_SIZE,
+      application_name: 'tollgate',
+      statement_timeout: 30_000,
+      idle_in_transaction_session_timeout: 10_000,
+      connectionTimeoutMillis: 5_000,
+    });
+    // An idle connection that breaks is replaced; without a listener it would end the process.
+    pool.on('error', () => undefined);
+    super({ adapter: new PrismaPg(pool) });
+    this.pool = pool;
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    await this.$disconnect();
+    if (!this.pool.ended) await this.pool.end();
+  }
+}

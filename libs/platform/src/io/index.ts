@@ -1,0 +1,37 @@
+export { PlatformModule } from './platform.module.js';
+export { Config, InvalidSettings } from './config/config.js';
+export { Database, Prisma } from './database/database.js';
+export { isReferenceViolation, isUniqueViolation } from './database/constraint.js';
+export { BusinessClock } from './clock/business-clock.js';
+export { SystemClock } from './clock/system-clock.js';
+export { Keyring, type SealedPlace } from './security/keyring.js';
+export { PolicyEvents, type PolicyChange } from './policy/policy-events.js';
+export { appendAudit, auditHash, type AuditEntry, type ChainedEvent } from './audit/audit-log.js';
+export { InvalidRequest, NotFound, VersionMismatch, type FieldFault } from './problem/errors.js';
+export { makeProblem, problemOf, type Problem } from './problem/problem.js';
+export { ProblemFilter } from './problem/problem.filter.js';
+export { requestValidation } from './http/validation.js';
+export { PageQuery, Pages, pageArguments, type Page, type PageRequest } from './http/pages.js';
+export {
+  Currency,
+  Email,
+  Flag,
+  Id,
+  Instant,
+  Int,
+  JsonList,
+  JsonObject,
+  ListOf,
+  Nested,
+  Num,
+  OneOf,
+  parseInstant,
+  Quantity,
+  QueryFlag,
+  QueryInt,
+  Text,
+  TextList,
+  Zone,
+  type FieldOptions,
+} from './http/fields.js';
+export { makeLogger, NestLogger, withoutSecrets } from './telemetry.js';

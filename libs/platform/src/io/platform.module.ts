@@ -1,0 +1,29 @@
+import { BullModule } from '@nestjs/bullmq';
+import { Global, Module } from '@nestjs/common';
+import { BusinessClock } from './clock/business-clock.js';
+import { SystemClock } from './clock/system-clock.js';
+import { Config } from './config/config.js';
+import { Database } from './database/database.js';
+import { Pages } from './http/pages.js';
+import { PolicyEvents } from './policy/policy-events.js';
+import { queueOptions } from './queue/queues.js';
+import { Keyring } from './security/keyring.js';
+
+const providers = [
+  { provide: Config, useFactory: () => Config.fromEnvironment() },
+  Keyring,
+  Database,
+  SystemClock,
+  BusinessClock,
+  Pages,
+  PolicyEvents,
+];
+
+/** The outside world, for every lib. */
+@Global()
+@Module({
+  imports: [BullModule.forRootAsync({ useFactory: queueOptions, inject: [Config] })],
+  providers,
+  exports: providers,
+})
+export class PlatformModule {}

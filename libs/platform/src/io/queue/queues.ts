@@ -1,0 +1,29 @@
+import { createPostgresBackend, setDefaultBackendFactory, type ConnectionOptions } from 'bullmq';
+import type { Config } from '../config/config.js';
+
+/**
+ * Where BullMQ keeps its jobs: in Redis when there is one, else in the `bullmq` schema of the same Postgres. A job
+ * is only a wake-up that carries ids, so nothing is lost when a queue is.
+ */
+export function queueOptions(config: Config): {
+  connection: ConnectionOptions;
+  defaultJobOptions: object;
+} {
+  const defaultJobOptions = {
+    removeOnComplete: 100,
+    removeOnFail: 1_000,
+    attempts: 5,
+    backoff: { type: 'exponential', delay: 1_000 },
+  };
+  if (config.redisUrl !== null) {
+    setDefaultBackendFactory();
+    const [first = ''] = config.redisUrl.split(',');
+    return {
+      connection: { url: first, maxRetriesPerRequest: null },
+      defaultJobOptions,
+    };
+  }
+  setDefaultBackendFactory(createPostgresBackend);
+  const connection = { connectionString: config.databaseUrl, schema: 'bullmq', migrate: true };
+  return { connection, defaultJobOptions };
+}
