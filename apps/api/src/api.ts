@@ -9,6 +9,7 @@ import {
   ProblemFilter,
   requestValidation,
 } from '@io/platform';
+import { LogController } from 'fastify';
 import { ApiModule } from './api.module.js';
 import { registerBodyParsers } from './http/json-body.js';
 import { registerStrictRequests } from './http/strict-requests.js';
@@ -21,7 +22,7 @@ export async function createApi(config: Config): Promise<NestFastifyApplication>
   const logger = makeLogger(config);
   const adapter = new FastifyAdapter({
     loggerInstance: logger,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_MAX,
     requestTimeout: 60_000,
     keepAliveTimeout: 72_000,
