@@ -4,3 +4,24 @@ export {
   type QuotaInterval,
   type QuotaRule,
 } from './quota-period.js';
+export { Buckets, NO_LIMIT } from './bucket.js';
+export {
+  decide,
+  LEVELS,
+  type Call,
+  type Level,
+  type Levels,
+  type Outcome,
+  type QuotaBlock,
+} from './decide.js';
+export { blockSize, isIdle, measuredPace, type BlockRequest } from './lease.js';
+export {
+  rateLimit,
+  rateLimitPolicy,
+  refusalAnswer,
+  retryAfterSeconds,
+  windowSeconds,
+  type RefusalAnswer,
+  type RefusalReason,
+  type VisibleLimit,
+} from './refusal.js';

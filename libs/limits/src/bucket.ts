@@ -1,0 +1,120 @@
+import assert from 'node:assert';
+
+/** A bucket id that means "no limit at this level". */
+export const NO_LIMIT = -1;
+
+// One bucket is four doubles side by side, so that a decision touches one cache line for each.
+const STRIDE = 4;
+/** Theoretical arrival time: the calls spent since `ORIGIN`. */
+const TAT = 0;
+/** When the bucket was last full as a call came, in milliseconds. */
+const ORIGIN = 1;
+const RATE_PER_MS = 2;
+const BURST = 3;
+
+/**
+ * How much of a call may be missing for it to pass. It hides the rounding of `elapsed × rate`, and
+ * since it never enters the state, it never adds up.
+ */
+const TOLERANCE = 1e-6;
+
+/**
+ * Token buckets by the generic cell rate algorithm (GCRA): one number of state each, full at first sight.
+ *
+ * The theoretical arrival time is counted in calls since the bucket was last full, instead of in
+ * milliseconds: refilled is `elapsed × rate`, spent is how far the state is ahead of that. Whole costs
+ * add up without rounding, so that millions of calls do not drift, and any clock's zero will do.
+ *
+ * At most `burst + rate × window` passes in any window. `now` is in milliseconds of a clock that never
+ * goes back. A bucket whose rate or burst is 0 lets nothing pass, and no cost above the burst ever passes.
+ */
+export class Buckets {
+  readonly #ids = new Map<string, number>();
+  #state = new Float64Array(64 * STRIDE);
+
+  /** How many buckets there are; ids are 0 to `size - 1`. */
+  get size(): number {
+    return this.#ids.size;
+  }
+
+  /**
+   * The id of the bucket of that name, made full with this limit when it is new. One that exists keeps
+   * its limit (see `setLimit`), so a name never contains a version of the plan.
+   */
+  bucket(name: string, rate: number, burst: number): number {
+    const known = this.#ids.get(name);
+    if (known !== undefined) return known;
+    assertLimit(rate, burst);
+    const id = this.#ids.size;
+    if ((id + 1) * STRIDE > this.#state.length) {
+      const grown = new Float64Array(this.#state.length * 2);
+      grown.set(this.#state);
+      this.#state = grown;
+    }
+    this.#ids.set(name, id);
+    this.#state.set([-Infinity, 0, rate / 1000, burst], id * STRIDE);
+    return id;
+  }
+
+  /** Changes rate (per second) and burst for the next decision; what was spent stays spent. */
+  setLimit(id: number, rate: number, burst: number, now: number): void {
+    assert(id >= 0 && id < this.size, `bucket ${id} exists`);
+    assertLimit(rate, burst);
+    this.#state.set([this.#spent(id, now), now, rate / 1000, burst], id * STRIDE);
+  }
+
+  /** Milliseconds until the cost fits: 0 when it does now, Infinity when it never will. Consumes nothing. */
+  wait(id: number, cost: number, now: number): number {
+    const at = id * STRIDE;
+    const ratePerMs = this.#state[at + RATE_PER_MS] ?? NaN;
+    const burst = this.#state[at + BURST] ?? NaN;
+    const missing = this.#spent(id, now) + cost - burst;
+    if (ratePerMs > 0 && burst > 0) {
+      if (missing <= TOLERANCE) return 0;
+      if (cost <= burst) return missing / ratePerMs;
+    }
+    return Infinity;
+  }
+
+  /**
+   * Consumes the cost, a whole number, whether it fits or not: ask `wait` first. Two steps, so that
+   * several buckets can agree before any of them is touched.
+   */
+  take(id: number, cost: number, now: number): void {
+    const at = id * STRIDE;
+    if (this.#spent(id, now) > 0) {
+      this.#state[at + TAT] = (this.#state[at + TAT] ?? NaN) + cost;
+    } else {
+      this.#state[at + TAT] = cost;
+      this.#state[at + ORIGIN] = now;
+    }
+  }
+
+  /** Whole calls that would pass now, one after the other. */
+  remaining(id: number, now: number): number {
+    const at = id * STRIDE;
+    if (!((this.#state[at + RATE_PER_MS] ?? NaN) > 0)) return 0;
+    const left = (this.#state[at + BURST] ?? NaN) - this.#spent(id, now);
+    return Math.max(0, Math.floor(left + TOLERANCE));
+  }
+
+  /** Milliseconds until the bucket is full: Infinity when its rate is 0. */
+  resetMs(id: number, now: number): number {
+    const ratePerMs = this.#state[id * STRIDE + RATE_PER_MS] ?? NaN;
+    return ratePerMs > 0 ? this.#spent(id, now) / ratePerMs : Infinity;
+  }
+
+  #spent(id: number, now: number): number {
+    const at = id * STRIDE;
+    const elapsed = now - (this.#state[at + ORIGIN] ?? NaN);
+    const ahead = (this.#state[at + TAT] ?? NaN) - elapsed * (this.#state[at + RATE_PER_MS] ?? NaN);
+    return ahead > 0 ? ahead : 0;
+  }
+}
+
+function assertLimit(rate: number, burst: number): void {
+  assert(
+    Number.isFinite(rate) && rate >= 0 && Number.isFinite(burst) && burst >= 0,
+    `rate and burst are finite and not negative, not ${rate} and ${burst}`,
+  );
+}

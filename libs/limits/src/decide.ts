@@ -1,0 +1,120 @@
+import { NO_LIMIT, type Buckets } from './bucket.js';
+
+/** The throttle levels, in the order in which they are asked and named in a refusal. */
+export const LEVELS = ['method', 'usage-plan', 'stage-method', 'account'] as const;
+
+/** Which limit throttled a call. */
+export type Level = (typeof LEVELS)[number];
+
+/** The bucket of each level for one (key, stage, method), `NO_LIMIT` where none is set. Made once, then cached. */
+export interface Levels {
+  /** Key × method, where the plan sets one. */
+  readonly method: number;
+  /** Key in the plan, over all its stages. */
+  readonly usagePlan: number;
+  /** The method of the stage, or the stage's default. */
+  readonly stageMethod: number;
+  readonly account: number;
+}
+
+/**
+ * What a process holds of one quota: (plan, key, period). The authority changes it when it answers,
+ * `decide` when a call passes.
+ */
+export interface QuotaBlock {
+  /** The half-open period, in milliseconds of the business clock. */
+  readonly periodFromMs: number;
+  readonly periodToMs: number;
+  readonly limit: number;
+  /** What the authority had left when it last answered, without what is in hand here. */
+  readonly remainingAtAuthority: number;
+  /**
+   * Until when (as `now` of a call) that is believed. An exhausted quota is asked again after it,
+   * since another process may have given back what it did not spend.
+   */
+  readonly believedUntilMs: number;
+  /** Debited at the authority, not yet spent here. */
+  inHand: number;
+}
+
+/** One call to decide on. A caller may reuse one object for all its calls. */
+export interface Call {
+  /** A whole number, 0 or more. */
+  readonly cost: number;
+  /** Milliseconds of a clock that never goes back; drives the buckets. */
+  readonly now: number;
+  /** Milliseconds of the business clock; drives the quota's period. */
+  readonly at: number;
+  /** Answers the same and consumes nothing. */
+  readonly isDryRun: boolean;
+}
+
+/** The answer to one call. Only `allowed` has consumed anything, and then at every level. */
+export type Outcome =
+  | { readonly kind: 'allowed' }
+  /** `level` is the first that refused; after `retryAfterMs` all would let it pass (Infinity: never). */
+  | { readonly kind: 'throttled'; readonly level: Level; readonly retryAfterMs: number }
+  /** Waiting helps when the period is over. */
+  | { readonly kind: 'quota-exceeded'; readonly retryAfterMs: number }
+  /** Get at least `missing` more of the quota of this instant's period, then decide again. */
+  | { readonly kind: 'needs-quota-block'; readonly missing: number };
+
+const ALLOWED: Outcome = { kind: 'allowed' };
+
+/**
+ * Decides on one call, all or nothing: the levels in order, then the quota (null: the plan has none).
+ *
+ * Synchronous, so that nothing happens between the question and the debit. The longest wait of all
+ * levels is told, because a client that comes back after the first one's would be refused by another.
+ */
+export function decide(
+  buckets: Buckets,
+  levels: Levels,
+  quota: QuotaBlock | null,
+  call: Call,
+): Outcome {
+  const { method, usagePlan, stageMethod, account } = levels;
+  const { cost, now } = call;
+  const methodWait = method === NO_LIMIT ? 0 : buckets.wait(method, cost, now);
+  const planWait = usagePlan === NO_LIMIT ? 0 : buckets.wait(usagePlan, cost, now);
+  const stageWait = stageMethod === NO_LIMIT ? 0 : buckets.wait(stageMethod, cost, now);
+  const accountWait = account === NO_LIMIT ? 0 : buckets.wait(account, cost, now);
+  const retryAfterMs = Math.max(methodWait, planWait, stageWait, accountWait);
+  if (retryAfterMs > 0) {
+    const level =
+      methodWait > 0
+        ? 'method'
+        : planWait > 0
+          ? 'usage-plan'
+          : stageWait > 0
+            ? 'stage-method'
+            : 'account';
+    return { kind: 'throttled', level, retryAfterMs };
+  }
+  if (quota !== null) {
+    const refusal = quotaRefusal(quota, call);
+    if (refusal !== null) return refusal;
+  }
+  if (call.isDryRun) return ALLOWED;
+  if (method !== NO_LIMIT) buckets.take(method, cost, now);
+  if (usagePlan !== NO_LIMIT) buckets.take(usagePlan, cost, now);
+  if (stageMethod !== NO_LIMIT) buckets.take(stageMethod, cost, now);
+  if (account !== NO_LIMIT) buckets.take(account, cost, now);
+  if (quota !== null) quota.inHand -= cost;
+  return ALLOWED;
+}
+
+function quotaRefusal(quota: QuotaBlock, { cost, now, at }: Call): Outcome | null {
+  if (at < quota.periodFromMs || at >= quota.periodToMs) {
+    return { kind: 'needs-quota-block', missing: cost };
+  }
+  if (cost > quota.limit) {
+    return { kind: 'quota-exceeded', retryAfterMs: quota.periodToMs - at };
+  }
+  const missing = cost - quota.inHand;
+  if (missing <= 0) return null;
+  if (missing > quota.remainingAtAuthority && now < quota.believedUntilMs) {
+    return { kind: 'quota-exceeded', retryAfterMs: quota.periodToMs - at };
+  }
+  return { kind: 'needs-quota-block', missing };
+}
