@@ -119,6 +119,52 @@ describe('readApiDocument', { timeout: 30_000 }, () => {
   });
 });
 
+describe('readApiDocument, about one mistake', { timeout: 30_000 }, () => {
+  const OPENAPI_30 = { openapi: '3.0.3' };
+  const OPENAPI_31 = { openapi: '3.1.0' };
+  const SWAGGER = { swagger: '2.0' };
+  const at = '/paths/~1a~1{id}/get/parameters/0';
+  it.each<{ head: object; parameter: object; faults: object[]; why: string }>([
+    {
+      head: OPENAPI_30,
+      parameter: { name: 'id', in: 'path', schema: { type: 'string' } },
+      faults: [{ pointer: `${at}/required`, detail: 'is missing' }],
+      why: 'a path parameter that is not required',
+    },
+    {
+      head: OPENAPI_31,
+      parameter: { name: 'id', in: 'path', schema: { type: 'string' } },
+      faults: [{ pointer: `${at}/required`, detail: 'is missing' }],
+      why: 'a path parameter that is not required',
+    },
+    {
+      head: SWAGGER,
+      parameter: { name: 'id', in: 'path', type: 'string' },
+      faults: [{ pointer: `${at}/required`, detail: 'is missing' }],
+      why: 'a path parameter that is not required',
+    },
+    {
+      head: SWAGGER,
+      parameter: { name: 'id', in: 'cookie', type: 'string', required: true },
+      faults: [
+        {
+          pointer: `${at}/in`,
+          detail: 'must be one of "body", "header", "formData", "query", "path"',
+        },
+      ],
+      why: 'a place that another version knows',
+    },
+  ])('tells only that: $why', async ({ head, parameter, faults }) => {
+    const document = {
+      ...head,
+      info: { title: 'A', version: '1' },
+      paths: { '/a/{id}': { get: { ...OK, parameters: [parameter] } } },
+    };
+    const told = await faultsOf(JSON.stringify(document));
+    expect(told.map(({ pointer, detail }) => ({ pointer, detail }))).toEqual(faults);
+  });
+});
+
 describe('readApiDocument, against bombs', { timeout: 30_000 }, () => {
   const aliasBomb = (() => {
     const lines = ['a0: &a0 [lol]'];

@@ -57,7 +57,7 @@ function documentFormat(document: JsonObject): ApiDocumentFormat {
 }
 
 /** Compiles the schema of a version at its first use. Given an object, it reads no file and fetches nothing. */
-const validator = new Validator({ allErrors: true });
+const validator = new Validator({ allErrors: true, verbose: true });
 
 /**
  * The library's own check of references says less than ours, knows no place, and trips over properties that are named

@@ -1,19 +1,31 @@
 import type { ErrorObject } from 'ajv';
 import type { DocumentFault } from '../../errors.js';
-import { childPointer } from '../../json-pointer.js';
+import { childPointer, isJsonObject, member } from '../../json-pointer.js';
 
 /** Keywords that only say that something below them failed. */
 const WRAPPERS = new Set(['oneOf', 'anyOf', 'allOf', 'if', 'not', 'propertyNames', '$ref']);
 
+/** The fields' values that tell alternatives apart: where a parameter is, what a security scheme is, how it flows. */
+const ALTERNATIVES: readonly ReadonlySet<unknown>[] = [
+  new Set(['path', 'query', 'header', 'cookie']),
+  new Set(['path', 'query', 'header', 'formData', 'body']),
+  new Set(['apiKey', 'http', 'oauth2', 'openIdConnect']),
+  new Set(['apiKey', 'basic', 'oauth2']),
+  new Set(['implicit', 'password', 'application', 'accessCode']),
+];
+
 /**
- * Turns the errors of a JSON Schema validator into faults that a person can act on.
+ * Turns the errors of a JSON Schema validator, in its own order and with the values (`verbose`), into faults that a
+ * person can act on.
  *
- * The OpenAPI schemas offer "this, or a reference to it" nearly everywhere, so one mistake fails several branches.
- * Kept are the errors that lie deepest, without those that merely miss a `$ref`.
+ * The OpenAPI schemas offer "this, or a reference to it" nearly everywhere, and alternatives told apart by one field,
+ * so one mistake fails several branches. Kept is what the branch that was meant complains about.
  */
 export function schemaFaults(errors: readonly ErrorObject[]): DocumentFault[] {
-  const told = errors.filter((error) => !isMissingRef(error) && !WRAPPERS.has(error.keyword));
-  const kept = told.length > 0 ? told : errors;
+  const told = withoutReferenceBranch(errors).filter(({ keyword }) => !WRAPPERS.has(keyword));
+  const meant = withoutOtherAlternatives(told);
+  // Whatever the filters think, an error never becomes no fault: that would accept the document.
+  const kept = [meant, told].find((some) => some.length > 0) ?? errors;
   const faults = new Map<string, DocumentFault>();
   for (const error of kept) {
     const fault = schemaFault(error);
@@ -22,12 +34,59 @@ export function schemaFaults(errors: readonly ErrorObject[]): DocumentFault[] {
   return withoutEchoes([...faults.values()]);
 }
 
-/** A branch that wanted a reference complains about every other field of what is none. */
-function isMissingRef({ keyword, params, schemaPath }: ErrorObject): boolean {
-  return (
-    (keyword === 'required' && params['missingProperty'] === '$ref') ||
-    /\/(?:Reference|JsonReference|jsonReference|reference)\//.test(schemaPath)
-  );
+/** A branch that wanted a reference misses its `$ref`, and then complains about every field of what is none. */
+function withoutReferenceBranch(errors: readonly ErrorObject[]): ErrorObject[] {
+  let branch: string | undefined;
+  return errors.filter(({ keyword, instancePath, params }) => {
+    if (keyword === 'required' && params['missingProperty'] === '$ref') {
+      branch = instancePath;
+      return false;
+    }
+    if (keyword !== 'additionalProperties' || instancePath !== branch) branch = undefined;
+    return branch === undefined;
+  });
+}
+
+/**
+ * A value that chose an alternative is no fault because the others wanted another one. When it chose none, one error
+ * says what there is to choose from.
+ */
+function withoutOtherAlternatives(errors: readonly ErrorObject[]): ErrorObject[] {
+  const choices = new Map<string, unknown[]>();
+  for (const error of errors) {
+    if (!isChoice(error)) continue;
+    const { instancePath, params } = error;
+    choices.set(instancePath, [...(choices.get(instancePath) ?? []), ...params['allowedValues']]);
+  }
+  return errors.flatMap((error) => {
+    if (isOfAnotherAlternative(error)) return [];
+    const choice = isChoice(error) ? choices.get(error.instancePath) : undefined;
+    if (!choice) return [error];
+    const isChosen = ALTERNATIVES.some(
+      (all) => all.has(error.data) && choice.every((value) => all.has(value)),
+    );
+    return isChosen ? [] : [{ ...error, params: { allowedValues: [...new Set(choice)] } }];
+  });
+}
+
+/** What an alternative that the value did not choose says about the object as a whole. */
+function isOfAnotherAlternative({ keyword, data, parentSchema }: ErrorObject): boolean {
+  if (keyword !== 'required' && keyword !== 'additionalProperties') return false;
+  const fields: unknown = parentSchema?.['properties'];
+  if (!isJsonObject(fields) || !isJsonObject(data)) return false;
+  return Object.entries(fields).some(([name, field]) => {
+    const allowed = member(field, 'enum');
+    const value = member(data, name);
+    return (
+      Array.isArray(allowed) && allowed.length === 1 && value !== undefined && value !== allowed[0]
+    );
+  });
+}
+
+/** A field of one allowed value, as the branches of a choice have it. */
+function isChoice({ keyword, params }: ErrorObject): boolean {
+  const allowed: unknown = params['allowedValues'];
+  return keyword === 'enum' && Array.isArray(allowed) && allowed.length === 1;
 }
 
 function schemaFault({ keyword, instancePath, params, message }: ErrorObject): DocumentFault {
