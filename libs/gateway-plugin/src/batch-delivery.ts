@@ -1,0 +1,84 @@
+import type { ServiceClient } from './service-client.js';
+
+/** How the delivery of a batch ended. */
+export type Delivery =
+  | { readonly outcome: 'accepted' | 'duplicate' }
+  | { readonly outcome: 'conflict' | 'refused'; readonly status: number; readonly answer: string }
+  | { readonly outcome: 'stopped' };
+
+/** Told before each new try: how many there were and why the last one failed. */
+export type OnDelay = (tries: number, cause: string) => void;
+
+const ATTEMPT_MS = 10_000;
+const BACKOFF_MS_MIN = 100;
+const BACKOFF_MS_MAX = 10_000;
+
+/** Statuses that speak about the content, so that the same bytes cannot succeed later. */
+const REFUSED_STATUSES = new Set([400, 413, 415, 422]);
+
+/**
+ * Sends the same bytes until the service has committed or refused them, with growing pauses. Everything that says
+ * nothing about the content is tried again: no answer, 5xx, 429, a wrong token (an operator can mend it), a wrong URL,
+ * and a 2xx that is not Tollgate's (a proxy's page is no acknowledgement).
+ */
+export async function deliverBatch(
+  client: ServiceClient,
+  body: string,
+  { signal, onDelay }: { signal: AbortSignal; onDelay: OnDelay },
+): Promise<Delivery> {
+  for (let tries = 1; ; tries += 1) {
+    if (signal.aborted) return { outcome: 'stopped' };
+    const attempt = await attemptOnce(client, body, signal);
+    if (typeof attempt !== 'string') return attempt;
+    if (signal.aborted) return { outcome: 'stopped' };
+    onDelay(tries, attempt);
+    await pause(backoffMs(tries), signal);
+  }
+}
+
+async function attemptOnce(
+  client: ServiceClient,
+  body: string,
+  signal: AbortSignal,
+): Promise<Delivery | string> {
+  try {
+    const { status, text } = await client.post('/v1/usage/batches', body, {
+      deadlineMs: ATTEMPT_MS,
+      signal,
+    });
+    if (status === 409) return { outcome: 'conflict', status, answer: text };
+    if (REFUSED_STATUSES.has(status)) return { outcome: 'refused', status, answer: text };
+    const duplicate = acknowledgedAsDuplicate(status, text);
+    if (duplicate === undefined) return `HTTP ${status}`;
+    return { outcome: duplicate ? 'duplicate' : 'accepted' };
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+function acknowledgedAsDuplicate(status: number, text: string): boolean | undefined {
+  if (status !== 200 && status !== 201) return undefined;
+  const answer: unknown = JSON.parse(text);
+  if (typeof answer !== 'object' || answer === null || !('duplicate' in answer)) return undefined;
+  return typeof answer.duplicate === 'boolean' ? answer.duplicate : undefined;
+}
+
+/** Doubles from 100 ms to 10 s; the last half is random, so that many gateways do not come back at once. */
+function backoffMs(tries: number): number {
+  const ceiling = Math.min(BACKOFF_MS_MAX, BACKOFF_MS_MIN * 2 ** Math.min(tries - 1, 10));
+  return ceiling / 2 + (Math.random() * ceiling) / 2;
+}
+
+/** Waits, or less when the signal comes. */
+export function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    const wake = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', wake);
+      resolve();
+    };
+    const timer = setTimeout(wake, ms);
+    signal.addEventListener('abort', wake, { once: true });
+  });
+}
