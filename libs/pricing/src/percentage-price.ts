@@ -22,13 +22,10 @@ export interface PercentagePrice {
 export function readPercentagePrice(fields: JsonFields): PercentagePrice {
   const ratePercent = fields.decimal('ratePercent', AMOUNT);
   const fixedAmountPerEvent = fields.optionalDecimal('fixedAmountPerEvent', AMOUNT);
-  const freeEvents = fields.optionalDecimal('freeEvents', COUNT);
+  const freeEvents = readFreeEvents(fields);
   const freeAmount = fields.optionalDecimal('freeAmount', AMOUNT);
   const perEventMin = fields.optionalDecimal('perEventMin', AMOUNT);
   const perEventMax = fields.optionalDecimal('perEventMax', AMOUNT);
-  if (freeEvents !== undefined && !new Decimal(freeEvents).isInteger()) {
-    fields.refuse('freeEvents', 'must be a whole number');
-  }
   if (perEventMin && perEventMax && new Decimal(perEventMin).gt(perEventMax)) {
     fields.refuse('perEventMin', 'must not be above perEventMax');
   }
@@ -41,6 +38,17 @@ export function readPercentagePrice(fields: JsonFields): PercentagePrice {
     ...(perEventMin !== undefined && { perEventMin }),
     ...(perEventMax !== undefined && { perEventMax }),
   };
+}
+
+/** A count in a string, or as a JSON number, which loses no digit of a count. */
+function readFreeEvents(fields: JsonFields): string | undefined {
+  const sent = fields.raw('freeEvents');
+  if (typeof sent === 'number' && Number.isSafeInteger(sent) && sent >= 0) return String(sent);
+  const count = fields.optionalDecimal('freeEvents', COUNT);
+  if (count !== undefined && !new Decimal(count).isInteger()) {
+    fields.refuse('freeEvents', 'must be a whole number');
+  }
+  return count;
 }
 
 /**

@@ -496,6 +496,12 @@ describe('parsePrice', () => {
     ]);
   });
 
+  it('takes a count as a JSON number too', () => {
+    const price = { model: 'percentage', ratePercent: '1', freeEvents: 3 };
+    expect(parsePrice(price)).toEqual({ ...price, freeEvents: '3' });
+    expect(refusal(() => parsePrice({ ...price, freeEvents: -3 }))).toHaveLength(1);
+  });
+
   it('gives back exactly what was sent when it is good', () => {
     for (const price of [GRADUATED, VOLUME, PERCENT_TIERS, PACKAGE, PER_UNIT]) {
       const full = {
