@@ -33,7 +33,9 @@ import pg from 'pg';
 import { errorCode, writePrivateFile } from './files.mjs';
 
 /** A reason why there is no database that the reader can act on; its message is complete. */
-export class EmbeddedPostgresError extends Error {}
+export class EmbeddedPostgresError extends Error {
+  isRefusal = true;
+}
 
 /** The role that owns the databases: like any hosted database's, it is no superuser. */
 const OWNER = 'tollgate';

@@ -23,7 +23,9 @@ const ONE_MIGRATOR = '8389754676633104128';
 const FILTERS = { externalTables: [], externalEnums: [] };
 
 /** A migration cannot be applied; its message says which and why. */
-export class MigrationError extends Error {}
+export class MigrationError extends Error {
+  isRefusal = true;
+}
 
 /**
  * Brings the database up to date and returns the names of the migrations that this call applied, in order.
