@@ -25,3 +25,11 @@ export {
   type RefusalReason,
   type VisibleLimit,
 } from './refusal.js';
+export {
+  canonicalPath,
+  type AmbiguousPathPolicy,
+  type CanonicalPath,
+  type PathFault,
+  type PathPolicy,
+} from './canonical-path.js';
+export { MethodRouter, type RoutedMethod } from './method-router.js';
