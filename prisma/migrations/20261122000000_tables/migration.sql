@@ -363,6 +363,7 @@ CREATE TABLE "usage_record" (
     "key_id" TEXT NOT NULL,
     "api_id" TEXT NOT NULL,
     "stage" TEXT NOT NULL,
+    "usage_plan_id" TEXT NOT NULL,
     "method" TEXT NOT NULL,
     "resource_path" TEXT NOT NULL,
     "status_class" TEXT NOT NULL,
@@ -379,13 +380,14 @@ CREATE TABLE "usage_hour" (
     "meter" TEXT NOT NULL,
     "api_id" TEXT NOT NULL,
     "stage" TEXT NOT NULL,
+    "usage_plan_id" TEXT NOT NULL,
     "method" TEXT NOT NULL,
     "resource_path" TEXT NOT NULL,
     "status_class" TEXT NOT NULL,
     "account_id" TEXT NOT NULL,
     "quantity" DECIMAL(38,12) NOT NULL,
 
-    CONSTRAINT "usage_hour_pkey" PRIMARY KEY ("customer_id","key_id","hour","meter","api_id","stage","method","resource_path","status_class")
+    CONSTRAINT "usage_hour_pkey" PRIMARY KEY ("customer_id","key_id","hour","meter","api_id","stage","usage_plan_id","method","resource_path","status_class")
 );
 
 -- CreateTable
@@ -522,6 +524,9 @@ CREATE UNIQUE INDEX "usage_batch_gateway_id_epoch_sequence_key" ON "usage_batch"
 
 -- CreateIndex
 CREATE INDEX "usage_record_batch_id_idx" ON "usage_record"("batch_id");
+
+-- CreateIndex
+CREATE INDEX "usage_record_at_idx" ON "usage_record" USING BRIN ("at");
 
 -- CreateIndex
 CREATE INDEX "usage_hour_account_id_hour_idx" ON "usage_hour"("account_id", "hour");
