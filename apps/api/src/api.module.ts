@@ -3,6 +3,7 @@ import { APP_GUARD, APP_INTERCEPTOR, DiscoveryModule } from '@nestjs/core';
 import { IdentityModule } from '@io/identity';
 import { PlatformModule } from '@io/platform';
 import { AccessGuard } from './access/access.guard.js';
+import { BillingApiModule } from './billing/billing-api.module.js';
 import { DecisionsModule } from './decisions/decisions.module.js';
 import { HealthController } from './health/health.controller.js';
 import { IdempotencyInterceptor } from './idempotency/idempotency.interceptor.js';
@@ -10,7 +11,7 @@ import { IdempotencyRepository } from './idempotency/idempotency.repository.js';
 
 /** What this process does. */
 @Module({
-  imports: [DiscoveryModule, PlatformModule, IdentityModule, DecisionsModule],
+  imports: [DiscoveryModule, PlatformModule, IdentityModule, DecisionsModule, BillingApiModule],
   controllers: [HealthController],
   providers: [
     IdempotencyRepository,
