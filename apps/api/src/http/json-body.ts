@@ -1,5 +1,4 @@
-import type { Readable } from 'node:stream';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyContextConfig, FastifyInstance, FastifyRequest } from 'fastify';
 import { DomainError } from '@core/kernel';
 import { InvalidRequest } from '@io/platform';
 
@@ -49,67 +48,45 @@ export function registerBodyParsers(fastify: FastifyInstance): void {
     'application/vnd.oai.openapi',
     'application/vnd.oai.openapi+json',
   ];
-  fastify.addContentTypeParser(types, (request, payload, done) => {
-    const { bodyMax = BODY_MAX, rawBody = false } = request.routeOptions.config;
-    readBody(request, payload, bodyMax, (error, bytes) => {
-      if (error) return done(error);
-      if (rawBody) return done(null, bytes);
-      try {
-        if (!request.headers['content-type']?.startsWith('application/json')) {
-          throw Object.assign(new Error('Send the body as application/json.'), { statusCode: 415 });
-        }
-        done(null, parseJson(bytes));
-      } catch (fault) {
-        done(
-          fault instanceof Error ? fault : new Error('The body cannot be read.', { cause: fault }),
-        );
+  fastify.addContentTypeParser(
+    types,
+    async (request: FastifyRequest, payload: AsyncIterable<Buffer>) => {
+      const config: FastifyContextConfig = request.routeOptions.config;
+      const bytes = await readBody(request, payload, config.bodyMax ?? BODY_MAX);
+      if (config.rawBody) return bytes;
+      if (!request.headers['content-type']?.startsWith('application/json')) {
+        throw Object.assign(new Error('Send the body as application/json.'), { statusCode: 415 });
       }
-    });
-  });
+      return parseJson(bytes);
+    },
+  );
 }
 
-type BodyRead = (error: Error | null, bytes: Buffer) => void;
-
-const NOTHING = Buffer.alloc(0);
-
-/** Calls back once, with the whole body or with why it is refused; past the limit the rest is not kept. */
-function readBody(
+async function readBody(
   request: FastifyRequest,
-  payload: Readable,
+  payload: AsyncIterable<Buffer>,
   bytesMax: number,
-  read: BodyRead,
-): void {
+): Promise<Buffer> {
   const encoding = request.headers['content-encoding'];
-  if (encoding !== undefined && encoding !== 'identity')
-    return read(new UnsupportedEncoding(), NOTHING);
-  if (Number(request.headers['content-length'] ?? 0) > bytesMax)
-    return read(new BodyTooLarge(bytesMax), NOTHING);
+  if (encoding !== undefined && encoding !== 'identity') throw new UnsupportedEncoding();
+  const announced = Number(request.headers['content-length'] ?? 0);
+  if (announced > bytesMax) throw new BodyTooLarge(bytesMax);
   const chunks: Buffer[] = [];
   let size = 0;
-  let isDone = false;
-  const finish = (error: Error | null) => {
-    if (isDone) return;
-    isDone = true;
-    const [first = NOTHING] = chunks;
-    read(error, error ? NOTHING : chunks.length === 1 ? first : Buffer.concat(chunks));
-  };
-  payload.on('data', (chunk: Buffer) => {
+  for await (const chunk of payload) {
     size += chunk.length;
-    if (size > bytesMax) finish(new BodyTooLarge(bytesMax));
-    else chunks.push(chunk);
-  });
-  payload.on('end', () => finish(null));
-  payload.on('error', finish);
+    if (size > bytesMax) throw new BodyTooLarge(bytesMax);
+    chunks.push(chunk);
+  }
+  return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks);
 }
-
-const UTF8 = new TextDecoder('utf-8', { fatal: true });
 
 /** The value of a JSON text. Refuses broken UTF-8, prototype keys, and nesting that would overflow a stack. */
 export function parseJson(bytes: Buffer): unknown {
   if (bytes.length === 0) throw bodyFault('must not be empty');
   let value: unknown;
   try {
-    value = JSON.parse(UTF8.decode(bytes));
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
   } catch {
     throw bodyFault('is not valid JSON in UTF-8');
   }
