@@ -11,6 +11,7 @@ import {
 } from '@io/platform';
 import { LogController } from 'fastify';
 import { ApiModule } from './api.module.js';
+import { DecisionRoutes } from './decisions/decision.routes.js';
 import { registerBodyParsers } from './http/json-body.js';
 import { registerStrictRequests } from './http/strict-requests.js';
 import { serveOpenApi } from './openapi.js';
@@ -41,6 +42,7 @@ export async function createApi(config: Config): Promise<NestFastifyApplication>
   fastify.server.maxHeadersCount = 0;
   registerStrictRequests(fastify);
   registerBodyParsers(fastify);
+  app.get(DecisionRoutes).register(fastify);
   app.setGlobalPrefix('v1', { exclude: ['health/live', 'health/ready'] });
   app.useGlobalPipes(requestValidation());
   app.useGlobalFilters(new ProblemFilter());

@@ -37,3 +37,65 @@ export class PeriodOutOfRange extends DomainError {
     super('The billing period is not within the years 1970 to 9999.');
   }
 }
+
+/** The prices of a rate card that cannot be read. Names every faulty field. */
+export class InvalidRateCard extends DomainError {
+  readonly code = 'invalid-rate-card';
+  readonly kind = 'invalid';
+
+  constructor(readonly facts: InvalidFacts) {
+    super(`The rate card has ${facts.errors.length} faulty field(s).`);
+  }
+}
+
+/** The account has a rate card of that name. */
+export class RateCardNameTaken extends DomainError {
+  readonly code = 'rate-card-name-taken';
+  readonly kind = 'conflict';
+  readonly facts: { readonly name: string };
+
+  constructor(name: string) {
+    super(
+      `There is a rate card named "${name}" already: add a version to it, or choose another name.`,
+    );
+    this.facts = { name };
+  }
+}
+
+/** The customer has a subscription to that usage plan at that time. */
+export class SubscriptionOverlaps extends DomainError {
+  readonly code = 'subscription-overlaps';
+  readonly kind = 'conflict';
+  readonly facts: { readonly customerId: string; readonly usagePlanId: string };
+
+  constructor({ customerId, usagePlanId }: { customerId: string; usagePlanId: string }) {
+    super(
+      `The customer "${customerId}" has a subscription to "${usagePlanId}" at that time: end it first.`,
+    );
+    this.facts = { customerId, usagePlanId };
+  }
+}
+
+/** The subscription has ended; its end does not move any more. */
+export class SubscriptionEnded extends DomainError {
+  readonly code = 'subscription-ended';
+  readonly kind = 'conflict';
+  readonly facts: { readonly endsAt: string };
+
+  constructor(endsAt: Date) {
+    super(`The subscription ended at ${endsAt.toISOString()}.`);
+    this.facts = { endsAt: endsAt.toISOString() };
+  }
+}
+
+/** A subscription cannot end before an instant up to which it was invoiced. */
+export class PeriodAlreadyBilled extends DomainError {
+  readonly code = 'period-already-billed';
+  readonly kind = 'conflict';
+  readonly facts: { readonly billedTo: string };
+
+  constructor(billedTo: Date) {
+    super(`The subscription was invoiced up to ${billedTo.toISOString()}: it cannot end before.`);
+    this.facts = { billedTo: billedTo.toISOString() };
+  }
+}

@@ -11,7 +11,17 @@ export {
   type PriceItem,
   type RatingSnapshot,
 } from './draft-invoice.js';
-export { InvalidPeriodPreview, InvalidPeriodRule, PeriodOutOfRange } from './errors.js';
+export {
+  InvalidPeriodPreview,
+  InvalidPeriodRule,
+  InvalidRateCard,
+  PeriodAlreadyBilled,
+  PeriodOutOfRange,
+  RateCardNameTaken,
+  SubscriptionEnded,
+  SubscriptionOverlaps,
+} from './errors.js';
 export { invoiceNumber } from './invoice-number.js';
 export { parsePeriodRule, type BillingInterval, type PeriodRule } from './period-rule.js';
 export { previewBillingPeriod, type PeriodJson } from './preview-billing-period.js';
+export { parseRateCardItems } from './rate-card-items.js';

@@ -14,7 +14,7 @@ export {
   type Outcome,
   type QuotaBlock,
 } from './decide.js';
-export { blockSize, isIdle, measuredPace, type BlockRequest } from './lease.js';
+export { BLOCK_SHARE, blockSize, isIdle, measuredPace, type BlockRequest } from './lease.js';
 export {
   rateLimit,
   rateLimitPolicy,
@@ -33,3 +33,11 @@ export {
   type PathPolicy,
 } from './canonical-path.js';
 export { MethodRouter, type RoutedMethod } from './method-router.js';
+export type {
+  KeyPolicy,
+  MethodMatch,
+  MethodPolicy,
+  PlanPolicy,
+  StagePolicy,
+  ThrottleLimit,
+} from './policy.js';

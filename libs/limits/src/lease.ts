@@ -8,8 +8,8 @@ export interface BlockRequest {
   readonly pacePerSecond: number;
 }
 
-/** A block is at most this share of what is left … */
-const SHARE = 1 / 64;
+/** A block ahead of need is at most one in so many of what is left … */
+export const BLOCK_SHARE = 64;
 /** … about this many seconds of the key's own pace … */
 const SECONDS = 1;
 /** … and at most this many, so that a crash loses little even of a quota without end. */
@@ -24,7 +24,11 @@ const IDLE_MS = 2_000;
  * several processes share the last calls of a quota without one of them sitting on them.
  */
 export function blockSize({ asked, remaining, pacePerSecond }: BlockRequest): number {
-  const ahead = Math.min(Math.ceil(pacePerSecond * SECONDS), CAP, Math.floor(remaining * SHARE));
+  const ahead = Math.min(
+    Math.ceil(pacePerSecond * SECONDS),
+    CAP,
+    Math.floor(remaining / BLOCK_SHARE),
+  );
   return Math.max(0, Math.min(Math.max(asked, ahead), remaining));
 }
 

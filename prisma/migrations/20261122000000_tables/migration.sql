@@ -37,6 +37,7 @@ CREATE TABLE "subscription" (
     "starts_at" TIMESTAMPTZ(3) NOT NULL,
     "ends_at" TIMESTAMPTZ(3),
     "billed_to" TIMESTAMPTZ(3) NOT NULL,
+    "closes_at" TIMESTAMPTZ(3),
     "created_at" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
 
     CONSTRAINT "subscription_pkey" PRIMARY KEY ("id")
@@ -60,7 +61,7 @@ CREATE TABLE "invoice" (
     "issuer" JSONB NOT NULL,
     "recipient" JSONB NOT NULL,
     "created_at" TIMESTAMPTZ(3) NOT NULL,
-    "finalised_at" TIMESTAMPTZ(3),
+    "issued_at" TIMESTAMPTZ(3),
     "due_at" TIMESTAMPTZ(3),
 
     CONSTRAINT "invoice_pkey" PRIMARY KEY ("id")
@@ -421,13 +422,19 @@ CREATE TABLE "audit_event" (
 );
 
 -- CreateIndex
+CREATE INDEX "rate_card_account_id_created_at_id_idx" ON "rate_card"("account_id", "created_at", "id");
+
+-- CreateIndex
 CREATE UNIQUE INDEX "rate_card_account_id_id_key" ON "rate_card"("account_id", "id");
 
 -- CreateIndex
 CREATE UNIQUE INDEX "rate_card_account_id_name_key" ON "rate_card"("account_id", "name");
 
 -- CreateIndex
-CREATE INDEX "subscription_billed_to_idx" ON "subscription"("billed_to");
+CREATE INDEX "subscription_account_id_closes_at_idx" ON "subscription"("account_id", "closes_at");
+
+-- CreateIndex
+CREATE INDEX "subscription_account_id_created_at_id_idx" ON "subscription"("account_id", "created_at", "id");
 
 -- CreateIndex
 CREATE UNIQUE INDEX "subscription_account_id_id_key" ON "subscription"("account_id", "id");
@@ -437,6 +444,9 @@ CREATE UNIQUE INDEX "subscription_account_id_customer_id_id_key" ON "subscriptio
 
 -- CreateIndex
 CREATE INDEX "invoice_account_id_created_at_id_idx" ON "invoice"("account_id", "created_at", "id");
+
+-- CreateIndex
+CREATE INDEX "invoice_account_id_issued_at_id_idx" ON "invoice"("account_id", "issued_at", "id");
 
 -- CreateIndex
 CREATE UNIQUE INDEX "invoice_customer_id_subscription_id_period_from_key" ON "invoice"("customer_id", "subscription_id", "period_from");

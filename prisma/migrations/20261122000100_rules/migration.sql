@@ -97,11 +97,14 @@ ALTER TABLE usage_hour ADD CHECK (quantity >= 0 AND quantity < 1e26);
 ALTER TABLE subscription
   ADD CHECK (starts_at <= billed_to),
   ADD CHECK (ends_at IS NULL OR ends_at > starts_at),
+  ADD CHECK (ends_at IS NULL OR ends_at >= billed_to),
+  ADD CHECK (closes_at > billed_to),
+  ADD CHECK (closes_at IS NOT NULL OR ends_at = billed_to),
   ADD CHECK (net_terms_days BETWEEN 0 AND 365);
 ALTER TABLE invoice
   ADD CHECK (status IN ('draft', 'finalised', 'paid', 'void', 'uncollectible')),
   ADD CHECK ((status = 'draft') = (number IS NULL)),
-  ADD CHECK ((status = 'draft') = (finalised_at IS NULL)),
+  ADD CHECK ((status = 'draft') = (issued_at IS NULL)),
   ADD CHECK (period_from < period_to),
   ADD CHECK (total_minor = subtotal_minor + tax_minor);
 ALTER TABLE invoice_line
@@ -175,6 +178,25 @@ BEGIN
 END $$;
 CREATE TRIGGER keep_finalised BEFORE INSERT OR UPDATE OR DELETE ON invoice_line
   FOR EACH ROW EXECUTE FUNCTION keep_lines_of_finalised_invoice();
+
+-- A customer has at most one subscription to a usage plan at any instant. An exclusion constraint would say so, but
+-- needs the extension btree_gist; the lock orders two that come at once, since neither sees the other.
+CREATE FUNCTION refuse_second_subscription() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM pg_advisory_xact_lock(hashtextextended('subscription ' || NEW.customer_id || ' ' || NEW.usage_plan_id, 0));
+  IF EXISTS (
+    SELECT FROM subscription s
+    WHERE s.account_id = NEW.account_id AND s.customer_id = NEW.customer_id AND s.usage_plan_id = NEW.usage_plan_id
+      AND s.id <> NEW.id
+      AND tstzrange(s.starts_at, s.ends_at) && tstzrange(NEW.starts_at, NEW.ends_at)
+  ) THEN
+    RAISE EXCEPTION 'customer % has a subscription to % at that time', NEW.customer_id, NEW.usage_plan_id
+      USING ERRCODE = 'unique_violation', CONSTRAINT = 'subscription_one_at_a_time';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER one_at_a_time BEFORE INSERT OR UPDATE OF customer_id, usage_plan_id, starts_at, ends_at ON subscription
+  FOR EACH ROW EXECUTE FUNCTION refuse_second_subscription();
 
 -- 5 News of a change of policy, sent on commit, whoever made the change. A payload with keyId is about one key,
 -- with tokenId about one token, otherwise about the whole account.

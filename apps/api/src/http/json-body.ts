@@ -1,4 +1,5 @@
-import type { FastifyContextConfig, FastifyInstance, FastifyRequest } from 'fastify';
+import type { Readable } from 'node:stream';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { DomainError } from '@core/kernel';
 import { InvalidRequest } from '@io/platform';
 
@@ -48,45 +49,67 @@ export function registerBodyParsers(fastify: FastifyInstance): void {
     'application/vnd.oai.openapi',
     'application/vnd.oai.openapi+json',
   ];
-  fastify.addContentTypeParser(
-    types,
-    async (request: FastifyRequest, payload: AsyncIterable<Buffer>) => {
-      const config: FastifyContextConfig = request.routeOptions.config;
-      const bytes = await readBody(request, payload, config.bodyMax ?? BODY_MAX);
-      if (config.rawBody) return bytes;
-      if (!request.headers['content-type']?.startsWith('application/json')) {
-        throw Object.assign(new Error('Send the body as application/json.'), { statusCode: 415 });
+  fastify.addContentTypeParser(types, (request, payload, done) => {
+    const { bodyMax = BODY_MAX, rawBody = false } = request.routeOptions.config;
+    readBody(request, payload, bodyMax, (error, bytes) => {
+      if (error) return done(error);
+      if (rawBody) return done(null, bytes);
+      try {
+        if (!request.headers['content-type']?.startsWith('application/json')) {
+          throw Object.assign(new Error('Send the body as application/json.'), { statusCode: 415 });
+        }
+        done(null, parseJson(bytes));
+      } catch (fault) {
+        done(
+          fault instanceof Error ? fault : new Error('The body cannot be read.', { cause: fault }),
+        );
       }
-      return parseJson(bytes);
-    },
-  );
+    });
+  });
 }
 
-async function readBody(
+type BodyRead = (error: Error | null, bytes: Buffer) => void;
+
+const NOTHING = Buffer.alloc(0);
+
+/** Calls back once, with the whole body or with why it is refused; past the limit the rest is not kept. */
+function readBody(
   request: FastifyRequest,
-  payload: AsyncIterable<Buffer>,
+  payload: Readable,
   bytesMax: number,
-): Promise<Buffer> {
+  read: BodyRead,
+): void {
   const encoding = request.headers['content-encoding'];
-  if (encoding !== undefined && encoding !== 'identity') throw new UnsupportedEncoding();
-  const announced = Number(request.headers['content-length'] ?? 0);
-  if (announced > bytesMax) throw new BodyTooLarge(bytesMax);
+  if (encoding !== undefined && encoding !== 'identity')
+    return read(new UnsupportedEncoding(), NOTHING);
+  if (Number(request.headers['content-length'] ?? 0) > bytesMax)
+    return read(new BodyTooLarge(bytesMax), NOTHING);
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of payload) {
+  let isDone = false;
+  const finish = (error: Error | null) => {
+    if (isDone) return;
+    isDone = true;
+    const [first = NOTHING] = chunks;
+    read(error, error ? NOTHING : chunks.length === 1 ? first : Buffer.concat(chunks));
+  };
+  payload.on('data', (chunk: Buffer) => {
     size += chunk.length;
-    if (size > bytesMax) throw new BodyTooLarge(bytesMax);
-    chunks.push(chunk);
-  }
-  return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks);
+    if (size > bytesMax) finish(new BodyTooLarge(bytesMax));
+    else chunks.push(chunk);
+  });
+  payload.on('end', () => finish(null));
+  payload.on('error', finish);
 }
+
+const UTF8 = new TextDecoder('utf-8', { fatal: true });
 
 /** The value of a JSON text. Refuses broken UTF-8, prototype keys, and nesting that would overflow a stack. */
 export function parseJson(bytes: Buffer): unknown {
   if (bytes.length === 0) throw bodyFault('must not be empty');
   let value: unknown;
   try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    value = JSON.parse(UTF8.decode(bytes));
   } catch {
     throw bodyFault('is not valid JSON in UTF-8');
   }

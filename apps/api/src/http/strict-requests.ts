@@ -31,17 +31,8 @@ export function repeatedHeader(
 
 /** Refuses what no honest client sends, and puts the security headers on every answer. */
 export function registerStrictRequests(fastify: FastifyInstance): void {
-  fastify.addHook('onRequest', async (request: FastifyRequest) => {
-    const { rawHeaders } = request.raw;
-    if (rawHeaders.length > 2 * HEADERS_MAX)
-      throw refusal(431, `A request may have ${HEADERS_MAX} headers.`);
-    if (request.url.length > URL_BYTES_MAX)
-      throw refusal(414, `A URL may have ${URL_BYTES_MAX} bytes.`);
-    if (/%00/.test(request.url)) throw refusal(400, 'A URL must not contain NUL.');
-    const repeated = repeatedHeader(rawHeaders, SINGLE);
-    if (repeated) throw refusal(400, `The header "${repeated}" came twice.`);
-  });
-  fastify.addHook('onSend', async (request, reply) => {
+  fastify.addHook('onRequest', (request, _reply, done) => done(refusalOf(request) ?? undefined));
+  fastify.addHook('onSend', (request, reply, _payload, done) => {
     reply.header('X-Content-Type-Options', 'nosniff');
     reply.header('Referrer-Policy', 'no-referrer');
     reply.header('Cross-Origin-Resource-Policy', 'same-origin');
@@ -50,7 +41,21 @@ export function registerStrictRequests(fastify: FastifyInstance): void {
       reply.header('Cache-Control', 'no-store');
       reply.header('Content-Security-Policy', "default-src 'none'; frame-ancestors 'none'");
     }
+    done();
   });
+}
+
+function refusalOf(request: FastifyRequest): Error | null {
+  const { rawHeaders } = request.raw;
+  if (rawHeaders.length > 2 * HEADERS_MAX)
+    return refusal(431, `A request may have ${HEADERS_MAX} headers.`);
+  if (request.url.length > URL_BYTES_MAX)
+    return refusal(414, `A URL may have ${URL_BYTES_MAX} bytes.`);
+  if (request.url.includes('%00')) return refusal(400, 'A URL must not contain NUL.');
+  // Forward-auth answers 403 instead, never another refusal: gateways pass on what they do not know.
+  if (request.url.startsWith('/v1/forward-auth/')) return null;
+  const repeated = repeatedHeader(rawHeaders, SINGLE);
+  return repeated ? refusal(400, `The header "${repeated}" came twice.`) : null;
 }
 
 const refusal = (statusCode: number, message: string) =>

@@ -34,4 +34,4 @@ export {
   Zone,
   type FieldOptions,
 } from './http/fields.js';
-export { makeLogger, NestLogger, withoutSecrets } from './telemetry.js';
+export { makeLogger, messageOf, NestLogger, withoutSecrets } from './telemetry.js';

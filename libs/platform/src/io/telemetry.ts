@@ -11,6 +11,11 @@ export function withoutSecrets(text: string): string {
   return text.replace(SECRETS, '[secret]');
 }
 
+/** What an error says, for a log line. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : JSON.stringify(error);
+}
+
 /** JSON lines on standard output; every line goes through the filter that takes secrets out. */
 export function makeLogger(config: Config): Logger {
   return pino(

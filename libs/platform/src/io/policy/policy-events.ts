@@ -21,7 +21,8 @@ const RECONNECT_MS = 500;
 
 /**
  * Tells this process of every change of policy, whoever made it: the database sends the news on commit
- * (triggers `tell`). When the connection is lost, listeners forget everything they know, then and when it is back.
+ * (triggers `tell`). When the connection was lost, listeners forget everything they know as soon as it is back; until
+ * then what they know is all there is, and their own time limits are the net.
  */
 @Injectable()
 export class PolicyEvents implements OnApplicationBootstrap, OnApplicationShutdown {
@@ -35,11 +36,6 @@ export class PolicyEvents implements OnApplicationBootstrap, OnApplicationShutdo
 
   subscribe(listener: Listener): void {
     this.listeners.push(listener);
-  }
-
-  /** Whether news arrives; while it does not, nothing may be cached. */
-  get isConnected(): boolean {
-    return this.client !== null;
   }
 
   async onApplicationBootstrap(): Promise<void> {
@@ -79,7 +75,6 @@ export class PolicyEvents implements OnApplicationBootstrap, OnApplicationShutdo
   private lose(client: pg.Client, error: Error): void {
     if (this.client !== client) return;
     this.client = null;
-    this.tell(null);
     this.retry(error);
   }
 

@@ -1,0 +1,53 @@
+import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
+import { ApiCreatedResponse, ApiOkResponse } from '@nestjs/swagger';
+import type { Scope } from '@core/identity';
+import { SubscriptionsService } from '@io/billing';
+import { Allow, AllowCustomersToo, Caller } from '../access/access.js';
+import {
+  CreateSubscriptionBody,
+  EndSubscriptionBody,
+  SubscriptionListView,
+  SubscriptionQuery,
+  SubscriptionView,
+  subscriptionView,
+} from './subscriptions.dto.js';
+
+/** Who is charged for which plan by which prices. */
+@Controller('subscriptions')
+@AllowCustomersToo('read')
+export class SubscriptionsController {
+  constructor(private readonly subscriptions: SubscriptionsService) {}
+
+  @Post()
+  @Allow('billing:write')
+  @ApiCreatedResponse({ type: SubscriptionView })
+  async create(@Caller() scope: Scope, @Body() { startsAt, ...body }: CreateSubscriptionBody) {
+    const start = startsAt === undefined ? {} : { startsAt: new Date(startsAt) };
+    return subscriptionView(await this.subscriptions.create(scope, { ...body, ...start }));
+  }
+
+  @Get()
+  @ApiOkResponse({ type: SubscriptionListView })
+  async list(
+    @Caller() scope: Scope,
+    @Query() query: SubscriptionQuery,
+  ): Promise<SubscriptionListView> {
+    const { items, ...next } = await this.subscriptions.list(scope, query);
+    return { items: items.map(subscriptionView), ...next };
+  }
+
+  @Get(':id')
+  @ApiOkResponse({ type: SubscriptionView })
+  async get(@Caller() scope: Scope, @Param('id') id: string) {
+    return subscriptionView(await this.subscriptions.get(scope, id));
+  }
+
+  @Post(':id/end')
+  @HttpCode(200)
+  @Allow('billing:write')
+  @ApiOkResponse({ type: SubscriptionView })
+  async end(@Caller() scope: Scope, @Param('id') id: string, @Body() { at }: EndSubscriptionBody) {
+    const instant = at === undefined ? undefined : new Date(at);
+    return subscriptionView(await this.subscriptions.end(scope, id, instant));
+  }
+}

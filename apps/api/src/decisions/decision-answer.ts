@@ -1,0 +1,85 @@
+import {
+  rateLimit,
+  rateLimitPolicy,
+  refusalAnswer,
+  retryAfterSeconds,
+  windowSeconds,
+  type VisibleLimit,
+} from '@core/limits';
+import type { Decision } from '@io/limits';
+
+/** The JSON text of a decision. Written by hand, since a general serialiser takes longer than the decision. */
+export function decisionJson(decision: Decision): string {
+  const { keyId, customerId, usagePlanId, resourcePath, rate, quota } = decision;
+  let json = `{"allowed":${decision.allowed},"decisionId":"${decision.decisionId}"`;
+  if (decision.reason !== null) {
+    const { status, message, errorType } = refusalAnswer(decision.reason);
+    json += `,"reason":"${decision.reason}","level":${text(decision.level)},"status":${status},"message":"${message}","errorType":"${errorType}","retryAfterMs":${decision.retryAfterMs}`;
+  }
+  json += `,"keyId":${text(keyId)},"customerId":${text(customerId)},"usagePlanId":${text(usagePlanId)},"resourcePath":${JSON.stringify(resourcePath)}`;
+  json += rate
+    ? `,"rate":{"limit":${rate.limit},"remaining":${rate.remaining},"resetsAt":"${isoText(rate.resetsAtMs)}"}`
+    : ',"rate":null';
+  json += quota
+    ? `,"quota":{"limit":${quota.limit},"remaining":${quota.remaining},"resetsAt":"${quota.resetsAt}"}`
+    : ',"quota":null';
+  if (decision.shadowed !== null) json += `,"shadowed":"${decision.shadowed}"`;
+  return `${json}}`;
+}
+
+/** For ids and words of ours, which hold nothing that JSON escapes. */
+const text = (word: string | null) => (word === null ? 'null' : `"${word}"`);
+
+/** The header fields of an answer to a client, in the case that proxies look for them in. */
+export function clientHeaders(decision: Decision): Record<string, string> {
+  const headers: Record<string, string> = {};
+  const limits = visibleLimits(decision);
+  if (limits.length > 0) {
+    headers['RateLimit-Policy'] = rateLimitPolicy(limits);
+    headers['RateLimit'] = rateLimit(limits);
+  }
+  if (decision.reason !== null) {
+    headers['x-amzn-ErrorType'] = refusalAnswer(decision.reason).errorType;
+    const { status } = refusalAnswer(decision.reason);
+    if (status === 429)
+      headers['Retry-After'] = String(retryAfterSeconds(decision.retryAfterMs ?? Infinity));
+  }
+  return headers;
+}
+
+function visibleLimits({ rate, quota }: Decision): VisibleLimit[] {
+  const limits: VisibleLimit[] = [];
+  if (rate) {
+    limits.push({
+      name: 'key',
+      quota: rate.limit,
+      windowSeconds: windowSeconds({ rate: rate.rateLimit, burst: rate.limit }),
+      remaining: rate.remaining,
+      moreInMs: rate.remaining > 0 ? 0 : 1000 / rate.rateLimit,
+    });
+  }
+  if (quota) {
+    limits.push({
+      name: 'quota',
+      quota: quota.limit,
+      windowSeconds: quota.periodMs / 1000,
+      remaining: quota.remaining,
+      moreInMs: quota.resetMs,
+    });
+  }
+  return limits;
+}
+
+let second = -1;
+let secondText = '';
+
+/** `toISOString`, with the second's text kept from the time before. */
+export function isoText(ms: number): string {
+  const whole = Math.floor(ms);
+  const seconds = Math.floor(whole / 1000);
+  if (seconds !== second) {
+    second = seconds;
+    secondText = new Date(seconds * 1000).toISOString().slice(0, 20);
+  }
+  return `${secondText}${String(whole - seconds * 1000).padStart(3, '0')}Z`;
+}

@@ -1,0 +1,25 @@
+import { Module } from '@nestjs/common';
+import { PolicyCache, PolicyRepository } from '@io/catalog';
+import { IdentityModule } from '@io/identity';
+import {
+  DecisionService,
+  PolicySource,
+  QuotaAuthority,
+  QuotaBlocks,
+  QuotaSpendRepository,
+} from '@io/limits';
+import { DecisionRoutes } from './decision.routes.js';
+
+/** May this call pass? Joins the limits with the catalogue, which says what a key may do, and with their authority. */
+@Module({
+  imports: [IdentityModule],
+  providers: [
+    DecisionRoutes,
+    DecisionService,
+    QuotaBlocks,
+    PolicyRepository,
+    { provide: PolicySource, useClass: PolicyCache },
+    { provide: QuotaAuthority, useClass: QuotaSpendRepository },
+  ],
+})
+export class DecisionsModule {}

@@ -1,0 +1,85 @@
+import { isIP } from 'node:net';
+import { repeatedHeader } from '../http/strict-requests.js';
+
+/** Where each gateway says what the client asked for: exactly one source, since clients can send all others themselves. */
+const SOURCES = {
+  nginx: { path: 'x-original-uri', method: 'x-original-method', address: 'x-real-ip' },
+  caddy: { path: 'x-forwarded-uri', method: 'x-forwarded-method', address: 'x-forwarded-for' },
+  traefik: { path: 'x-forwarded-uri', method: 'x-forwarded-method', address: 'x-forwarded-for' },
+  haproxy: { path: 'x-forwarded-uri', method: 'x-forwarded-method', address: 'x-forwarded-for' },
+  apisix: { path: 'x-forwarded-uri', method: 'x-forwarded-method', address: 'x-forwarded-for' },
+} as const;
+
+type GatewayName = keyof typeof SOURCES;
+
+/** What a gateway asks about. */
+export interface ForwardedCall {
+  readonly apiKey: string | null;
+  readonly method: string;
+  readonly path: string;
+  readonly sourceIp: string | null;
+}
+
+/** The request as it came over the wire. */
+export interface RawRequest {
+  readonly method: string;
+  /** Below `/v1/forward-auth/{apiId}/{stage}/`, without the query. */
+  readonly tail: string;
+  readonly rawHeaders: readonly string[];
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+}
+
+const ALWAYS_SINGLE = ['x-api-key', 'x-tollgate-token', 'host', 'authorization'];
+
+/** Reads what the gateway says; null when it cannot be believed: no such gateway, a header twice, one missing. */
+export function readForwardedCall(request: RawRequest): ForwardedCall | null {
+  const { tail, headers, rawHeaders } = request;
+  if (hasUnderscoreAlias(rawHeaders)) return null;
+  if (tail.startsWith('path/')) {
+    if (repeatedHeader(rawHeaders, new Set([...ALWAYS_SINGLE, 'x-forwarded-for']))) return null;
+    return {
+      apiKey: single(headers['x-api-key']),
+      method: request.method,
+      path: tail.slice('path'.length),
+      sourceIp: lastAddress(single(headers['x-forwarded-for'])),
+    };
+  }
+  if (!isGateway(tail)) return null;
+  const source = SOURCES[tail];
+  if (
+    repeatedHeader(
+      rawHeaders,
+      new Set([...ALWAYS_SINGLE, source.path, source.method, source.address]),
+    )
+  )
+    return null;
+  const path = single(headers[source.path]);
+  const method = single(headers[source.method]);
+  if (!path || !method || !/^[A-Z]{1,32}$/.test(method)) return null;
+  const address = single(headers[source.address]);
+  return {
+    apiKey: single(headers['x-api-key']),
+    method,
+    path: path.split('?', 1)[0] ?? path,
+    sourceIp: source.address === 'x-forwarded-for' ? lastAddress(address) : address,
+  };
+}
+
+const isGateway = (name: string): name is GatewayName => Object.hasOwn(SOURCES, name);
+
+const single = (value: string | string[] | undefined): string | null =>
+  typeof value === 'string' ? value : null;
+
+/** The address that the gateway itself appended: the last one; those before it are the client's word. */
+function lastAddress(list: string | null): string | null {
+  const address = list?.split(',').at(-1)?.trim() ?? '';
+  return isIP(address) ? address : null;
+}
+
+/** `X_Original_Uri` becomes `X-Original-Uri` in many a proxy; no honest gateway sends it. */
+function hasUnderscoreAlias(rawHeaders: readonly string[]): boolean {
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    if (/^x_(original|forwarded|real|tollgate|api)_/i.test(rawHeaders[i] ?? '')) return true;
+  }
+  return false;
+}

@@ -1,0 +1,155 @@
+import { randomBytes } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import { parsePeriodRule, SubscriptionOverlaps, type PeriodRule } from '@core/billing';
+import type { Scope } from '@core/identity';
+import { prefixedId } from '@core/kernel';
+import {
+  appendAudit,
+  Database,
+  isUniqueViolation,
+  pageArguments,
+  VersionMismatch,
+  type PageRequest,
+} from '@io/platform';
+import { storedJson } from './json.js';
+
+/** Customer × usage plan × rate card from an instant. */
+export interface Subscription {
+  readonly id: string;
+  readonly accountId: string;
+  readonly customerId: string;
+  readonly usagePlanId: string;
+  readonly rateCardId: string;
+  readonly rateCardVersion: number;
+  readonly currency: string;
+  readonly periodRule: PeriodRule;
+  readonly netTermsDays: number;
+  readonly startsAt: Date;
+  readonly endsAt: Date | null;
+  /** Periods up to here have an invoice; the open one starts here. */
+  readonly billedTo: Date;
+  /** Where the open period ends; null when nothing is left to bill. */
+  readonly closesAt: Date | null;
+  readonly createdAt: Date;
+}
+
+/** A subscription that has no invoice yet. */
+export type NewSubscription = Omit<
+  Subscription,
+  'id' | 'accountId' | 'endsAt' | 'billedTo' | 'createdAt'
+>;
+
+@Injectable()
+export class SubscriptionsRepository {
+  constructor(private readonly db: Database) {}
+
+  /** Throws `SubscriptionOverlaps` where the customer has the plan at that time. */
+  async create(scope: Scope, { periodRule, ...terms }: NewSubscription): Promise<Subscription> {
+    const { accountId, principalId } = scope;
+    const id = prefixedId('sub', randomBytes);
+    return refusingOverlaps(terms, () =>
+      this.db.$transaction(async (tx) => {
+        const data = { id, accountId, ...terms, billedTo: terms.startsAt };
+        const row = await tx.subscription.create({
+          data: { ...data, periodRule: storedJson(periodRule) },
+        });
+        const after = { ...terms, periodRule };
+        await appendAudit(tx, {
+          accountId,
+          principalId,
+          action: 'create-subscription',
+          subject: id,
+          after,
+        });
+        return toSubscription(row);
+      }),
+    );
+  }
+
+  async find({ accountId, customerId }: Scope, id: string): Promise<Subscription | null> {
+    const row = await this.db.subscription.findFirst({
+      where: { accountId, id, ...(customerId !== undefined && { customerId }) },
+    });
+    return row && toSubscription(row);
+  }
+
+  async page(
+    { accountId, customerId }: Scope,
+    filter: { readonly customerId?: string },
+    page: PageRequest,
+  ): Promise<Subscription[]> {
+    const { where, ...rest } = pageArguments(page);
+    const own = customerId === undefined ? {} : { customerId };
+    const rows = await this.db.subscription.findMany({
+      where: { accountId, AND: [own, filter, where] },
+      ...rest,
+    });
+    return rows.map(toSubscription);
+  }
+
+  /**
+   * Sets the end, and with it where the open period closes. Throws `VersionMismatch` when the subscription moved on
+   * since it was read, and `SubscriptionOverlaps`.
+   */
+  async end(
+    scope: Scope,
+    seen: Subscription,
+    { endsAt, closesAt }: { readonly endsAt: Date; readonly closesAt: Date | null },
+  ): Promise<Subscription> {
+    const { accountId, principalId } = scope;
+    const { id, billedTo, endsAt: endsAtBefore } = seen;
+    return refusingOverlaps(seen, () =>
+      this.db.$transaction(async (tx) => {
+        const { count } = await tx.subscription.updateMany({
+          where: { accountId, id, billedTo, endsAt: endsAtBefore },
+          data: { endsAt, closesAt },
+        });
+        if (count === 0) throw new VersionMismatch();
+        const change = { before: { endsAt: endsAtBefore }, after: { endsAt } };
+        await appendAudit(tx, {
+          accountId,
+          principalId,
+          action: 'end-subscription',
+          subject: id,
+          ...change,
+        });
+        return { ...seen, endsAt, closesAt };
+      }),
+    );
+  }
+
+  /** What a new subscription refers to, as far as it is there. */
+  async references(
+    { accountId }: Scope,
+    { customerId, usagePlanId }: { customerId: string; usagePlanId: string },
+  ): Promise<{ customer: { timezone: string } | null; usagePlan: { id: string } | null }> {
+    const [customer, usagePlan] = await Promise.all([
+      this.db.customer.findUnique({
+        where: { accountId, id: customerId },
+        select: { timezone: true },
+      }),
+      this.db.usagePlan.findUnique({ where: { accountId, id: usagePlanId }, select: { id: true } }),
+    ]);
+    return { customer, usagePlan };
+  }
+}
+
+async function refusingOverlaps<T>(
+  terms: { readonly customerId: string; readonly usagePlanId: string },
+  store: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await store();
+  } catch (error) {
+    if (isUniqueViolation(error)) throw new SubscriptionOverlaps(terms);
+    throw error;
+  }
+}
+
+/** Reads a row; the rule is parsed again, since the column is plain JSON. */
+export function toSubscription({
+  periodRule,
+  ...row
+}: Omit<Subscription, 'periodRule'> & { readonly periodRule: unknown }): Subscription {
+  return { ...row, periodRule: parsePeriodRule(periodRule) };
+}

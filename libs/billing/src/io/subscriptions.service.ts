@@ -1,0 +1,169 @@
+import { Injectable } from '@nestjs/common';
+import {
+  InvalidPeriodRule,
+  parsePeriodRule,
+  PeriodAlreadyBilled,
+  periodToBill,
+  SubscriptionEnded,
+  type PeriodRule,
+} from '@core/billing';
+import type { Scope } from '@core/identity';
+import {
+  BusinessClock,
+  InvalidRequest,
+  NotFound,
+  Pages,
+  type FieldFault,
+  type Page,
+  type PageQuery,
+} from '@io/platform';
+import { RateCardsService } from './rate-cards.service.js';
+import { SubscriptionsRepository, type Subscription } from './subscriptions.repository.js';
+
+/** A subscription as it was asked for; what is left out is decided here. */
+export interface SubscriptionRequest {
+  readonly customerId: string;
+  readonly usagePlanId: string;
+  /** Its id or its name. */
+  readonly rateCardId: string;
+  /** The newest when left out. */
+  readonly rateCardVersion?: number;
+  /** Calendar months when left out. */
+  readonly periodRule?: object;
+  /** Of those months; the customer's own when left out. */
+  readonly timezone?: string;
+  readonly currency?: string;
+  /** Now when left out. */
+  readonly startsAt?: Date;
+  readonly netTermsDays?: number;
+}
+
+const NET_TERMS_DAYS = 30;
+/** How far from now a subscription may start: further back it would make years of invoices at once. */
+const START_DAYS_MAX = 400;
+const DAY_MS = 86_400_000;
+
+/** Who is charged for which plan, by which prices, and over which periods. */
+@Injectable()
+export class SubscriptionsService {
+  constructor(
+    private readonly subscriptions: SubscriptionsRepository,
+    private readonly rateCards: RateCardsService,
+    private readonly clock: BusinessClock,
+    private readonly pages: Pages,
+  ) {}
+
+  /** Throws `InvalidRequest` naming what is not there, or `SubscriptionOverlaps`. */
+  async create(scope: Scope, request: SubscriptionRequest): Promise<Subscription> {
+    const {
+      customerId,
+      usagePlanId,
+      rateCardId,
+      rateCardVersion,
+      netTermsDays = NET_TERMS_DAYS,
+    } = request;
+    const now = await this.clock.now(scope.accountId);
+    const startsAt = request.startsAt ?? now;
+    const { customer, usagePlan } = await this.subscriptions.references(scope, request);
+    const card = await this.rateCards.find(scope, rateCardId);
+    const version = card?.versions.find(
+      (one) => rateCardVersion === undefined || one.version === rateCardVersion,
+    );
+    const { currency } = request;
+    const refusals: [boolean, FieldFault][] = [
+      [!customer, { pointer: '/customerId', detail: 'is not a customer of this account' }],
+      [!usagePlan, { pointer: '/usagePlanId', detail: 'is not a usage plan of this account' }],
+      [!card, { pointer: '/rateCardId', detail: 'is not a rate card of this account' }],
+      [
+        card !== null && !version,
+        { pointer: '/rateCardVersion', detail: 'is not a version of this rate card' },
+      ],
+      [
+        currency !== undefined && version !== undefined && currency !== version.currency,
+        { pointer: '/currency', detail: `must be the rate card's, ${version?.currency}` },
+      ],
+      [
+        Math.abs(startsAt.getTime() - now.getTime()) > START_DAYS_MAX * DAY_MS,
+        { pointer: '/startsAt', detail: `must be within ${START_DAYS_MAX} days of now` },
+      ],
+    ];
+    const faults = refusals.filter(([isRefused]) => isRefused).map(([, fault]) => fault);
+    if (faults.length > 0 || !customer || !card || !version) throw new InvalidRequest(faults);
+
+    const periodRule = readRule(request, customer.timezone);
+    const open = periodToBill({ rule: periodRule, billedTo: startsAt, endsAt: null });
+    return this.subscriptions.create(scope, {
+      customerId,
+      usagePlanId,
+      rateCardId: card.id,
+      rateCardVersion: version.version,
+      currency: version.currency,
+      periodRule,
+      netTermsDays,
+      startsAt,
+      closesAt: open && open.to,
+    });
+  }
+
+  async list(
+    scope: Scope,
+    { customerId, ...query }: PageQuery & { customerId?: string },
+  ): Promise<Page<Subscription>> {
+    const filter = customerId === undefined ? {} : { customerId };
+    const list = `subscriptions ${scope.accountId} ${scope.customerId ?? ''} ${customerId ?? ''}`;
+    const page = this.pages.request(query, list);
+    return this.pages.page(await this.subscriptions.page(scope, filter, page), page, list);
+  }
+
+  async get(scope: Scope, id: string): Promise<Subscription> {
+    const subscription = await this.subscriptions.find(scope, id);
+    if (!subscription) throw new NotFound('subscription', id);
+    return subscription;
+  }
+
+  /**
+   * Ends a subscription, now when no instant is given; the open period is cut there. The end may be moved as long as
+   * it has not passed. Throws `PeriodAlreadyBilled` or `SubscriptionEnded`.
+   */
+  async end(scope: Scope, id: string, at?: Date): Promise<Subscription> {
+    const subscription = await this.get(scope, id);
+    const { startsAt, endsAt: endedAt, billedTo, periodRule } = subscription;
+    const now = await this.clock.now(scope.accountId);
+    if (endedAt !== null && endedAt <= now) {
+      if (at === undefined || at.getTime() === endedAt.getTime()) return subscription;
+      throw new SubscriptionEnded(endedAt);
+    }
+    const endsAt = at ?? now;
+    if (endsAt <= startsAt) {
+      const detail = `must be after the start, ${startsAt.toISOString()}`;
+      throw new InvalidRequest([{ pointer: '/at', detail }]);
+    }
+    if (endsAt < billedTo) throw new PeriodAlreadyBilled(billedTo);
+    const open = periodToBill({ rule: periodRule, billedTo, endsAt });
+    return this.subscriptions.end(scope, subscription, { endsAt, closesAt: open && open.to });
+  }
+}
+
+function readRule(
+  { periodRule, timezone }: { readonly periodRule?: object; readonly timezone?: string },
+  customerTimezone: string,
+): PeriodRule {
+  if (!periodRule) {
+    return { kind: 'calendar', interval: 'month', timezone: timezone ?? customerTimezone };
+  }
+  if (timezone !== undefined) {
+    const detail = 'must not be sent beside periodRule, which has its own';
+    throw new InvalidRequest([{ pointer: '/timezone', detail }]);
+  }
+  try {
+    return parsePeriodRule(periodRule);
+  } catch (error) {
+    if (!(error instanceof InvalidPeriodRule)) throw error;
+    throw new InvalidRequest(
+      error.facts.errors.map(({ pointer, detail }) => ({
+        pointer: `/periodRule${pointer}`,
+        detail,
+      })),
+    );
+  }
+}

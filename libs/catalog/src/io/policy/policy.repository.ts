@@ -1,0 +1,102 @@
+import { Injectable } from '@nestjs/common';
+import { Database } from '@io/platform';
+
+/** A key with its account's clock and throttle, and the stages that its plans cover. */
+export interface KeyRow {
+  readonly id: string;
+  readonly accountId: string;
+  readonly customerId: string;
+  readonly enabled: boolean;
+  readonly expiresAt: Date | null;
+  readonly ipPolicy: { readonly allow?: string[]; readonly deny?: string[] } | null;
+  readonly clockOffsetMs: bigint;
+  readonly rateLimit: number;
+  readonly burstLimit: number;
+  readonly stages: readonly StageRef[];
+}
+
+export interface StageRef {
+  readonly usagePlanId: string;
+  readonly apiId: string;
+  readonly stage: string;
+}
+
+interface ThrottleRow {
+  readonly httpMethod: string;
+  readonly resourcePath: string;
+  readonly rateLimit: number;
+  readonly burstLimit: number;
+}
+
+/** One stage under one plan, with everything that limits calls to it. */
+export interface StageRow {
+  readonly apiId: string;
+  readonly stage: string;
+  readonly ambiguousPath: 'refuse' | 'strictest' | 'normalise';
+  readonly rateLimit: number | null;
+  readonly burstLimit: number | null;
+  readonly methods: readonly { readonly httpMethod: string; readonly resourcePath: string }[];
+  readonly stageThrottles: readonly ThrottleRow[];
+  readonly planThrottles: readonly ThrottleRow[];
+  readonly plan: {
+    readonly id: string;
+    readonly rateLimit: number | null;
+    readonly burstLimit: number | null;
+    readonly quotaLimit: number | null;
+    readonly quotaOffset: number | null;
+    readonly quotaPeriod: 'DAY' | 'WEEK' | 'MONTH' | null;
+    readonly onFailure: 'deny' | 'allow';
+    readonly shadow: boolean;
+  };
+}
+
+/** What decisions have to know, read in one statement each. */
+@Injectable()
+export class PolicyRepository {
+  constructor(private readonly db: Database) {}
+
+  /** The key whose value has one of these hashes. */
+  async keyByHash(hashes: readonly Buffer[]): Promise<KeyRow | null> {
+    const [row] = await this.db.$queryRaw<KeyRow[]>`
+      SELECT k.id, k.account_id AS "accountId", k.customer_id AS "customerId", k.enabled, k.expires_at AS "expiresAt",
+        k.ip_policy AS "ipPolicy", a.clock_offset_ms AS "clockOffsetMs",
+        a.rate_limit AS "rateLimit", a.burst_limit AS "burstLimit",
+        coalesce((
+          SELECT jsonb_agg(jsonb_build_object('usagePlanId', s.usage_plan_id, 'apiId', s.api_id, 'stage', s.stage))
+          FROM usage_plan_key_stage s WHERE s.key_id = k.id
+        ), '[]') AS stages
+      FROM api_key k JOIN account a ON a.id = k.account_id
+      WHERE k.hash = ANY(${hashes}::bytea[]) AND k.deleted_at IS NULL`;
+    return row ?? null;
+  }
+
+  /** The stage with its own limits and the plan's; null when it has gone since. */
+  async stage({ usagePlanId, apiId, stage }: StageRef): Promise<StageRow | null> {
+    const [row] = await this.db.$queryRaw<StageRow[]>`
+      SELECT s.api_id AS "apiId", s.name AS stage, a.ambiguous_path AS "ambiguousPath",
+        s.rate_limit AS "rateLimit", s.burst_limit AS "burstLimit",
+        coalesce((
+          SELECT jsonb_agg(jsonb_build_object('httpMethod', m.http_method, 'resourcePath', m.resource_path))
+          FROM method m WHERE m.api_id = s.api_id
+        ), '[]') AS methods,
+        coalesce((
+          SELECT jsonb_agg(jsonb_build_object('httpMethod', t.http_method, 'resourcePath', t.resource_path,
+            'rateLimit', t.rate_limit, 'burstLimit', t.burst_limit))
+          FROM stage_method_throttle t WHERE (t.api_id, t.stage) = (s.api_id, s.name)
+        ), '[]') AS "stageThrottles",
+        coalesce((
+          SELECT jsonb_agg(jsonb_build_object('httpMethod', t.http_method, 'resourcePath', t.resource_path,
+            'rateLimit', t.rate_limit, 'burstLimit', t.burst_limit))
+          FROM usage_plan_method_throttle t
+          WHERE (t.usage_plan_id, t.api_id, t.stage) = (p.id, s.api_id, s.name)
+        ), '[]') AS "planThrottles",
+        jsonb_build_object('id', p.id, 'rateLimit', p.rate_limit, 'burstLimit', p.burst_limit,
+          'quotaLimit', p.quota_limit, 'quotaOffset', p.quota_offset, 'quotaPeriod', p.quota_period,
+          'onFailure', p.on_failure, 'shadow', p.shadow) AS plan
+      FROM stage s
+      JOIN api a ON a.id = s.api_id
+      JOIN usage_plan p ON p.account_id = s.account_id AND p.id = ${usagePlanId}
+      WHERE s.api_id = ${apiId} AND s.name = ${stage}`;
+    return row ?? null;
+  }
+}

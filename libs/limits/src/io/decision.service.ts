@@ -1,0 +1,343 @@
+import { randomBytes } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import { randomBase62 } from '@core/kernel';
+import {
+  Buckets,
+  decide,
+  NO_LIMIT,
+  type KeyPolicy,
+  type Level,
+  type Levels,
+  type MethodPolicy,
+  type RefusalReason,
+  type StagePolicy,
+  type ThrottleLimit,
+} from '@core/limits';
+import { SystemClock } from '@io/platform';
+import { PolicySource } from './policy-source.js';
+import { QuotaBlocks, type HeldQuota } from './quota-blocks.js';
+
+/** May this call pass? Either `path` or `resourcePath` names what is called. */
+export interface DecisionRequest {
+  /** The account of the gateway that asks; keys of others are unknown to it. */
+  readonly accountId: string;
+  readonly apiKey: string | null;
+  readonly apiId: string;
+  readonly stage: string;
+  readonly method: string;
+  /** What the client asked for, as it came. */
+  readonly path?: string | undefined;
+  /** The template, where the gateway knows it. */
+  readonly resourcePath?: string | undefined;
+  readonly sourceIp: string | null;
+  /** Calls that it counts as, a whole number of 0 or more. */
+  readonly cost: number;
+  /** Answers the same and consumes nothing. */
+  readonly dryRun: boolean;
+}
+
+/** The bucket of a key in its plan. */
+export interface RateAllowance {
+  /** The bucket's size. */
+  readonly limit: number;
+  readonly rateLimit: number;
+  readonly remaining: number;
+  /** When it is full again. */
+  readonly resetsAtMs: number;
+  /** Until then; Infinity when it never refills. */
+  readonly resetMs: number;
+}
+
+/** The quota of a key in its plan. */
+export interface QuotaAllowance {
+  readonly limit: number;
+  readonly remaining: number;
+  /** ISO 8601: when the next period starts. */
+  readonly resetsAt: string;
+  readonly resetMs: number;
+  readonly periodMs: number;
+}
+
+/** The answer to one call. Ids are null as far as they are not known. */
+export interface Decision {
+  readonly allowed: boolean;
+  readonly decisionId: string;
+  readonly reason: RefusalReason | null;
+  readonly level: Level | null;
+  readonly retryAfterMs: number | null;
+  readonly keyId: string | null;
+  readonly customerId: string | null;
+  readonly usagePlanId: string | null;
+  readonly resourcePath: string | null;
+  readonly rate: RateAllowance | null;
+  readonly quota: QuotaAllowance | null;
+  /** Allowed only because the plan is in shadow: what it would have been refused for. */
+  readonly shadowed: RefusalReason | null;
+  /** The account's business clock, in milliseconds. */
+  readonly atMs: number;
+}
+
+/** Buckets of a (key, stage, method), found once. */
+interface Resolved {
+  readonly levels: Levels;
+  readonly planBucket: number;
+}
+
+/** How often a call asks the authority before it counts as gone; each round a block was granted and taken by others. */
+const ROUNDS_MAX = 10;
+
+/**
+ * Decides whether calls may pass: who the key is, then four levels of throttle and the quota, all or nothing. Runs
+ * synchronously while the key's policy and a block of its quota are at hand, and asks only when they are not.
+ */
+@Injectable()
+export class DecisionService {
+  private readonly buckets = new Buckets();
+  /** Per policy object; a changed policy is another object, and its buckets are looked up anew. */
+  private readonly resolved = new WeakMap<KeyPolicy, Map<MethodPolicy, Resolved>>();
+  /** What each bucket's limit was set to, so that a changed plan is seen. */
+  private readonly limits: ThrottleLimit[] = [];
+  private readonly idPrefix = `dec_${randomBase62(12, randomBytes)}`;
+  private ids = 0;
+
+  constructor(
+    private readonly policies: PolicySource,
+    private readonly quotas: QuotaBlocks,
+    private readonly clock: SystemClock,
+  ) {}
+
+  /** The decision, or a promise of it when something has to be asked first. Never rejects. */
+  decide(request: DecisionRequest): Decision | Promise<Decision> {
+    if (request.apiKey === null || request.apiKey === '')
+      return this.refuse('missing-key', null, null);
+    let policy;
+    try {
+      policy = this.policies.find(request.apiKey);
+    } catch {
+      return this.refuse('unavailable', null, null);
+    }
+    if (policy instanceof Promise) {
+      return policy.then(
+        (found) => this.decideFor(found, request),
+        () => this.refuse('unavailable', null, null),
+      );
+    }
+    return this.decideFor(policy, request);
+  }
+
+  private decideFor(key: KeyPolicy | null, request: DecisionRequest): Decision | Promise<Decision> {
+    if (!key || key.accountId !== request.accountId) return this.refuse('unknown-key', null, null);
+    const atMs = this.clock.now().getTime() + key.clockOffsetMs;
+    if (!key.enabled) return this.refuse('disabled-key', key, null, atMs);
+    if (key.expiresAtMs !== null && atMs >= key.expiresAtMs)
+      return this.refuse('expired-key', key, null, atMs);
+    const stage = key.stage(request.apiId, request.stage);
+    if (!stage) return this.refuse('no-plan', key, null, atMs);
+    if (!key.allowsAddress(request.sourceIp)) return this.refuse('ip-denied', key, stage, atMs);
+    const method = findMethod(stage, request);
+    if (!method) return this.refuse('ambiguous-path', key, stage, atMs);
+    return this.consume({ key, stage, method, atMs, rounds: 0 }, request);
+  }
+
+  /** Throttles and quota, all or nothing; asks for a block of quota and begins again when there is none at hand. */
+  private consume(call: CallInPlan, request: DecisionRequest): Decision | Promise<Decision> {
+    const { key, stage, method } = call;
+    const now = this.clock.monotonicMs();
+    const atMs = call.atMs;
+    const buckets = this.bucketsOf(key, stage, method, now);
+    const quota = this.quotas.of(key, stage.plan, atMs);
+    const outcome = decide(this.buckets, buckets.levels, quota, {
+      cost: request.cost,
+      now,
+      at: atMs,
+      isDryRun: request.dryRun,
+    });
+    switch (outcome.kind) {
+      case 'allowed':
+        if (quota && !request.dryRun) {
+          quota.spent += request.cost;
+          quota.spentAtMs = now;
+        }
+        return this.answer(call, null, { buckets, quota, now });
+      case 'throttled':
+        return this.answer(
+          call,
+          { reason: 'throttled', level: outcome.level, retryAfterMs: outcome.retryAfterMs },
+          { buckets, quota, now },
+        );
+      case 'quota-exceeded':
+        return this.answer(
+          call,
+          { reason: 'quota-exceeded', level: 'usage-plan', retryAfterMs: outcome.retryAfterMs },
+          { buckets, quota, now },
+        );
+      case 'needs-quota-block':
+        return quota
+          ? this.consumeWithBlock(call, request, { buckets, quota, missing: outcome.missing })
+          : this.refuse('unavailable', key, stage, atMs);
+    }
+  }
+
+  private async consumeWithBlock(
+    call: CallInPlan,
+    request: DecisionRequest,
+    { buckets, quota, missing }: { buckets: Resolved; quota: HeldQuota; missing: number },
+  ): Promise<Decision> {
+    const { plan } = call.stage;
+    try {
+      if (call.rounds >= ROUNDS_MAX) throw new Error('Other calls took every block.');
+      await this.quotas.take(quota, missing);
+    } catch {
+      const now = this.clock.monotonicMs();
+      if (plan.onFailure === 'allow') return this.answer(call, null, { buckets, quota: null, now });
+      return this.answer(
+        call,
+        { reason: 'unavailable', level: null, retryAfterMs: 1_000 },
+        { buckets, quota, now },
+      );
+    }
+    return this.consume({ ...call, rounds: call.rounds + 1 }, request);
+  }
+
+  private bucketsOf(
+    key: KeyPolicy,
+    stage: StagePolicy,
+    method: MethodPolicy,
+    now: number,
+  ): Resolved {
+    let ofKey = this.resolved.get(key);
+    if (!ofKey) this.resolved.set(key, (ofKey = new Map()));
+    const known = ofKey.get(method);
+    if (known) return known;
+    const { plan, apiId } = stage;
+    const inStage = `${apiId}/${stage.stage}`;
+    const planBucket = this.bucket(`plan ${plan.id}/${key.keyId}`, plan.throttle, now);
+    const resolved: Resolved = {
+      planBucket,
+      levels: {
+        method: this.bucket(
+          `method ${plan.id}/${key.keyId}/${inStage}/${method.name}`,
+          method.planThrottle,
+          now,
+        ),
+        usagePlan: planBucket,
+        stageMethod: this.bucket(
+          `stage ${inStage}/${method.stageBucket}`,
+          method.stageThrottle,
+          now,
+        ),
+        account: this.bucket(`account ${key.accountId}`, key.accountThrottle, now),
+      },
+    };
+    ofKey.set(method, resolved);
+    return resolved;
+  }
+
+  /** The bucket of that name with this limit from now on; what was spent of it stays spent. */
+  private bucket(name: string, limit: ThrottleLimit | null, now: number): number {
+    if (!limit) return NO_LIMIT;
+    const id = this.buckets.bucket(name, limit.rateLimit, limit.burstLimit);
+    const before = this.limits[id];
+    if (
+      before &&
+      (before.rateLimit !== limit.rateLimit || before.burstLimit !== limit.burstLimit)
+    ) {
+      this.buckets.setLimit(id, limit.rateLimit, limit.burstLimit, now);
+    }
+    this.limits[id] = limit;
+    return id;
+  }
+
+  private answer(
+    { key, stage, method, atMs }: CallInPlan,
+    refusal: { reason: RefusalReason; level: Level | null; retryAfterMs: number } | null,
+    { buckets, quota, now }: { buckets: Resolved; quota: HeldQuota | null; now: number },
+  ): Decision {
+    const { plan } = stage;
+    const isShadowed = refusal !== null && plan.shadow;
+    const refused = isShadowed ? null : refusal;
+    return {
+      allowed: refused === null,
+      decisionId: this.nextId(),
+      reason: refused?.reason ?? null,
+      level: refused?.level ?? null,
+      retryAfterMs:
+        refused && Number.isFinite(refused.retryAfterMs) ? Math.ceil(refused.retryAfterMs) : null,
+      keyId: key.keyId,
+      customerId: key.customerId,
+      usagePlanId: plan.id,
+      resourcePath: method.resourcePath,
+      rate: plan.throttle && this.rate(buckets.planBucket, plan.throttle, now),
+      quota: quota && {
+        limit: quota.limit,
+        remaining: quota.remainingAtAuthority + quota.inHand,
+        resetsAt: quota.resetsAt,
+        resetMs: quota.periodToMs - atMs,
+        periodMs: quota.periodToMs - quota.periodFromMs,
+      },
+      shadowed: isShadowed ? refusal.reason : null,
+      atMs,
+    };
+  }
+
+  private rate(
+    bucket: number,
+    { rateLimit, burstLimit }: ThrottleLimit,
+    now: number,
+  ): RateAllowance {
+    const resetMs = this.buckets.resetMs(bucket, now);
+    return {
+      limit: burstLimit,
+      rateLimit,
+      remaining: this.buckets.remaining(bucket, now),
+      resetMs,
+      resetsAtMs: this.clock.now().getTime() + (Number.isFinite(resetMs) ? resetMs : 0),
+    };
+  }
+
+  private refuse(
+    reason: RefusalReason,
+    key: KeyPolicy | null,
+    stage: StagePolicy | null,
+    atMs?: number,
+  ): Decision {
+    return {
+      allowed: false,
+      decisionId: this.nextId(),
+      reason,
+      level: null,
+      retryAfterMs: reason === 'unavailable' ? 1_000 : null,
+      keyId: key?.keyId ?? null,
+      customerId: key?.customerId ?? null,
+      usagePlanId: stage?.plan.id ?? null,
+      resourcePath: null,
+      rate: null,
+      quota: null,
+      shadowed: null,
+      atMs: atMs ?? this.clock.now().getTime(),
+    };
+  }
+
+  /** Unique over all processes: a random prefix for each, then a count. */
+  private nextId(): string {
+    this.ids += 1;
+    return this.idPrefix + this.ids.toString(36).padStart(8, '0');
+  }
+}
+
+interface CallInPlan {
+  readonly key: KeyPolicy;
+  readonly stage: StagePolicy;
+  readonly method: MethodPolicy;
+  readonly atMs: number;
+  readonly rounds: number;
+}
+
+function findMethod(
+  stage: StagePolicy,
+  { method, path, resourcePath }: DecisionRequest,
+): MethodPolicy | null {
+  if (resourcePath !== undefined) return stage.matchResource(method, resourcePath);
+  const match = stage.matchPath(method, path ?? '/');
+  return match.kind === 'method' ? match.method : null;
+}

@@ -1,0 +1,11 @@
+export {
+  QuotaAuthority,
+  type BlockGrant,
+  type BlockReturn,
+  type BlockWish,
+  type QuotaCounter,
+} from './quota-authority.js';
+export { QuotaBlocks } from './quota-blocks.js';
+export { QuotaSpendRepository } from './quota-spend.repository.js';
+export { PolicySource } from './policy-source.js';
+export { DecisionService, type Decision, type DecisionRequest } from './decision.service.js';

@@ -1,0 +1,227 @@
+import {
+  Injectable,
+  Logger,
+  type BeforeApplicationShutdown,
+  type OnModuleInit,
+} from '@nestjs/common';
+import {
+  blockSize,
+  isIdle,
+  measuredPace,
+  quotaPeriod,
+  type KeyPolicy,
+  type PlanPolicy,
+  type QuotaBlock,
+} from '@core/limits';
+import { messageOf, SystemClock } from '@io/platform';
+import { QuotaAuthority, type QuotaCounter } from './quota-authority.js';
+
+/** What this process holds of one quota, and how it was spent. */
+export interface HeldQuota extends QuotaBlock {
+  periodFromMs: number;
+  periodToMs: number;
+  limit: number;
+  remainingAtAuthority: number;
+  believedUntilMs: number;
+  inHand: number;
+  /** ISO text of the period's end. */
+  resetsAt: string;
+  counter: QuotaCounter;
+  spentAtMs: number;
+  /** Spent since the pace was last measured. */
+  spent: number;
+  pace: number;
+  measuredAtMs: number;
+  asked: number;
+  waiting: Promise<void> | null;
+}
+
+/** How long an exhausted quota is believed before the authority is asked again. */
+const BELIEF_MS = 500;
+const SWEEP_MS = 500;
+/** Counters that nobody asked for in so long are forgotten. */
+const FORGET_MS = 60_000;
+
+/**
+ * The blocks of quota that this process has taken: spent locally and synchronously, taken for all waiting keys in
+ * one statement per tick, and given back when they lie idle, when their period ends and when the process stops.
+ */
+@Injectable()
+export class QuotaBlocks implements OnModuleInit, BeforeApplicationShutdown {
+  private readonly logger = new Logger('QuotaBlocks');
+  private readonly held = new Map<string, HeldQuota>();
+  private queue: HeldQuota[] = [];
+  private flush: Promise<void> | null = null;
+  private timer: NodeJS.Timeout | null = null;
+  private failing = false;
+
+  constructor(
+    private readonly authority: QuotaAuthority,
+    private readonly clock: SystemClock,
+  ) {}
+
+  onModuleInit(): void {
+    this.timer = setInterval(() => void this.sweep(false), SWEEP_MS);
+    this.timer.unref();
+  }
+
+  async beforeApplicationShutdown(): Promise<void> {
+    if (this.timer) clearInterval(this.timer);
+    await this.flush?.catch(() => undefined);
+    await this.sweep(true);
+  }
+
+  /** What is held of the quota of a key in a plan at this instant of the business clock. */
+  of(key: KeyPolicy, plan: PlanPolicy, atMs: number): HeldQuota | null {
+    const { quota } = plan;
+    if (!quota) return null;
+    const id = `${plan.id}/${key.keyId}`;
+    const held = this.held.get(id);
+    if (held && atMs >= held.periodFromMs && atMs < held.periodToMs) {
+      if (held.limit !== quota.limit) this.changeLimit(held, quota.limit);
+      return held;
+    }
+    if (held) this.release(held);
+    const fresh = this.open(key, plan.id, quotaPeriod(quota, new Date(atMs)), quota.limit);
+    this.held.set(id, fresh);
+    return fresh;
+  }
+
+  /** Waits until the authority has answered a wish for at least `missing` more. Rejects when it cannot. */
+  async take(held: HeldQuota, missing: number): Promise<void> {
+    held.asked += missing;
+    if (!held.waiting) {
+      this.queue.push(held);
+      held.waiting = this.flush ??= this.nextTick();
+    }
+    await held.waiting;
+  }
+
+  private open(
+    key: KeyPolicy,
+    usagePlanId: string,
+    period: { from: Date; to: Date },
+    limit: number,
+  ): HeldQuota {
+    const { accountId, customerId, keyId } = key;
+    const now = this.clock.monotonicMs();
+    return {
+      periodFromMs: period.from.getTime(),
+      periodToMs: period.to.getTime(),
+      resetsAt: period.to.toISOString(),
+      limit,
+      remainingAtAuthority: 0,
+      believedUntilMs: Number.NEGATIVE_INFINITY,
+      inHand: 0,
+      counter: {
+        accountId,
+        customerId,
+        usagePlanId,
+        keyId,
+        periodFrom: period.from,
+        periodTo: period.to,
+      },
+      spentAtMs: now,
+      spent: 0,
+      pace: 0,
+      measuredAtMs: now,
+      asked: 0,
+      waiting: null,
+    };
+  }
+
+  /** A block of the old limit may be more than the new one leaves, so it goes back before the next call. */
+  private changeLimit(held: HeldQuota, limit: number): void {
+    this.release(held);
+    held.limit = limit;
+    held.remainingAtAuthority = 0;
+    held.believedUntilMs = Number.NEGATIVE_INFINITY;
+  }
+
+  private release(held: HeldQuota): void {
+    const units = held.inHand;
+    held.inHand = 0;
+    if (units > 0) void this.giveBack([{ counter: held.counter, units }]);
+  }
+
+  private async nextTick(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+    const wishes = this.queue;
+    this.queue = [];
+    this.flush = null;
+    const now = this.clock.monotonicMs();
+    const asked = wishes.map((held) => {
+      const amount = held.asked;
+      held.asked = 0;
+      held.waiting = null;
+      this.measure(held, now);
+      return amount;
+    });
+    try {
+      const grants = await this.authority.debit(
+        wishes.map((held, index) => ({
+          counter: held.counter,
+          limit: held.limit,
+          asked: asked[index] ?? 0,
+          wanted: blockSize({
+            asked: 0,
+            remaining: Number.MAX_SAFE_INTEGER,
+            pacePerSecond: held.pace,
+          }),
+        })),
+      );
+      for (const [index, held] of wishes.entries()) {
+        const grant = grants[index];
+        if (!grant) continue;
+        held.inHand += grant.granted;
+        held.remainingAtAuthority = grant.remaining;
+        held.believedUntilMs = this.clock.monotonicMs() + BELIEF_MS;
+        held.spentAtMs = this.clock.monotonicMs();
+      }
+      this.tell(null);
+    } catch (error) {
+      this.tell(error);
+      throw error;
+    }
+  }
+
+  private measure(held: HeldQuota, now: number): void {
+    held.pace = measuredPace(held.pace, { spent: held.spent, elapsedMs: now - held.measuredAtMs });
+    held.spent = 0;
+    held.measuredAtMs = now;
+  }
+
+  /** Gives back what lies idle, or all of it, and forgets counters that nobody uses. */
+  private async sweep(all: boolean): Promise<void> {
+    const now = this.clock.monotonicMs();
+    const returns = [];
+    for (const [id, held] of this.held) {
+      if (held.inHand > 0 && (all || isIdle(held, now))) {
+        returns.push({ counter: held.counter, units: held.inHand });
+        held.inHand = 0;
+      }
+      if (held.inHand === 0 && !held.waiting && now - held.spentAtMs > FORGET_MS)
+        this.held.delete(id);
+    }
+    await this.giveBack(returns);
+  }
+
+  /** What cannot be given back stays debited: a quota is never exceeded, at worst not quite used. */
+  private async giveBack(returns: Parameters<QuotaAuthority['giveBack']>[0]): Promise<void> {
+    if (returns.length === 0) return;
+    try {
+      await this.authority.giveBack(returns);
+      this.tell(null);
+    } catch (error) {
+      this.tell(error);
+    }
+  }
+
+  /** One log line per change of state, not per call. */
+  private tell(error: unknown): void {
+    if (this.failing === (error !== null)) return;
+    this.failing = error !== null;
+    if (error === null) this.logger.log('The quota authority answers again.');
+    else this.logger.error(`The quota authority does not answer: ${messageOf(error)}`);
+  }
+}

@@ -1,0 +1,119 @@
+import assert from 'node:assert';
+import { Injectable } from '@nestjs/common';
+import { BLOCK_SHARE } from '@core/limits';
+import { Database } from '@io/platform';
+import {
+  QuotaAuthority,
+  type BlockGrant,
+  type BlockReturn,
+  type BlockWish,
+  type QuotaCounter,
+} from './quota-authority.js';
+
+interface GrantRow {
+  readonly position: number;
+  readonly granted: bigint;
+  readonly remaining: bigint;
+}
+
+/** Quota counters in Postgres: one row per (plan, key, period), one statement for all keys of a tick. */
+@Injectable()
+export class QuotaSpendRepository extends QuotaAuthority {
+  constructor(private readonly db: Database) {
+    super();
+  }
+
+  /**
+   * Debits a block for each wish and tells what was granted: as `blockSize` says, computed where the row is locked.
+   * Rows are locked in the order of their key.
+   */
+  async debit(wishes: readonly BlockWish[]): Promise<BlockGrant[]> {
+    const rows = await this.tryDebit(wishes);
+    if (rows.length < wishes.length) {
+      await this.open(wishes.map((wish) => wish.counter));
+      const known = new Set(rows.map((row) => row.position));
+      const opened = wishes.flatMap((wish, position) =>
+        known.has(position) ? [] : [{ wish, position }],
+      );
+      const more = await this.tryDebit(opened.map(({ wish }) => wish));
+      rows.push(...more.map((row) => ({ ...row, position: opened[row.position]?.position ?? -1 })));
+    }
+    const byPosition = new Map(rows.map((row) => [row.position, row]));
+    return wishes.map((_, position) => {
+      const row = byPosition.get(position);
+      assert(row, 'every wish has a row');
+      return { granted: Number(row.granted), remaining: Number(row.remaining) };
+    });
+  }
+
+  /** Only for rows that exist. */
+  private tryDebit(wishes: readonly BlockWish[]): Promise<GrantRow[]> {
+    const keys = columns(wishes.map((wish) => wish.counter));
+    return this.db.$queryRaw<GrantRow[]>`
+      WITH wish AS (
+        SELECT * FROM unnest(
+          ${keys.customerId}::text[], ${keys.usagePlanId}::text[], ${keys.keyId}::text[], ${keys.periodFrom}::timestamptz[],
+          ${wishes.map((wish) => wish.limit)}::bigint[],
+          ${wishes.map((wish) => wish.asked)}::bigint[],
+          ${wishes.map((wish) => wish.wanted)}::bigint[]
+        ) WITH ORDINALITY AS w (customer_id, usage_plan_id, key_id, period_from, quota, asked, wanted, position)
+      ), locked AS (
+        SELECT w.*, greatest(w.quota - q.debited, 0) AS remaining
+        FROM quota_spend q JOIN wish w USING (customer_id, usage_plan_id, key_id, period_from)
+        ORDER BY customer_id, usage_plan_id, key_id, period_from
+        FOR UPDATE OF q
+      ), grants AS (
+        SELECT *, least(greatest(asked, least(wanted, remaining / ${BLOCK_SHARE}::bigint)), remaining) AS granted
+        FROM locked
+      )
+      UPDATE quota_spend q SET debited = q.debited + g.granted
+      FROM grants g
+      WHERE (q.customer_id, q.usage_plan_id, q.key_id, q.period_from)
+          = (g.customer_id, g.usage_plan_id, g.key_id, g.period_from)
+      RETURNING (g.position - 1)::int AS position, g.granted, g.remaining - g.granted AS remaining`;
+  }
+
+  /** Makes the rows of counters that are new, in the order of their key. */
+  private async open(counters: readonly QuotaCounter[]): Promise<void> {
+    const keys = columns(counters);
+    await this.db.$executeRaw`
+      INSERT INTO quota_spend (account_id, customer_id, usage_plan_id, key_id, period_from, period_to)
+      SELECT * FROM unnest(
+        ${counters.map((counter) => counter.accountId)}::text[],
+        ${keys.customerId}::text[], ${keys.usagePlanId}::text[], ${keys.keyId}::text[],
+        ${keys.periodFrom}::timestamptz[],
+        ${counters.map((counter) => counter.periodTo)}::timestamptz[])
+      ORDER BY 2, 3, 4, 5
+      ON CONFLICT DO NOTHING`;
+  }
+
+  /** Takes back what was debited and not spent. */
+  async giveBack(returns: readonly BlockReturn[]): Promise<void> {
+    if (returns.length === 0) return;
+    const keys = columns(returns.map(({ counter }) => counter));
+    await this.db.$executeRaw`
+      WITH back AS (
+        SELECT q.customer_id, q.usage_plan_id, q.key_id, q.period_from, b.units
+        FROM quota_spend q JOIN unnest(
+          ${keys.customerId}::text[], ${keys.usagePlanId}::text[], ${keys.keyId}::text[], ${keys.periodFrom}::timestamptz[],
+          ${returns.map(({ units }) => units)}::bigint[]
+        ) AS b (customer_id, usage_plan_id, key_id, period_from, units)
+        USING (customer_id, usage_plan_id, key_id, period_from)
+        ORDER BY customer_id, usage_plan_id, key_id, period_from
+        FOR UPDATE OF q
+      )
+      UPDATE quota_spend q SET debited = q.debited - back.units
+      FROM back
+      WHERE (q.customer_id, q.usage_plan_id, q.key_id, q.period_from)
+          = (back.customer_id, back.usage_plan_id, back.key_id, back.period_from)`;
+  }
+}
+
+function columns(counters: readonly QuotaCounter[]) {
+  return {
+    customerId: counters.map((counter) => counter.customerId),
+    usagePlanId: counters.map((counter) => counter.usagePlanId),
+    keyId: counters.map((counter) => counter.keyId),
+    periodFrom: counters.map((counter) => counter.periodFrom),
+  };
+}

@@ -1,0 +1,63 @@
+import type { QuotaRule } from './quota-period.js';
+
+/** Calls per second and the bucket's size. */
+export interface ThrottleLimit {
+  readonly rateLimit: number;
+  readonly burstLimit: number;
+}
+
+/** What a usage plan allows each of its keys. */
+export interface PlanPolicy {
+  readonly id: string;
+  readonly throttle: ThrottleLimit | null;
+  readonly quota: (QuotaRule & { readonly limit: number }) | null;
+  /** What happens to a call when the limit authority cannot be asked. */
+  readonly onFailure: 'deny' | 'allow';
+  /** Decide and record, never refuse. */
+  readonly shadow: boolean;
+}
+
+/** Which limits one method of a stage has under one plan. */
+export interface MethodPolicy {
+  /** The template, such as `/pets/{petId}`; `/{proxy+}` when no method of the api matches. */
+  readonly resourcePath: string;
+  /** Of the plan for this method of this stage. */
+  readonly planThrottle: ThrottleLimit | null;
+  /** Of the stage: the method's own or the stage's default. */
+  readonly stageThrottle: ThrottleLimit | null;
+  /** What the stage's bucket is shared by: the method's name, or `*` for the default. */
+  readonly stageBucket: string;
+  /** The method's name within its stage, for buckets of its own. */
+  readonly name: string;
+}
+
+/** How a path becomes a method, and what is done with paths that are read in two ways. */
+export type MethodMatch =
+  { readonly kind: 'method'; readonly method: MethodPolicy } | { readonly kind: 'ambiguous' };
+
+/** What a key may do on one stage. Its methods are found once and kept, so a decision builds no text. */
+export interface StagePolicy {
+  readonly apiId: string;
+  readonly stage: string;
+  readonly plan: PlanPolicy;
+  /** By the path that the client asked for. */
+  matchPath(method: string, path: string): MethodMatch;
+  /** By the template that the gateway knows. */
+  matchResource(method: string, resourcePath: string): MethodPolicy;
+}
+
+/** Everything a decision has to know of a key. */
+export interface KeyPolicy {
+  readonly keyId: string;
+  readonly customerId: string;
+  readonly accountId: string;
+  readonly enabled: boolean;
+  /** By the business clock; `null` never. */
+  readonly expiresAtMs: number | null;
+  /** How far the account's business clock is ahead of the system's. */
+  readonly clockOffsetMs: number;
+  readonly accountThrottle: ThrottleLimit;
+  allowsAddress(sourceIp: string | null): boolean;
+  /** Null when no plan of the key covers the stage. */
+  stage(apiId: string, stage: string): StagePolicy | null;
+}
