@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
-import { afterAll, inject } from 'vitest';
+import { afterAll, inject, onTestFinished } from 'vitest';
 import { withDatabase } from './test-server.js';
 
 /**
@@ -19,6 +19,19 @@ export async function createTestDatabase(): Promise<string> {
       OWNER ${client.escapeIdentifier(owner)} STRATEGY FILE_COPY`,
   );
   afterAll(() => run(adminUrl, () => `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`));
+  return withDatabase(ownerUrl, name);
+}
+
+/** Creates a database without tables, for tests of the migrations themselves; otherwise as `createTestDatabase`. */
+export async function createEmptyDatabase(): Promise<string> {
+  const { adminUrl, ownerUrl } = inject('testServer');
+  const name = `test_${randomBytes(6).toString('hex')}`;
+  const owner = new URL(ownerUrl).username;
+  await run(
+    adminUrl,
+    (client) => `CREATE DATABASE ${name} OWNER ${client.escapeIdentifier(owner)}`,
+  );
+  onTestFinished(() => run(adminUrl, () => `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`));
   return withDatabase(ownerUrl, name);
 }
 
