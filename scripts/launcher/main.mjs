@@ -240,7 +240,9 @@ async function startProcesses(settings, env, undo) {
     for (const child of processes) running.add(child);
     undo.push((options) => Promise.all(processes.map((child) => child.stop(options))));
     await Promise.all(processes.map((child) => child.start()));
-    const { ok, status } = await fetch(`${settings.url}/health/ready`);
+    const { ok, status } = await fetch(`${settings.url}/health/ready`, {
+      headers: { connection: 'close' },
+    });
     if (!ok)
       throw new Refusal(
         `The api started but is not ready (${settings.url}/health/ready: ${status}).`,
