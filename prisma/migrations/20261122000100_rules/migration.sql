@@ -65,7 +65,7 @@ ALTER TABLE invoice_series ADD FOREIGN KEY (account_id) REFERENCES account (id);
 ALTER TABLE account
   ADD CHECK (mode IN ('live', 'test')),
   ADD CHECK (mode = 'test' OR clock_offset_ms = 0),
-  ADD CHECK (rate_limit >= 0 AND rate_limit < 1e9 AND burst_limit >= 0);
+  ADD CHECK (rate_limit >= 0 AND rate_limit <= 1e9 AND burst_limit >= 0);
 CREATE UNIQUE INDEX account_one_default ON account (is_default) WHERE is_default;
 ALTER TABLE token
   ADD CHECK (kind IN ('operator', 'gateway', 'customer')),
@@ -78,12 +78,12 @@ ALTER TABLE api
   ADD CHECK (ambiguous_path IN ('refuse', 'strictest', 'normalise'));
 ALTER TABLE stage
   ADD CHECK ((rate_limit IS NULL) = (burst_limit IS NULL)),
-  ADD CHECK (rate_limit >= 0 AND rate_limit < 1e9 AND burst_limit >= 0);
-ALTER TABLE stage_method_throttle ADD CHECK (rate_limit >= 0 AND rate_limit < 1e9 AND burst_limit >= 0);
-ALTER TABLE usage_plan_method_throttle ADD CHECK (rate_limit >= 0 AND rate_limit < 1e9 AND burst_limit >= 0);
+  ADD CHECK (rate_limit >= 0 AND rate_limit <= 1e9 AND burst_limit >= 0);
+ALTER TABLE stage_method_throttle ADD CHECK (rate_limit >= 0 AND rate_limit <= 1e9 AND burst_limit >= 0);
+ALTER TABLE usage_plan_method_throttle ADD CHECK (rate_limit >= 0 AND rate_limit <= 1e9 AND burst_limit >= 0);
 ALTER TABLE usage_plan
   ADD CHECK ((rate_limit IS NULL) = (burst_limit IS NULL)),
-  ADD CHECK (rate_limit >= 0 AND rate_limit < 1e9 AND burst_limit >= 0),
+  ADD CHECK (rate_limit >= 0 AND rate_limit <= 1e9 AND burst_limit >= 0),
   ADD CHECK ((quota_limit IS NULL) = (quota_period IS NULL) AND (quota_limit IS NULL) = (quota_offset IS NULL)),
   ADD CHECK (quota_limit >= 0),
   ADD CHECK (quota_period IN ('DAY', 'WEEK', 'MONTH')),
@@ -114,13 +114,15 @@ ALTER TABLE invoice_series ADD CHECK (next_number > 0);
 
 -- 3 A key at most once per stage. usage_plan_key_stage lists every (key, stage) that a plan covers, and its
 -- primary key refuses the second. Locking the plan's row orders a new key against a new stage of the same plan.
+-- Rows are taken in the order (stage, key), so that two plans that grow at once wait for each other in one direction.
 
 CREATE FUNCTION cover_stages_of_plan_key() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM 1 FROM usage_plan WHERE id = NEW.usage_plan_id FOR NO KEY UPDATE;
   INSERT INTO usage_plan_key_stage (account_id, key_id, api_id, stage, usage_plan_id)
   SELECT NEW.account_id, NEW.key_id, s.api_id, s.stage, NEW.usage_plan_id
-  FROM usage_plan_stage s WHERE s.usage_plan_id = NEW.usage_plan_id;
+  FROM usage_plan_stage s WHERE s.usage_plan_id = NEW.usage_plan_id
+  ORDER BY s.api_id, s.stage;
   RETURN NULL;
 END $$;
 CREATE TRIGGER cover_stages AFTER INSERT ON usage_plan_key
@@ -131,7 +133,8 @@ BEGIN
   PERFORM 1 FROM usage_plan WHERE id = NEW.usage_plan_id FOR NO KEY UPDATE;
   INSERT INTO usage_plan_key_stage (account_id, key_id, api_id, stage, usage_plan_id)
   SELECT NEW.account_id, k.key_id, NEW.api_id, NEW.stage, NEW.usage_plan_id
-  FROM usage_plan_key k WHERE k.usage_plan_id = NEW.usage_plan_id;
+  FROM usage_plan_key k WHERE k.usage_plan_id = NEW.usage_plan_id
+  ORDER BY k.key_id;
   RETURN NULL;
 END $$;
 CREATE TRIGGER cover_keys AFTER INSERT ON usage_plan_stage

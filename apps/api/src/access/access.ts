@@ -5,9 +5,9 @@ import {
   type ExecutionContext,
 } from '@nestjs/common';
 import { ApiBearerAuth } from '@nestjs/swagger';
-import { scopeOf, type Operation, type Principal, type Scope } from '@core/identity';
+import { allows, scopeOf, type Operation, type Principal, type Scope } from '@core/identity';
 import type { FastifyRequest } from 'fastify';
-import { Unauthenticated } from './errors.js';
+import { NotAllowed, Unauthenticated } from './errors.js';
 
 /** Who may use a route. Every route says so; one that does not keeps the process from starting. */
 export type Access =
@@ -60,3 +60,9 @@ export const Caller = createParamDecorator((_: unknown, context: ExecutionContex
 export const Bearer = createParamDecorator((_: unknown, context: ExecutionContext): Principal =>
   principalOf(context.switchToHttp().getRequest<FastifyRequest>()),
 );
+
+/** For the part of a route that asks for more than the route itself: operators whose role allows the operation. */
+export function requireOperation(principal: Principal, operation: Operation): void {
+  if (principal.kind === 'operator' && allows(principal.role, operation)) return;
+  throw new NotAllowed(operation);
+}

@@ -11,6 +11,8 @@ export { InvalidRequest, NotFound, VersionMismatch, type FieldFault } from './pr
 export { makeProblem, problemOf, type Problem } from './problem/problem.js';
 export { ProblemFilter } from './problem/problem.filter.js';
 export { requestValidation } from './http/validation.js';
+export { given, type Given } from './http/given.js';
+export { checkVersion, etagOf, nextVersion, type IfMatch } from './http/version.js';
 export { PageQuery, Pages, pageArguments, type Page, type PageRequest } from './http/pages.js';
 export {
   Currency,

@@ -7,6 +7,8 @@ import { PrismaClient } from './generated/client.js';
 export { Prisma } from './generated/client.js';
 
 const POOL_SIZE = 10;
+/** A transaction may wait for its turn on a busy pool; one that is open longer than the timeout is rolled back. */
+const TRANSACTION = { maxWait: 10_000, timeout: 20_000 };
 
 /**
  * Postgres: Prisma Client for reads and writes by key, `$queryRaw` for set-based statements, and the pool itself
@@ -27,7 +29,7 @@ export class Database extends PrismaClient implements OnApplicationShutdown {
     });
     // An idle connection that breaks is replaced; without a listener it would end the process.
     pool.on('error', () => undefined);
-    super({ adapter: new PrismaPg(pool) });
+    super({ adapter: new PrismaPg(pool), transactionOptions: TRANSACTION });
     this.pool = pool;
   }
 

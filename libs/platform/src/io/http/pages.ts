@@ -48,11 +48,23 @@ export class Pages {
     return { limit, after: cursor === undefined ? null : this.open(cursor, list) };
   }
 
-  /** Cuts rows read with `limit + 1` to a page. */
-  page<T extends Position>(rows: readonly T[], { limit }: PageRequest, list: string): Page<T> {
+  /** Cuts rows read with `limit + 1` to a page. `position` is told where a row's own fields are not its place. */
+  page<T extends Position>(rows: readonly T[], request: PageRequest, list: string): Page<T>;
+  page<T>(
+    rows: readonly T[],
+    request: PageRequest,
+    list: string,
+    position: (row: T) => Position,
+  ): Page<T>;
+  page<T extends Position>(
+    rows: readonly T[],
+    { limit }: PageRequest,
+    list: string,
+    position: (row: T) => Position = (row) => row,
+  ): Page<T> {
     const last = rows[limit - 1];
     if (rows.length <= limit || !last) return { items: rows };
-    return { items: rows.slice(0, limit), next: this.seal(last, list) };
+    return { items: rows.slice(0, limit), next: this.seal(position(last), list) };
   }
 
   private seal({ createdAt, id }: Position, list: string): string {
