@@ -5,17 +5,27 @@ import { PlatformModule } from '@io/platform';
 import { AccessGuard } from './access/access.guard.js';
 import { BillingApiModule } from './billing/billing-api.module.js';
 import { DecisionsModule } from './decisions/decisions.module.js';
+import { CatalogApiModule } from './catalog/catalog-api.module.js';
 import { HealthController } from './health/health.controller.js';
+import { EntityTagInterceptor } from './http/entity-tag.js';
 import { IdempotencyInterceptor } from './idempotency/idempotency.interceptor.js';
 import { IdempotencyRepository } from './idempotency/idempotency.repository.js';
 
 /** What this process does. */
 @Module({
-  imports: [DiscoveryModule, PlatformModule, IdentityModule, DecisionsModule, BillingApiModule],
+  imports: [
+    DiscoveryModule,
+    PlatformModule,
+    IdentityModule,
+    DecisionsModule,
+    BillingApiModule,
+    CatalogApiModule,
+  ],
   controllers: [HealthController],
   providers: [
     IdempotencyRepository,
     { provide: APP_GUARD, useClass: AccessGuard },
+    { provide: APP_INTERCEPTOR, useClass: EntityTagInterceptor },
     { provide: APP_INTERCEPTOR, useClass: IdempotencyInterceptor },
   ],
 })

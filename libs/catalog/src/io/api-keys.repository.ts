@@ -1,0 +1,232 @@
+import { randomBytes } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import { shortId } from '@core/kernel';
+import type { Scope } from '@core/identity';
+import {
+  appendAudit,
+  checkVersion,
+  Database,
+  InvalidRequest,
+  isReferenceViolation,
+  isUniqueViolation,
+  Keyring,
+  nextVersion,
+  NotFound,
+  pageArguments,
+  Prisma,
+  type IfMatch,
+  type PageRequest,
+} from '@io/platform';
+import { lastFour, newApiKeyValue } from '../api-key.js';
+import { ApiKeyExists } from './errors.js';
+import { lockKey } from './locks.js';
+
+/** Which addresses may use a key, as it was given. */
+export interface IpLists {
+  readonly allow?: readonly string[];
+  readonly deny?: readonly string[];
+}
+
+/** What a person decides about a key. */
+export interface ApiKeySettings {
+  readonly name: string | null;
+  readonly description: string | null;
+  readonly enabled: boolean;
+  readonly expiresAt: Date | null;
+  readonly ipPolicy: IpLists | null;
+}
+
+/** A key as it is shown; its value only where it is asked for. */
+export interface ApiKeyView extends ApiKeySettings {
+  readonly id: string;
+  readonly customerId: string;
+  readonly lastFour: string;
+  readonly createdAt: Date;
+  readonly updatedAt: Date;
+}
+
+const VIEW = {
+  id: true,
+  customerId: true,
+  name: true,
+  description: true,
+  enabled: true,
+  expiresAt: true,
+  ipPolicy: true,
+  lastFour: true,
+  createdAt: true,
+  updatedAt: true,
+} as const;
+
+type Row = Prisma.ApiKeyGetPayload<{ select: typeof VIEW }>;
+
+/** The table of api keys: keyed hashes of their values, and sealed copies where the account keeps them. */
+@Injectable()
+export class ApiKeysRepository {
+  constructor(
+    private readonly db: Database,
+    private readonly keyring: Keyring,
+  ) {}
+
+  /** Makes a key, with a value of the account's mode unless one is given. The value is answered once. */
+  async create(
+    scope: Scope,
+    { customerId, ipPolicy, ...settings }: ApiKeySettings & { readonly customerId: string },
+    givenValue: string | null,
+  ): Promise<ApiKeyView & { readonly value: string }> {
+    const { accountId } = scope;
+    const id = shortId(10, randomBytes);
+    try {
+      return await this.db.$transaction(async (tx) => {
+        const account = await tx.account.findUniqueOrThrow({ where: { id: accountId } });
+        const mode = account.mode === 'live' ? 'live' : 'test';
+        const value = givenValue ?? newApiKeyValue(mode, randomBytes);
+        const hashes = this.keyring
+          .hashes('key-pepper', value)
+          .map((hash) => Uint8Array.from(hash));
+        const known = await tx.apiKey.count({ where: { hash: { in: hashes } } });
+        if (known > 0) throw new ApiKeyExists();
+        const sealed = account.keepsKeyValues
+          ? this.keyring.seal(value, place(accountId, id))
+          : null;
+        const row = await tx.apiKey.create({
+          data: {
+            id,
+            accountId,
+            customerId,
+            ...settings,
+            ipPolicy: ipPolicyColumn(ipPolicy),
+            hash: Uint8Array.from(this.keyring.hash('key-pepper', value)),
+            pepperId: this.keyring.currentId,
+            lastFour: lastFour(value),
+            sealed,
+          },
+          select: VIEW,
+        });
+        const created = toView(row);
+        await appendAudit(tx, { ...scope, action: 'create-api-key', subject: id, after: created });
+        return { ...created, value };
+      });
+    } catch (error) {
+      if (isUniqueViolation(error, 'hash')) throw new ApiKeyExists();
+      if (isReferenceViolation(error)) {
+        throw new InvalidRequest([
+          { pointer: '/customerId', detail: `is no customer: "${customerId}"` },
+        ]);
+      }
+      throw error;
+    }
+  }
+
+  async find(scope: Scope, id: string): Promise<ApiKeyView | null> {
+    const row = await this.db.apiKey.findFirst({
+      where: { id, deletedAt: null, ...ownRows(scope) },
+      select: VIEW,
+    });
+    return row && toView(row);
+  }
+
+  /** The value of a key; null where the account kept none when the key was made. */
+  async value({ accountId }: Scope, id: string): Promise<string | null> {
+    const row = await this.db.apiKey.findFirst({
+      where: { accountId, id, deletedAt: null },
+      select: { sealed: true },
+    });
+    return row?.sealed ? this.keyring.open(row.sealed, place(accountId, id)) : null;
+  }
+
+  /** A page of keys, of one customer and with names that start so, where that is asked for. */
+  async list(
+    scope: Scope,
+    filter: { readonly customerId?: string; readonly namePrefix?: string },
+    request: PageRequest,
+  ): Promise<ApiKeyView[]> {
+    const { where, ...page } = pageArguments(request);
+    const { customerId, namePrefix } = filter;
+    const rows = await this.db.apiKey.findMany({
+      where: {
+        deletedAt: null,
+        AND: [ownRows(scope), where, customerId === undefined ? {} : { customerId }],
+        ...(namePrefix === undefined ? {} : { name: { startsWith: likeText(namePrefix) } }),
+      },
+      ...page,
+      select: VIEW,
+    });
+    return rows.map(toView);
+  }
+
+  update(
+    scope: Scope,
+    id: string,
+    { ipPolicy, ...change }: Partial<ApiKeySettings>,
+    { ifMatch, now }: { ifMatch: IfMatch; now: Date },
+  ): Promise<ApiKeyView> {
+    const { accountId } = scope;
+    const where = { accountId_id: { accountId, id } };
+    return this.db.$transaction(async (tx) => {
+      const row = await lockKey(tx, accountId, id);
+      if (!row) throw new NotFound('api key', id);
+      checkVersion(ifMatch, row);
+      const before = toView(await tx.apiKey.findUniqueOrThrow({ where, select: VIEW }));
+      const after = toView(
+        await tx.apiKey.update({
+          where,
+          data: {
+            ...change,
+            ...(ipPolicy === undefined ? {} : { ipPolicy: ipPolicyColumn(ipPolicy) }),
+            updatedAt: nextVersion(row, now),
+          },
+          select: VIEW,
+        }),
+      );
+      await appendAudit(tx, { ...scope, action: 'update-api-key', subject: id, before, after });
+      return after;
+    });
+  }
+
+  /**
+   * Deletes a key: it leaves its plans and its sealed copy is erased. Its row and hash stay, since usage names it and
+   * its value must never be given out again.
+   */
+  delete(scope: Scope, id: string, now: Date): Promise<void> {
+    const { accountId } = scope;
+    const where = { accountId_id: { accountId, id } };
+    return this.db.$transaction(async (tx) => {
+      const row = await lockKey(tx, accountId, id);
+      if (!row) throw new NotFound('api key', id);
+      const before = toView(await tx.apiKey.findUniqueOrThrow({ where, select: VIEW }));
+      await tx.usagePlanKey.deleteMany({ where: { accountId, keyId: id } });
+      await tx.apiKey.update({
+        where,
+        data: { deletedAt: now, enabled: false, sealed: null, updatedAt: nextVersion(row, now) },
+      });
+      await appendAudit(tx, { ...scope, action: 'delete-api-key', subject: id, before });
+    });
+  }
+}
+
+function ownRows({ accountId, customerId }: Scope) {
+  return customerId === undefined ? { accountId } : { accountId, customerId };
+}
+
+const place = (accountId: string, rowId: string) => ({
+  table: 'api_key',
+  column: 'sealed',
+  accountId,
+  rowId,
+});
+
+/** A text for LIKE, with what LIKE would read as a pattern taken literally. */
+function likeText(text: string): string {
+  return text.replaceAll(/[\\%_]/g, String.raw`\$&`);
+}
+
+function ipPolicyColumn(policy: IpLists | null) {
+  if (!policy) return Prisma.DbNull;
+  const { allow, deny } = policy;
+  return { ...(allow ? { allow: [...allow] } : {}), ...(deny ? { deny: [...deny] } : {}) };
+}
+
+function toView({ ipPolicy, ...row }: Row): ApiKeyView {
+  return { ...row, ipPolicy: ipPolicy as IpLists | null };
+}

@@ -1,0 +1,28 @@
+import { Module } from '@nestjs/common';
+import { ApiKeysRepository } from './api-keys.repository.js';
+import { ApiKeysService } from './api-keys.service.js';
+import { ApisRepository } from './apis.repository.js';
+import { ApisService } from './apis.service.js';
+import { StagesRepository } from './stages.repository.js';
+import { StagesService } from './stages.service.js';
+import { UsagePlanKeysRepository } from './usage-plan-keys.repository.js';
+import { UsagePlanKeysService } from './usage-plan-keys.service.js';
+import { UsagePlansRepository } from './usage-plans.repository.js';
+import { UsagePlansService } from './usage-plans.service.js';
+
+@Module({
+  providers: [
+    ApiKeysRepository,
+    ApiKeysService,
+    ApisRepository,
+    ApisService,
+    StagesRepository,
+    StagesService,
+    UsagePlanKeysRepository,
+    UsagePlanKeysService,
+    UsagePlansRepository,
+    UsagePlansService,
+  ],
+  exports: [ApiKeysService, ApisService, StagesService, UsagePlanKeysService, UsagePlansService],
+})
+export class CatalogModule {}
