@@ -171,8 +171,8 @@ describe.each([
     const reply = await call(gateway, '/pets/42?secret=1', { 'x-api-key': BASIC });
     expect(reply.status).toBe(200);
     expect(reply.headers).toMatchObject({
-      ratelimit: expect.stringMatching(/^"rate";r=2;t=1$/),
-      'ratelimit-policy': '"rate";q=0;w=1',
+      ratelimit: expect.stringMatching(/^"key";r=2;t=1$/),
+      'ratelimit-policy': '"key";q=0',
     });
     await gateway.stop();
     expect(service.asked).toEqual([

@@ -57,13 +57,13 @@ describe('rateLimitHeaders', () => {
     {
       rate: { limit: 5, remaining: 3, resetsAt },
       quota: undefined,
-      limit: '"rate";r=3;t=1',
+      limit: '"key";r=3;t=1',
       why: 'parts of a second are rounded up',
     },
     {
       rate: { limit: 5.5, remaining: -1, resetsAt: 'never' },
       quota: { limit: 1000, remaining: 12, resetsAt: '2026-11-23T00:00:00Z' },
-      limit: '"rate";r=0, "quota";r=12;t=59340',
+      limit: '"key";r=0, "quota";r=12;t=59340',
       why: 'Structured Fields want whole numbers',
     },
   ])('says $limit: $why', ({ rate, quota, limit }) => {

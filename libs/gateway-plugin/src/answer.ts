@@ -38,7 +38,7 @@ export function refusalOf(decision: Extract<Decision, { allowed: false }>, at: n
 
 /**
  * `RateLimit-Policy` and `RateLimit` as in draft-ietf-httpapi-ratelimit-headers-10, empty when the decision names no
- * limit (an unknown key). Counted from the decision's own instant, since the account's clock may be another.
+ * limit (an unknown key). The names are those of `/v1/forward-auth`; a decision does not tell the windows. Counted from the decision's own instant, since the account's clock may be another.
  */
 export function rateLimitHeaders(
   { rate, quota }: Pick<Decision, 'rate' | 'quota'>,
@@ -47,8 +47,8 @@ export function rateLimitHeaders(
   const policies: string[] = [];
   const states: string[] = [];
   if (rate !== undefined) {
-    policies.push(`"rate";q=${structuredInteger(rate.limit)};w=1`);
-    states.push(state('rate', rate, at));
+    policies.push(`"key";q=${structuredInteger(rate.limit)}`);
+    states.push(state('key', rate, at));
   }
   if (quota !== undefined) {
     policies.push(`"quota";q=${structuredInteger(quota.limit)}`);
