@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Compiles api and worker into `dist`; `node scripts/build.mjs --force` also when nothing changed.
+ * Compiles every app into `dist`; `node scripts/build.mjs --force` also when nothing changed.
  *
  * Each file is translated by itself with the compiler and the options of the tests, which takes one second where
  * `nest build` takes twelve: it checks all types twice, once for each app, and `npm run check` has done that already.
@@ -23,7 +23,10 @@ import { ROOT } from './root.mjs';
 
 const DIST = join(ROOT, 'dist');
 const STAMP = join(DIST, '.stamp');
-const APPS = ['api', 'worker'];
+/** Every folder of `apps` that has a program. */
+const APPS = readdirSync(join(ROOT, 'apps')).filter((app) =>
+  existsSync(join(ROOT, 'apps', app, 'src', 'main.ts')),
+);
 const INPUTS = ['apps', 'libs', 'prisma/schema', 'package-lock.json', 'scripts/build.mjs'];
 const ALIAS = /(\bfrom\s*|\bimport\s*\(?\s*)(["'])@(core|io)\/([^"'/]+)\2/g;
 
@@ -35,7 +38,7 @@ export function isBuilt() {
   return existsSync(STAMP) && readFileSync(STAMP, 'utf8') === sourcesHash();
 }
 
-/** Builds both apps; throws with the compiler's own words. */
+/** Builds all apps; throws with the compiler's own words. */
 export async function build() {
   generateClient();
   const stamp = sourcesHash();

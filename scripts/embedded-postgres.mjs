@@ -63,7 +63,7 @@ const SYSTEM_HOME = '/var/lib/tollgate';
  * @param {object} options
  * @param {string} options.home a folder of our own; the data is below it wherever the server's user can get there
  * @param {number} [options.port] a free one is found when it is not given
- * @param {boolean} [options.isDurable] `false` gives safety up for speed: for tests only
+ * @param {boolean} [options.isDurable] `false` gives safety up for speed, and the home goes when this process is killed: for tests only
  * @param {string[]} [options.settings] more `name=value` settings of the server
  * @param {(line: string) => void} [options.onProgress]
  * @returns {Promise<EmbeddedPostgres>}
@@ -92,6 +92,7 @@ export async function startPostgres({
   const server = await startServer(binaries, dataDir, chosen, user, {
     logFile: join(home, 'postgres.log'),
     settings: [...(isDurable ? [] : UNSAFE_AND_FAST), ...settings],
+    throwAway: isDurable ? '' : home,
   });
 
   /** @param {string} role @param {string} password */
@@ -377,9 +378,9 @@ async function createOwner(adminUrl, password) {
  * @param {string} dataDir
  * @param {number} port
  * @param {ServerUser | undefined} user
- * @param {{ logFile: string, settings: string[] }} options
+ * @param {{ logFile: string, settings: string[], throwAway: string }} options
  */
-async function startServer(binaries, dataDir, port, user, { logFile, settings }) {
+async function startServer(binaries, dataDir, port, user, { logFile, settings, throwAway }) {
   const log = openSync(logFile, 'w', 0o600);
   const server = spawn(
     binaries.postgres,
@@ -423,7 +424,7 @@ async function startServer(binaries, dataDir, port, user, { logFile, settings })
     }
     await sleep(20);
   }
-  const guard = guardServer(server.pid ?? 0, dataDir);
+  const guard = guardServer(server.pid ?? 0, dataDir, throwAway);
 
   /** @type {Promise<void> | undefined} */
   let stopping;
@@ -442,12 +443,17 @@ async function startServer(binaries, dataDir, port, user, { logFile, settings })
  *
  * @param {number} pid
  * @param {string} dataDir
+ * @param {string} throwAway a folder that nobody needs afterwards, or nothing
  */
-function guardServer(pid, dataDir) {
+function guardServer(pid, dataDir, throwAway) {
   if (process.platform === 'win32') return undefined;
-  const script =
-    'read -r _; read -r pid < "$2/postmaster.pid" && [ "$pid" = "$1" ] && kill -INT "$1"';
-  const guard = spawn('/bin/sh', ['-c', script, 'sh', String(pid), dataDir], {
+  const script = `
+    read -r _
+    read -r pid < "$2/postmaster.pid" && [ "$pid" = "$1" ] && kill -INT "$1" || exit
+    [ -n "$3" ] || exit
+    while kill -0 "$1"; do sleep 0.1; done
+    rm -rf "$3"`;
+  const guard = spawn('/bin/sh', ['-c', script, 'sh', String(pid), dataDir, throwAway], {
     cwd: '/',
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],

@@ -33,8 +33,9 @@ async function runTests(args) {
     cwd: ROOT,
     stdio: 'inherit',
   });
-  // Vitest gets Ctrl-C from the terminal too and cleans up; its end is ours.
-  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill('SIGTERM'));
+  // Vitest gets Ctrl-C from the terminal as we do, and stops its database before it ends; a second signal would cut that off.
+  process.on('SIGINT', () => {});
+  process.on('SIGTERM', () => child.kill('SIGINT'));
   const code = await new Promise((resolve) => child.once('close', resolve));
 
   const counts = countResults(readReport());
