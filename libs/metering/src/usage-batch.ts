@@ -1,0 +1,246 @@
+import { atPointer, Temporal, type FieldFault } from '@core/kernel';
+import { FAULTS_MAX } from './errors.js';
+import { METERS, type Meter } from './meters.js';
+
+/** Quantities of meters for (instant, key, api, stage, method, status class), as a gateway sent them. */
+export interface UsageRecord {
+  readonly at: string;
+  readonly keyId: string;
+  readonly apiId: string;
+  readonly stage: string;
+  readonly method: string;
+  readonly resourcePath: string;
+  readonly statusClass: string;
+  /** Decimals in strings. */
+  readonly quantities: Readonly<Partial<Record<Meter, string>>>;
+}
+
+/** A numbered delivery of usage records. The number, not the content, is its identity. */
+export interface UsageBatch {
+  readonly epoch: string;
+  /** From 0, contiguous within the epoch. */
+  readonly sequence: number;
+  readonly records: readonly UsageRecord[];
+  /** The instant of each record, in milliseconds. */
+  readonly instants: Float64Array;
+}
+
+export const RECORDS_MAX = 10_000;
+
+const RECORD_FIELDS: ReadonlySet<string> = new Set([
+  'at',
+  'keyId',
+  'apiId',
+  'stage',
+  'method',
+  'resourcePath',
+  'statusClass',
+  'quantities',
+]);
+const STATUS_CLASSES = new Set<unknown>(['1xx', '2xx', '3xx', '4xx', '5xx']);
+const METER_NAMES: ReadonlySet<string> = new Set<string>(METERS);
+const ID = /^[A-Za-z0-9_.-]{1,64}$/;
+const PLAIN_ASCII = /^[\x20-\x7e]+$/;
+const CONTROL = /\p{Cc}/u;
+const QUANTITY = /^(?:0|[1-9]\d{0,25})(?:\.\d{1,12})?$/;
+const QUANTITY_LENGTH_MAX = 39;
+const INSTANT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)$/;
+const YEAR_2200_MS = Date.UTC(2200, 0, 1);
+
+/** Bytes, not characters: with the other columns they must fit a row of the roll-up's index (2,704 bytes). */
+const METHOD_BYTES_MAX = 128;
+const PATH_BYTES_MAX = 1_536;
+
+/**
+ * Reads a batch from untrusted JSON: either the batch, or what is wrong with it, at most 20 faults.
+ *
+ * It makes no object and no string for a good record; the records are the parsed JSON itself.
+ */
+export function readUsageBatch(json: unknown): UsageBatch | { readonly faults: FieldFault[] } {
+  const faults: FieldFault[] = [];
+  if (!isObject(json)) return { faults: [{ pointer: '', detail: 'must be a JSON object' }] };
+  const { epoch, sequence, records } = json;
+  for (const name of Object.keys(json)) {
+    if (name !== 'epoch' && name !== 'sequence' && name !== 'records')
+      faults.push({ pointer: atPointer('', name), detail: 'is not a field of this request' });
+  }
+  if (!isPlainText(epoch, 64))
+    faults.push({
+      pointer: '/epoch',
+      detail: 'must be a string of 1 to 64 bytes without control characters',
+    });
+  if (!Number.isSafeInteger(sequence) || (sequence as number) < 0)
+    faults.push({
+      pointer: '/sequence',
+      detail: 'must be a whole number from 0 to 9007199254740991',
+    });
+  if (!Array.isArray(records) || records.length === 0 || records.length > RECORDS_MAX) {
+    faults.push({ pointer: '/records', detail: `must be a list of 1 to ${RECORDS_MAX} records` });
+    return { faults: faults.slice(0, FAULTS_MAX) };
+  }
+  const instants = readRecords(records, faults);
+  if (faults.length > 0) return { faults: faults.slice(0, FAULTS_MAX) };
+  return {
+    epoch: epoch as string,
+    sequence: sequence as number,
+    records: records as UsageRecord[],
+    instants,
+  };
+}
+
+/** Checks each record, notes what is wrong, and returns the instants. */
+function readRecords(records: readonly unknown[], faults: FieldFault[]): Float64Array {
+  const instants = new Float64Array(records.length);
+  let lastAt: unknown;
+  let lastMs = Number.NaN;
+  for (let index = 0; index < records.length && faults.length < FAULTS_MAX; index += 1) {
+    const record = records[index];
+    if (!isObject(record)) {
+      refuse(faults, index, null, 'must be a JSON object');
+      continue;
+    }
+    // A gateway sends sums per minute, so most records have the instant of the one before.
+    if (record['at'] !== lastAt) {
+      lastAt = record['at'];
+      lastMs = instantMs(lastAt);
+    }
+    instants[index] = lastMs;
+    if (Number.isNaN(lastMs))
+      refuse(faults, index, 'at', 'must be an instant such as 2026-11-22T07:31:00Z');
+    if (!matches(record['keyId'], ID))
+      refuse(faults, index, 'keyId', 'must be the id of an API key');
+    if (!matches(record['apiId'], ID)) refuse(faults, index, 'apiId', 'must be the id of an api');
+    if (!isPlainText(record['stage'], 128))
+      refuse(faults, index, 'stage', 'must be the name of a stage');
+    if (!isPlainText(record['method'], METHOD_BYTES_MAX))
+      refuse(faults, index, 'method', methodSays);
+    if (!isPlainText(record['resourcePath'], PATH_BYTES_MAX))
+      refuse(faults, index, 'resourcePath', pathSays);
+    if (!STATUS_CLASSES.has(record['statusClass']))
+      refuse(faults, index, 'statusClass', 'must be one of: 1xx, 2xx, 3xx, 4xx, 5xx');
+    readQuantities(record['quantities'], index, faults);
+    for (const name in record) {
+      if (!RECORD_FIELDS.has(name))
+        refuse(faults, index, atPointer('', name).slice(1), 'is not a field of a record');
+    }
+  }
+  return instants;
+}
+
+function readQuantities(quantities: unknown, index: number, faults: FieldFault[]): void {
+  if (!isObject(quantities)) {
+    refuse(faults, index, 'quantities', 'must be an object of quantities by meter');
+    return;
+  }
+  let count = 0;
+  for (const meter in quantities) {
+    count += 1;
+    const quantity = quantities[meter];
+    if (!METER_NAMES.has(meter))
+      refuse(
+        faults,
+        index,
+        `quantities${atPointer('', meter)}`,
+        `is not a meter; known are ${METERS.join(', ')}`,
+      );
+    else if (
+      typeof quantity !== 'string' ||
+      quantity.length > QUANTITY_LENGTH_MAX ||
+      !QUANTITY.test(quantity)
+    )
+      refuse(faults, index, `quantities/${meter}`, quantitySays);
+    if (faults.length >= FAULTS_MAX) return;
+  }
+  if (count === 0) refuse(faults, index, 'quantities', 'must have at least one meter');
+}
+
+const methodSays = `must be a verb or route key of at most ${METHOD_BYTES_MAX} bytes without control characters`;
+const pathSays = `must be a resource path of at most ${PATH_BYTES_MAX} bytes without control characters`;
+const quantitySays =
+  'must be a decimal in a string, such as "12" or "0.5", with at most 26 digits before and 12 after the point';
+
+function refuse(faults: FieldFault[], index: number, field: string | null, detail: string): void {
+  const place = `/records/${index}`;
+  faults.push({ pointer: field === null ? place : `${place}/${field}`, detail });
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+const matches = (value: unknown, pattern: RegExp) =>
+  typeof value === 'string' && pattern.test(value);
+
+/** Whether it is a text of at most so many bytes in UTF-8 that Postgres takes and that no line can be forged with. */
+function isPlainText(value: unknown, bytesMax: number): boolean {
+  if (typeof value !== 'string' || value.length === 0 || value.length > bytesMax) return false;
+  if (PLAIN_ASCII.test(value)) return true;
+  return !CONTROL.test(value) && value.isWellFormed() && utf8Bytes(value) <= bytesMax;
+}
+
+function utf8Bytes(text: string): number {
+  let bytes = 0;
+  for (const character of text) {
+    const code = character.codePointAt(0) ?? 0;
+    bytes += code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x1_00_00 ? 3 : 4;
+  }
+  return bytes;
+}
+
+/** Milliseconds since 1970 of an instant with offset, before 2200; NaN when it is none, such as 2026-02-30. */
+function instantMs(value: unknown): number {
+  if (typeof value !== 'string' || value.length > 40 || !INSTANT.test(value)) return Number.NaN;
+  try {
+    const ms = Temporal.Instant.from(value).epochMilliseconds;
+    return ms >= 0 && ms < YEAR_2200_MS ? ms : Number.NaN;
+  } catch {
+    return Number.NaN;
+  }
+}
+
+/**
+ * The content of a batch as text, the same for the same facts: whatever the order of keys, the spelling of an
+ * instant (`Z` or `+00:00`) or of a quantity (`1.50`). The order of records counts.
+ */
+export function canonicalContent({ records, instants }: UsageBatch): string {
+  let content = '';
+  for (const [index, record] of records.entries()) {
+    const { keyId, apiId, stage, method, resourcePath, statusClass, quantities } = record;
+    content += `${instants[index]}\t${keyId}\t${apiId}\t${stage}\t${method}\t${resourcePath}\t${statusClass}`;
+    for (const meter of METERS) {
+      const quantity = quantities[meter];
+      if (quantity !== undefined) content += `\t${meter}=${shortest(quantity)}`;
+    }
+    content += '\n';
+  }
+  return content;
+}
+
+/** A decimal without zeros at its end. */
+function shortest(quantity: string): string {
+  return quantity.includes('.') ? quantity.replace(/\.?0+$/, '') : quantity;
+}
+
+/** What keeps a well-formed batch's times from being counted: clocks of gateways are not trusted. */
+export function timeFaults(
+  instants: Float64Array,
+  { now, futureMs, pastMonths }: { now: Date; futureMs: number; pastMonths: number },
+): FieldFault[] {
+  const latest = now.getTime() + futureMs;
+  const earliest = Temporal.Instant.fromEpochMilliseconds(now.getTime())
+    .toZonedDateTimeISO('UTC')
+    .subtract({ months: pastMonths }).epochMilliseconds;
+  const faults: FieldFault[] = [];
+  for (let index = 0; index < instants.length && faults.length < FAULTS_MAX; index += 1) {
+    const at = instants[index] ?? Number.NaN;
+    if (at > latest)
+      refuse(
+        faults,
+        index,
+        'at',
+        `is more than ${futureMs / 60_000} minutes in the future of the account's clock`,
+      );
+    if (at < earliest) refuse(faults, index, 'at', `is more than ${pastMonths} months old`);
+  }
+  return faults;
+}
