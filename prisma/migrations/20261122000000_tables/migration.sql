@@ -387,7 +387,7 @@ CREATE TABLE "usage_hour" (
     "resource_path" TEXT NOT NULL,
     "status_class" TEXT NOT NULL,
     "account_id" TEXT NOT NULL,
-    "quantity" DECIMAL(38,12) NOT NULL,
+    "quantity" DECIMAL(50,12) NOT NULL,
 
     CONSTRAINT "usage_hour_pkey" PRIMARY KEY ("customer_id","key_id","hour","meter","api_id","stage","usage_plan_id","method","resource_path","status_class")
 );

@@ -93,7 +93,7 @@ ALTER TABLE quota_spend ADD CHECK (debited >= 0), ADD CHECK (period_from < perio
 ALTER TABLE usage_batch ADD CHECK (sequence >= 0), ADD CHECK (record_count >= 0);
 ALTER TABLE usage_epoch ADD CHECK (highest >= 0 AND batches BETWEEN 1 AND highest + 1);
 ALTER TABLE usage_record ADD CHECK (quantity >= 0 AND quantity < 1e26);
-ALTER TABLE usage_hour ADD CHECK (quantity >= 0 AND quantity < 1e26);
+ALTER TABLE usage_hour ADD CHECK (quantity >= 0 AND quantity < 1e38);
 ALTER TABLE subscription
   ADD CHECK (starts_at <= billed_to),
   ADD CHECK (ends_at IS NULL OR ends_at > starts_at),

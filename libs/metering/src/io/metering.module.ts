@@ -1,0 +1,24 @@
+import { BullModule } from '@nestjs/bullmq';
+import { Module } from '@nestjs/common';
+import { RollUpRepository } from './roll-up.repository.js';
+import { ROLL_UP_USAGE, RollUpWakeUp } from './roll-up-wake-up.js';
+import { UsageBatchesRepository } from './usage-batches.repository.js';
+import { UsageIngestionService } from './usage-ingestion.service.js';
+import { UsageOwnersRepository } from './usage-owners.repository.js';
+import { UsageRepository } from './usage.repository.js';
+import { UsageService } from './usage.service.js';
+
+@Module({
+  imports: [BullModule.registerQueue({ name: ROLL_UP_USAGE })],
+  providers: [
+    RollUpRepository,
+    RollUpWakeUp,
+    UsageBatchesRepository,
+    UsageIngestionService,
+    UsageOwnersRepository,
+    UsageRepository,
+    UsageService,
+  ],
+  exports: [UsageIngestionService, UsageService],
+})
+export class MeteringModule {}

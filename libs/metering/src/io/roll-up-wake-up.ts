@@ -1,0 +1,40 @@
+import { InjectQueue } from '@nestjs/bullmq';
+import { Injectable, Logger } from '@nestjs/common';
+import { SystemClock } from '@io/platform';
+import type { Queue } from 'bullmq';
+
+/** The queue, and the job, that sums waiting batches into hours. */
+export const ROLL_UP_USAGE = 'roll-up-usage';
+
+/** The queue, and the job, that makes the partitions of usage records ahead of time. */
+export const ENSURE_USAGE_PARTITIONS = 'ensure-usage-partitions';
+
+const PAUSE_MS = 200;
+
+/**
+ * Wakes the worker after a batch, at most five times a second from one process. It may be lost: the schedule of
+ * every second finds what waits.
+ */
+@Injectable()
+export class RollUpWakeUp {
+  private readonly logger = new Logger('RollUpWakeUp');
+  private lastMs = Number.NEGATIVE_INFINITY;
+
+  constructor(
+    @InjectQueue(ROLL_UP_USAGE) private readonly queue: Queue,
+    private readonly clock: SystemClock,
+  ) {}
+
+  wake(): void {
+    const nowMs = this.clock.monotonicMs();
+    if (nowMs - this.lastMs < PAUSE_MS) return;
+    this.lastMs = nowMs;
+    this.queue
+      .add(ROLL_UP_USAGE, {}, { deduplication: { id: ROLL_UP_USAGE } })
+      .catch((error: unknown) =>
+        this.logger.warn(
+          `The worker was not woken, its schedule will find the batch: ${String(error)}`,
+        ),
+      );
+  }
+}

@@ -1,0 +1,60 @@
+import { Prisma } from '@io/platform';
+
+/** What usage can be told apart by, and the column of each. */
+export const GROUP_COLUMNS = {
+  customerId: Prisma.sql`customer_id`,
+  keyId: Prisma.sql`key_id`,
+  apiId: Prisma.sql`api_id`,
+  stage: Prisma.sql`stage`,
+  method: Prisma.sql`method`,
+  resourcePath: Prisma.sql`resource_path`,
+  statusClass: Prisma.sql`status_class`,
+  meter: Prisma.sql`meter`,
+  usagePlanId: Prisma.sql`usage_plan_id`,
+} as const;
+
+/** A name that usage can be filtered and grouped by. */
+export type UsageGroup = keyof typeof GROUP_COLUMNS;
+
+/** The account's usage with these values. */
+export type UsageFilter = { readonly accountId: string } & Partial<Record<UsageGroup, string>>;
+
+/** Rising instants, at least two, that part the time that is read. */
+export interface Window {
+  readonly edges: readonly Date[];
+  /** UTC hours that an edge lies inside of (`splitHours`). */
+  readonly splitHours: readonly Date[];
+  /** No record of the window was received before. */
+  readonly receivedFrom: Date;
+}
+
+/**
+ * Rows `(at, quantity, source, …groups)` of everything rolled up in the window, each record in exactly one: whole
+ * hours from the roll-up, and the hours that an edge parts from their records. One statement reads both, so a
+ * roll-up that commits meanwhile is in both or in neither.
+ */
+export function usedIn({ accountId, ...values }: UsageFilter, window: Window): Prisma.Sql {
+  const from = window.edges.at(0) ?? new Date(0);
+  const to = window.edges.at(-1) ?? from;
+  const split = [...window.splitHours];
+  const filter = Prisma.join(
+    [
+      Prisma.sql`account_id = ${accountId}`,
+      ...Object.entries(values).map(
+        ([name, value]) => Prisma.sql`${GROUP_COLUMNS[name as UsageGroup]} = ${value}`,
+      ),
+    ],
+    ' AND ',
+  );
+  const columns = Prisma.join(Object.values(GROUP_COLUMNS));
+  const hours = Prisma.sql`
+    SELECT hour AS at, quantity, 'hour' AS source, ${columns} FROM usage_hour
+    WHERE ${filter} AND hour >= ${from} AND hour < ${to} AND NOT hour = ANY (${split}::timestamptz[])`;
+  if (split.length === 0) return hours;
+  return Prisma.sql`${hours}
+    UNION ALL
+    SELECT at, quantity, 'record' AS source, ${columns} FROM usage_record
+    WHERE ${filter} AND at >= ${from} AND at < ${to} AND received_at >= ${window.receivedFrom}
+      AND date_trunc('hour', at, 'UTC') = ANY (${split}::timestamptz[])
+      AND NOT EXISTS (SELECT FROM usage_batch b WHERE b.id = batch_id AND b.rolled_up_at IS NULL)`;
+}

@@ -1,0 +1,119 @@
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { Injectable } from '@nestjs/common';
+import { Database, SystemClock } from '@io/platform';
+import type { UsageBatch } from '@core/metering';
+import type pg from 'pg';
+import { from as copyFrom } from 'pg-copy-streams';
+import type { UsageOwner } from './usage-owners.repository.js';
+import { USAGE_COLUMNS, usageRows } from './usage-rows.js';
+
+/** Where a batch comes from. */
+export interface BatchSource {
+  readonly accountId: string;
+  readonly gatewayId: string;
+}
+
+/** What became of a batch: stored now, or received before with the content hash that stands here. */
+export type StoredBatch =
+  { readonly isNew: true } | { readonly isNew: false; readonly contentHash: Buffer };
+
+/** Batches and their records. `received_at` is the system's time: it only says in which partition a record lies. */
+@Injectable()
+export class UsageBatchesRepository {
+  constructor(
+    private readonly db: Database,
+    private readonly clock: SystemClock,
+  ) {}
+
+  /**
+   * Stores a batch with its records in one transaction, or nothing when its number was used before. When it
+   * returns, it is committed. The epoch's row, which all its batches share, is written last: its lock is held
+   * only for the commit.
+   */
+  async store(
+    source: BatchSource,
+    batch: UsageBatch,
+    owners: readonly UsageOwner[],
+    contentHash: Buffer,
+  ): Promise<StoredBatch> {
+    const receivedAt = this.clock.now().toISOString();
+    const client = await this.db.pool.connect();
+    let isDone = false;
+    try {
+      await client.query('BEGIN');
+      const id = await insertBatch(client, source, batch, contentHash, receivedAt);
+      if (id === null) {
+        await client.query('ROLLBACK');
+        const first = await this.find(source, batch, client);
+        isDone = true;
+        if (!first) throw new Error('a batch that was there is gone');
+        return { isNew: false, contentHash: first };
+      }
+      const row = { id, accountId: source.accountId, receivedAt };
+      await pipeline(
+        Readable.from(usageRows(row, batch, owners)),
+        client.query(copyFrom(`COPY usage_record (${USAGE_COLUMNS}) FROM STDIN`)),
+      );
+      await countInEpoch(client, source, batch, receivedAt);
+      await client.query('COMMIT');
+      isDone = true;
+      return { isNew: true };
+    } finally {
+      // A connection in the middle of a transaction is closed, which takes the transaction back.
+      client.release(!isDone);
+    }
+  }
+
+  /** The content hash of a batch that was received; null when its number is free. */
+  async find(
+    source: BatchSource,
+    { epoch, sequence }: Pick<UsageBatch, 'epoch' | 'sequence'>,
+    client: pg.Pool | pg.PoolClient = this.db.pool,
+  ): Promise<Buffer | null> {
+    const { rows } = await client.query<{ content_hash: Buffer }>(
+      'SELECT content_hash FROM usage_batch WHERE gateway_id = $1 AND epoch = $2 AND sequence = $3',
+      [source.gatewayId, epoch, sequence],
+    );
+    return rows[0]?.content_hash ?? null;
+  }
+}
+
+/** The id of the new batch; null when its number is taken. Waits for another transaction that is taking it. */
+async function insertBatch(
+  client: pg.PoolClient,
+  { accountId, gatewayId }: BatchSource,
+  { epoch, sequence, records }: UsageBatch,
+  contentHash: Buffer,
+  receivedAt: string,
+): Promise<string | null> {
+  const { rows } = await client.query<{ id: string }>({
+    name: 'insert-usage-batch',
+    text: `
+      INSERT INTO usage_batch (account_id, gateway_id, epoch, sequence, content_hash, record_count, received_at)
+      VALUES ($1, $2, $3, $4, $5, $6, $7)
+      ON CONFLICT (gateway_id, epoch, sequence) DO NOTHING
+      RETURNING id`,
+    values: [accountId, gatewayId, epoch, sequence, contentHash, records.length, receivedAt],
+  });
+  return rows[0]?.id ?? null;
+}
+
+async function countInEpoch(
+  client: pg.PoolClient,
+  { accountId, gatewayId }: BatchSource,
+  { epoch, sequence }: UsageBatch,
+  receivedAt: string,
+): Promise<void> {
+  await client.query({
+    name: 'count-in-usage-epoch',
+    text: `
+      INSERT INTO usage_epoch AS e (account_id, gateway_id, epoch, highest, batches, first_seen_at, last_seen_at)
+      VALUES ($1, $2, $3, $4, 1, $5, $5)
+      ON CONFLICT (gateway_id, epoch) DO UPDATE SET
+        highest = greatest(e.highest, excluded.highest),
+        batches = e.batches + 1,
+        last_seen_at = greatest(e.last_seen_at, excluded.last_seen_at)`,
+    values: [accountId, gatewayId, epoch, sequence, receivedAt],
+  });
+}

@@ -1,0 +1,160 @@
+import { Injectable } from '@nestjs/common';
+import { Database, PolicyEvents, type PolicyChange } from '@io/platform';
+
+/** Whose usage of a stage with a key it is. */
+export interface UsageOwner {
+  readonly keyId: string;
+  readonly apiId: string;
+  readonly stage: string;
+  readonly customerId: string;
+  /** The plan that covers the key there; '' when none ever did. */
+  readonly usagePlanId: string;
+}
+
+type Place = Pick<UsageOwner, 'keyId' | 'apiId' | 'stage'>;
+
+interface OwnerRow {
+  keyId: string;
+  apiId: string;
+  stage: string;
+  customerId: string | null;
+  apiName: string | null;
+  stageName: string | null;
+  coveringPlanId: string | null;
+  latestPlanId: string | null;
+}
+
+/** What is known of a place: its owner, or which of its three fields names nothing of this account. */
+export type FoundOwner = UsageOwner | { readonly unknown: 'keyId' | 'apiId' | 'stage' };
+
+/** The owners of one account's keys, by key; a key is used on a few stages. */
+type OwnersByKey = Map<string, UsageOwner[]>;
+
+const KEYS_MAX = 50_000;
+
+/**
+ * Finds customer and usage plan of (key, api, stage). Known ones are kept, until the database tells that something
+ * changed; a batch's unknown ones are looked up in one query. Deleted keys are found too: their last usage comes late.
+ */
+@Injectable()
+export class UsageOwnersRepository {
+  private readonly accounts = new Map<string, OwnersByKey>();
+  private keys = 0;
+  /** Counts the news, so that a look-up that was under way while one came is not kept. */
+  private changes = 0;
+
+  constructor(
+    private readonly db: Database,
+    private readonly events: PolicyEvents,
+  ) {
+    events.subscribe((change) => this.forget(change));
+  }
+
+  /** The owner of each place, in their order. */
+  async owners(accountId: string, places: readonly Place[]): Promise<FoundOwner[]> {
+    const known = this.accounts.get(accountId);
+    const missing = new Map<string, Place>();
+    for (const place of places) {
+      if (!ownerOf(known, place)) missing.set(placeText(place), place);
+    }
+    const found = await this.lookUp(accountId, missing);
+    return places.map(
+      (place) => ownerOf(known, place) ?? found.get(placeText(place)) ?? { unknown: 'keyId' },
+    );
+  }
+
+  private async lookUp(
+    accountId: string,
+    missing: ReadonlyMap<string, Place>,
+  ): Promise<Map<string, FoundOwner>> {
+    const found = new Map<string, FoundOwner>();
+    if (missing.size === 0) return found;
+    const changesBefore = this.changes;
+    const rows = await this.read(accountId, [...missing.values()]);
+    const mayKeep = this.events.isConnected && changesBefore === this.changes;
+    for (const row of rows) {
+      const owner = ownerFrom(row);
+      found.set(placeText(row), owner);
+      // A plan taken from the roll-ups, or none, may be another a second later.
+      if (mayKeep && row.coveringPlanId !== null && 'customerId' in owner)
+        this.keep(accountId, owner);
+    }
+    return found;
+  }
+
+  /**
+   * A stage that is gone is still known by its usage, and so is the plan of a key that has left it since.
+   */
+  private read(accountId: string, places: readonly Place[]): Promise<OwnerRow[]> {
+    return this.db.$queryRaw<OwnerRow[]>`
+      SELECT q.key_id AS "keyId", q.api_id AS "apiId", q.stage,
+        k.customer_id AS "customerId", a.id AS "apiName", s.name AS "stageName",
+        p.usage_plan_id AS "coveringPlanId", h.usage_plan_id AS "latestPlanId"
+      FROM unnest(
+        ${places.map(({ keyId }) => keyId)}::text[],
+        ${places.map(({ apiId }) => apiId)}::text[],
+        ${places.map(({ stage }) => stage)}::text[]
+      ) AS q (key_id, api_id, stage)
+      LEFT JOIN api_key k ON k.account_id = ${accountId} AND k.id = q.key_id
+      LEFT JOIN api a ON a.account_id = ${accountId} AND a.id = q.api_id
+      LEFT JOIN stage s ON s.account_id = ${accountId} AND s.api_id = q.api_id AND s.name = q.stage
+      LEFT JOIN usage_plan_key_stage p
+        ON p.account_id = ${accountId} AND p.key_id = q.key_id AND p.api_id = q.api_id AND p.stage = q.stage
+      LEFT JOIN LATERAL (
+        SELECT u.usage_plan_id FROM usage_hour u
+        WHERE p.usage_plan_id IS NULL AND u.account_id = ${accountId} AND u.customer_id = k.customer_id
+          AND u.key_id = q.key_id AND u.api_id = q.api_id AND u.stage = q.stage
+        ORDER BY u.hour DESC, u.usage_plan_id DESC
+        LIMIT 1
+      ) h ON true`;
+  }
+
+  private keep(accountId: string, owner: UsageOwner): void {
+    if (this.keys >= KEYS_MAX) this.forget(null);
+    const known = this.accounts.get(accountId) ?? new Map<string, UsageOwner[]>();
+    this.accounts.set(accountId, known);
+    const owners = known.get(owner.keyId);
+    if (owners && !ownerOf(known, owner)) owners.push(owner);
+    if (owners) return;
+    known.set(owner.keyId, [owner]);
+    this.keys += 1;
+  }
+
+  private forget(change: PolicyChange): void {
+    if (change?.tokenId !== undefined) return;
+    this.changes += 1;
+    if (change === null) {
+      this.accounts.clear();
+      this.keys = 0;
+      return;
+    }
+    const known = this.accounts.get(change.accountId);
+    if (!known) return;
+    if (change.keyId !== undefined) {
+      if (known.delete(change.keyId)) this.keys -= 1;
+      return;
+    }
+    this.keys -= known.size;
+    this.accounts.delete(change.accountId);
+  }
+}
+
+function ownerOf(known: OwnersByKey | undefined, place: Place): UsageOwner | undefined {
+  const owners = known?.get(place.keyId);
+  if (!owners) return undefined;
+  for (const owner of owners) {
+    if (owner.apiId === place.apiId && owner.stage === place.stage) return owner;
+  }
+  return undefined;
+}
+
+function ownerFrom(row: OwnerRow): FoundOwner {
+  const { keyId, apiId, stage, customerId, latestPlanId } = row;
+  if (customerId === null) return { unknown: 'keyId' };
+  if (row.apiName === null && latestPlanId === null) return { unknown: 'apiId' };
+  if (row.stageName === null && latestPlanId === null) return { unknown: 'stage' };
+  return { keyId, apiId, stage, customerId, usagePlanId: row.coveringPlanId ?? latestPlanId ?? '' };
+}
+
+/** None of the three has a control character. */
+const placeText = ({ keyId, apiId, stage }: Place) => `${keyId}\n${apiId}\n${stage}`;

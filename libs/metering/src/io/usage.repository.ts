@@ -1,0 +1,102 @@
+import { Injectable } from '@nestjs/common';
+import { decimal, type Decimal } from '@core/kernel';
+import type { Meter } from '@core/metering';
+import { Database, Prisma } from '@io/platform';
+import {
+  GROUP_COLUMNS,
+  usedIn,
+  type UsageFilter,
+  type UsageGroup,
+  type Window,
+} from './sum-usage.js';
+
+/** The quantity of a meter in one part of a window, with the values of the groups that were asked for. */
+export type UsageSum = {
+  readonly bucket: number;
+  readonly meter: string;
+  readonly quantity: string;
+} & Partial<Record<UsageGroup, string>>;
+
+/** What a plan is billed for: the sum of one meter over the apis of one protocol. */
+export interface MeteredQuantity {
+  readonly meter: Meter;
+  /** Of the apis that were called: `REST`, `HTTP` or `WEBSOCKET`. */
+  readonly protocol: string;
+  readonly quantity: Decimal;
+  /** How many roll-ups and how many single records were read, for the rating snapshot. */
+  readonly hoursRead: number;
+  readonly recordsRead: number;
+}
+
+interface MeteredRow {
+  meter: Meter;
+  protocol: string;
+  quantity: string;
+  hoursRead: number;
+  recordsRead: number;
+}
+
+/** Batches that are missing in an epoch of a gateway: the numbers from `first` to `last`, both included. */
+export interface GapRow {
+  gatewayId: string;
+  epoch: string;
+  highest: bigint;
+  missing: bigint;
+  first: bigint;
+  last: bigint;
+  since: Date;
+}
+
+/** Reads what was rolled up. */
+@Injectable()
+export class UsageRepository {
+  constructor(private readonly db: Database) {}
+
+  /** Sums by part of the window, meter and groups, in their order; at most `limit` of them. */
+  sums(
+    filter: UsageFilter,
+    window: Window,
+    { groups, limit }: { groups: readonly UsageGroup[]; limit: number },
+  ): Promise<UsageSum[]> {
+    const names: readonly UsageGroup[] = [...new Set<UsageGroup>(['meter', ...groups])];
+    const columns = Prisma.join(
+      names.map((name) => Prisma.sql`${GROUP_COLUMNS[name]} AS ${Prisma.raw(`"${name}"`)}`),
+    );
+    const keys = Prisma.join(names.map((name) => GROUP_COLUMNS[name]));
+    return this.db.$queryRaw<UsageSum[]>`
+      SELECT width_bucket(at, ${[...window.edges]}::timestamptz[]) AS bucket, ${columns},
+        trim_scale(sum(quantity))::text AS quantity
+      FROM (${usedIn(filter, window)}) used
+      GROUP BY 1, ${keys}
+      ORDER BY 1, ${keys}
+      LIMIT ${limit}`;
+  }
+
+  /** Exact sums of a period by meter and protocol. */
+  async metered(filter: UsageFilter, window: Window): Promise<MeteredQuantity[]> {
+    const rows = await this.db.$queryRaw<MeteredRow[]>`
+      SELECT used.meter, coalesce(api.protocol, 'REST') AS protocol, trim_scale(sum(used.quantity))::text AS quantity,
+        (count(*) FILTER (WHERE source = 'hour'))::int AS "hoursRead",
+        (count(*) FILTER (WHERE source = 'record'))::int AS "recordsRead"
+      FROM (${usedIn(filter, window)}) used
+      LEFT JOIN api ON api.id = used.api_id AND api.account_id = ${filter.accountId}
+      GROUP BY 1, 2 ORDER BY 1, 2`;
+    return rows.map((row) => ({ ...row, quantity: decimal(row.quantity) }));
+  }
+
+  /** Ranges of numbers below the highest of their epoch that never came, oldest first. */
+  gaps(accountId: string, limit: number): Promise<GapRow[]> {
+    return this.db.$queryRaw<GapRow[]>`
+      SELECT "gatewayId", epoch, highest, missing, previous + 1 AS first, sequence - 1 AS last, since
+      FROM (
+        SELECT e.gateway_id AS "gatewayId", e.epoch, e.highest, e.highest + 1 - e.batches AS missing, b.sequence,
+          lag(b.sequence, 1, -1::bigint) OVER (PARTITION BY e.gateway_id, e.epoch ORDER BY b.sequence) AS previous,
+          min(b.received_at) OVER (PARTITION BY e.gateway_id, e.epoch ORDER BY b.sequence DESC) AS since
+        FROM usage_epoch e JOIN usage_batch b ON b.gateway_id = e.gateway_id AND b.epoch = e.epoch
+        WHERE e.account_id = ${accountId} AND e.batches < e.highest + 1
+      ) numbered
+      WHERE sequence > previous + 1
+      ORDER BY since, "gatewayId", epoch, first
+      LIMIT ${limit}`;
+  }
+}

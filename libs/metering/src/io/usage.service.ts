@@ -1,0 +1,161 @@
+import { Injectable } from '@nestjs/common';
+import type { Period } from '@core/kernel';
+import type { Scope } from '@core/identity';
+import { splitHours, windowEdges, type Interval } from '@core/metering';
+import { Database, InvalidRequest } from '@io/platform';
+import { RollUpRepository } from './roll-up.repository.js';
+import type { UsageFilter, UsageGroup, Window } from './sum-usage.js';
+import { UsageRepository, type MeteredQuantity } from './usage.repository.js';
+
+/** What to read, and how to part it. */
+export interface UsageQuestion {
+  readonly period: Period;
+  readonly interval: Interval;
+  readonly timezone: string;
+  readonly filter: Partial<Record<UsageGroup, string>>;
+  readonly groupBy: readonly UsageGroup[];
+}
+
+/** A meter's quantity in one part of the time, with the values of the groups that were asked for. */
+export type UsageItem = Period & { readonly meter: string; readonly quantity: string } & Partial<
+    Record<UsageGroup, string>
+  >;
+
+/** The missing batches of one epoch of a gateway. */
+export interface UsageGap {
+  readonly gatewayId: string;
+  readonly epoch: string;
+  readonly highest: number;
+  readonly missing: number;
+  /** When a later batch first showed that these are missing. */
+  readonly since: Date;
+  readonly ranges: readonly { readonly first: number; readonly last: number }[];
+}
+
+const DAYS_MAX = 400;
+const DAY_MS = 86_400_000;
+const GROUPS_MAX = 10_000;
+const GAP_RANGES_MAX = 1_000;
+const PARTITION_DAYS = 8;
+/** A record may be stamped so far ahead of the clock it was received at. */
+const FUTURE_MS = 5 * 60_000;
+
+/** Usage as it was rolled up: for pages and exports, and exactly for billing. */
+@Injectable()
+export class UsageService {
+  constructor(
+    private readonly db: Database,
+    private readonly usage: UsageRepository,
+    private readonly rollUps: RollUpRepository,
+  ) {}
+
+  /** Roll-ups by part of the period, meter and groups. A customer sees only their own. */
+  async read(scope: Scope, question: UsageQuestion): Promise<UsageItem[]> {
+    const { period, interval, timezone, filter, groupBy } = question;
+    const lengthMs = period.to.getTime() - period.from.getTime();
+    if (lengthMs <= 0) throw fault('/to', 'must be after `from`');
+    if (lengthMs > DAYS_MAX * DAY_MS)
+      throw fault('/to', `must be at most ${DAYS_MAX} days after \`from\``);
+    if (
+      scope.customerId !== undefined &&
+      (filter.customerId ?? scope.customerId) !== scope.customerId
+    )
+      return [];
+    const edges = windowEdges(period, interval, timezone);
+    const sums = await this.usage.sums(
+      {
+        ...filter,
+        ...(scope.customerId === undefined ? {} : { customerId: scope.customerId }),
+        accountId: scope.accountId,
+      },
+      await this.window(scope.accountId, edges),
+      { groups: groupBy, limit: GROUPS_MAX + 1 },
+    );
+    if (sums.length > GROUPS_MAX)
+      throw fault(
+        '/groupBy',
+        `makes more than ${GROUPS_MAX} groups: ask for a shorter time, a longer interval, fewer groups or one customer`,
+      );
+    return sums.map(({ bucket, meter, quantity, ...groups }) => ({
+      from: edges[bucket - 1] ?? period.from,
+      to: edges[bucket] ?? period.to,
+      ...groups,
+      meter,
+      quantity,
+    }));
+  }
+
+  /** What a customer used of a plan in a period with any bounds, exactly, of everything that is rolled up. */
+  async periodUsage({
+    accountId,
+    customerId,
+    usagePlanId,
+    period,
+  }: {
+    readonly accountId: string;
+    readonly customerId: string;
+    readonly usagePlanId: string;
+    readonly period: Period;
+  }): Promise<MeteredQuantity[]> {
+    const filter: UsageFilter = { accountId, customerId, usagePlanId };
+    return this.usage.metered(filter, await this.window(accountId, [period.from, period.to]));
+  }
+
+  /** Batches that are missing, by gateway and epoch, the oldest gap first. */
+  async gaps(scope: Scope): Promise<UsageGap[]> {
+    const gaps = new Map<string, UsageGap & { ranges: { first: number; last: number }[] }>();
+    for (const row of await this.usage.gaps(scope.accountId, GAP_RANGES_MAX)) {
+      const { gatewayId, epoch, since } = row;
+      const id = JSON.stringify([gatewayId, epoch]);
+      const gap = gaps.get(id) ?? {
+        gatewayId,
+        epoch,
+        highest: Number(row.highest),
+        missing: Number(row.missing),
+        since,
+        ranges: [],
+      };
+      gap.ranges.push({ first: Number(row.first), last: Number(row.last) });
+      gaps.set(id, gap);
+    }
+    return [...gaps.values()];
+  }
+
+  /** How many acknowledged batches of an account are not rolled up yet. */
+  waitingBatches(accountId: string): Promise<number> {
+    return this.rollUps.waiting(accountId);
+  }
+
+  /** Rolls up everything of an account that was acknowledged before the call. */
+  async rollUpNow(accountId: string): Promise<void> {
+    while ((await this.rollUps.rollUp(accountId)) > 0);
+  }
+
+  /** Rolls up what waits, in any account, and returns how many batches it was. Safe to run anywhere, any time. */
+  async rollUpWaiting(): Promise<number> {
+    let batches = 0;
+    for (;;) {
+      const rolledUp = await this.rollUps.rollUp(null);
+      if (rolledUp === 0) return batches;
+      batches += rolledUp;
+    }
+  }
+
+  /** Makes today's partition of usage records and those of the next seven days. */
+  ensurePartitions(): Promise<void> {
+    return this.rollUps.ensurePartitions(PARTITION_DAYS);
+  }
+
+  /** In a test account records may be stamped far ahead of when they come, by the offset of its clock. */
+  private async window(accountId: string, edges: readonly Date[]): Promise<Window> {
+    const { clockOffsetMs } = await this.db.account.findUniqueOrThrow({
+      where: { id: accountId },
+      select: { clockOffsetMs: true },
+    });
+    const from = edges[0]?.getTime() ?? 0;
+    const receivedFrom = new Date(from - Number(clockOffsetMs) - FUTURE_MS);
+    return { edges, splitHours: splitHours(edges), receivedFrom };
+  }
+}
+
+const fault = (pointer: string, detail: string) => new InvalidRequest([{ pointer, detail }]);
