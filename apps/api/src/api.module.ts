@@ -10,6 +10,7 @@ import { HealthController } from './health/health.controller.js';
 import { EntityTagInterceptor } from './http/entity-tag.js';
 import { IdempotencyInterceptor } from './idempotency/idempotency.interceptor.js';
 import { IdempotencyRepository } from './idempotency/idempotency.repository.js';
+import { UsageApiModule } from './usage/usage-api.module.js';
 
 /** What this process does. */
 @Module({
@@ -20,6 +21,7 @@ import { IdempotencyRepository } from './idempotency/idempotency.repository.js';
     DecisionsModule,
     BillingApiModule,
     CatalogApiModule,
+    UsageApiModule,
   ],
   controllers: [HealthController],
   providers: [

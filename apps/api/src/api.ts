@@ -15,6 +15,8 @@ import { DecisionRoutes } from './decisions/decision.routes.js';
 import { registerBodyParsers } from './http/json-body.js';
 import { registerStrictRequests } from './http/strict-requests.js';
 import { serveOpenApi } from './openapi.js';
+import { USAGE_BATCHES_PATHS } from './usage/usage-batches-paths.js';
+import { UsageBatchRoutes } from './usage/usage-batches.routes.js';
 
 const BODY_MAX = 8 * 1024 * 1024;
 
@@ -43,9 +45,10 @@ export async function createApi(config: Config): Promise<NestFastifyApplication>
   registerStrictRequests(fastify);
   registerBodyParsers(fastify);
   app.get(DecisionRoutes).register(fastify);
+  app.get(UsageBatchRoutes).register(fastify);
   app.setGlobalPrefix('v1', { exclude: ['health/live', 'health/ready'] });
   app.useGlobalPipes(requestValidation());
   app.useGlobalFilters(new ProblemFilter());
-  serveOpenApi(app, {});
+  serveOpenApi(app, { ...USAGE_BATCHES_PATHS });
   return app;
 }

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { Database, PolicyEvents, type PolicyChange } from '@io/platform';
+import { Database, PolicyEvents, SystemClock, type PolicyChange } from '@io/platform';
 
 /** Whose usage of a stage with a key it is. */
 export interface UsageOwner {
@@ -28,13 +28,15 @@ interface OwnerRow {
 export type FoundOwner = UsageOwner | { readonly unknown: 'keyId' | 'apiId' | 'stage' };
 
 /** The owners of one account's keys, by key; a key is used on a few stages. */
-type OwnersByKey = Map<string, UsageOwner[]>;
+type OwnersByKey = Map<string, { readonly owners: UsageOwner[]; readonly untilMs: number }>;
 
 const KEYS_MAX = 50_000;
+/** When what is known must be gone at the latest, should the news of its change be lost. */
+const TTL_MS = 30_000;
 
 /**
- * Finds customer and usage plan of (key, api, stage). Known ones are kept, until the database tells that something
- * changed; a batch's unknown ones are looked up in one query. Deleted keys are found too: their last usage comes late.
+ * Finds customer and usage plan of (key, api, stage). Known ones are kept for 30 s, or until the database tells
+ * that something changed; a batch's unknown ones are looked up in one query. Deleted keys are found too: their last usage comes late.
  */
 @Injectable()
 export class UsageOwnersRepository {
@@ -45,7 +47,8 @@ export class UsageOwnersRepository {
 
   constructor(
     private readonly db: Database,
-    private readonly events: PolicyEvents,
+    private readonly clock: SystemClock,
+    events: PolicyEvents,
   ) {
     events.subscribe((change) => this.forget(change));
   }
@@ -53,13 +56,15 @@ export class UsageOwnersRepository {
   /** The owner of each place, in their order. */
   async owners(accountId: string, places: readonly Place[]): Promise<FoundOwner[]> {
     const known = this.accounts.get(accountId);
+    const nowMs = this.clock.monotonicMs();
     const missing = new Map<string, Place>();
     for (const place of places) {
-      if (!ownerOf(known, place)) missing.set(placeText(place), place);
+      if (!ownerOf(known, place, nowMs)) missing.set(placeText(place), place);
     }
     const found = await this.lookUp(accountId, missing);
     return places.map(
-      (place) => ownerOf(known, place) ?? found.get(placeText(place)) ?? { unknown: 'keyId' },
+      (place) =>
+        ownerOf(known, place, nowMs) ?? found.get(placeText(place)) ?? { unknown: 'keyId' },
     );
   }
 
@@ -71,7 +76,7 @@ export class UsageOwnersRepository {
     if (missing.size === 0) return found;
     const changesBefore = this.changes;
     const rows = await this.read(accountId, [...missing.values()]);
-    const mayKeep = this.events.isConnected && changesBefore === this.changes;
+    const mayKeep = changesBefore === this.changes;
     for (const row of rows) {
       const owner = ownerFrom(row);
       found.set(placeText(row), owner);
@@ -111,13 +116,16 @@ export class UsageOwnersRepository {
 
   private keep(accountId: string, owner: UsageOwner): void {
     if (this.keys >= KEYS_MAX) this.forget(null);
-    const known = this.accounts.get(accountId) ?? new Map<string, UsageOwner[]>();
+    const known: OwnersByKey = this.accounts.get(accountId) ?? new Map();
     this.accounts.set(accountId, known);
-    const owners = known.get(owner.keyId);
-    if (owners && !ownerOf(known, owner)) owners.push(owner);
-    if (owners) return;
-    known.set(owner.keyId, [owner]);
-    this.keys += 1;
+    const nowMs = this.clock.monotonicMs();
+    const entry = known.get(owner.keyId);
+    if (entry && entry.untilMs > nowMs) {
+      if (!ownerOf(known, owner, nowMs)) entry.owners.push(owner);
+      return;
+    }
+    if (!entry) this.keys += 1;
+    known.set(owner.keyId, { owners: [owner], untilMs: nowMs + TTL_MS });
   }
 
   private forget(change: PolicyChange): void {
@@ -139,10 +147,14 @@ export class UsageOwnersRepository {
   }
 }
 
-function ownerOf(known: OwnersByKey | undefined, place: Place): UsageOwner | undefined {
-  const owners = known?.get(place.keyId);
-  if (!owners) return undefined;
-  for (const owner of owners) {
+function ownerOf(
+  known: OwnersByKey | undefined,
+  place: Place,
+  nowMs: number,
+): UsageOwner | undefined {
+  const entry = known?.get(place.keyId);
+  if (!entry || entry.untilMs <= nowMs) return undefined;
+  for (const owner of entry.owners) {
     if (owner.apiId === place.apiId && owner.stage === place.stage) return owner;
   }
   return undefined;

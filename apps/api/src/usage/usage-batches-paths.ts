@@ -1,0 +1,106 @@
+import { METERS, RECORDS_MAX } from '@core/metering';
+import type { HotPaths } from '../openapi.js';
+
+const text = (description: string, maxLength: number) => ({
+  type: 'string',
+  description,
+  maxLength,
+});
+const problem = (description: string) => ({
+  description,
+  content: { 'application/problem+json': { schema: { type: 'object' as const } } },
+});
+const acknowledgement = (description: string) => ({
+  description,
+  headers: {
+    'X-Tollgate-Time': {
+      description: "The account's business time, which records are stamped with.",
+      schema: { type: 'string' as const, format: 'date-time' },
+    },
+  },
+  content: {
+    'application/json': {
+      schema: {
+        type: 'object' as const,
+        required: ['records', 'duplicate'],
+        properties: { records: { type: 'integer' }, duplicate: { type: 'boolean' } },
+        additionalProperties: false,
+      },
+    },
+  },
+});
+
+const RECORD = {
+  type: 'object',
+  additionalProperties: false,
+  required: [
+    'at',
+    'keyId',
+    'apiId',
+    'stage',
+    'method',
+    'resourcePath',
+    'statusClass',
+    'quantities',
+  ],
+  properties: {
+    at: { type: 'string', format: 'date-time', description: 'When, in business time.' },
+    keyId: text('The API key that was used.', 64),
+    apiId: text('The api that was called.', 64),
+    stage: text('The stage that was called.', 128),
+    method: text('The verb, or the route key of a WebSocket api.', 128),
+    resourcePath: text('The template, such as /pets/{petId}.', 1_536),
+    statusClass: { type: 'string', enum: ['1xx', '2xx', '3xx', '4xx', '5xx'] },
+    quantities: {
+      type: 'object',
+      description: 'Decimals in strings, by meter.',
+      additionalProperties: false,
+      minProperties: 1,
+      properties: Object.fromEntries(
+        METERS.map((meter) => [meter, { type: 'string', maxLength: 39 }]),
+      ),
+    },
+  },
+};
+
+const OPERATION: NonNullable<HotPaths[string]['post']> = {
+  operationId: 'Usage.receiveBatch',
+  tags: ['Usage'],
+  summary: 'Report usage',
+  description:
+    'Takes a numbered batch of usage records as a whole or not at all. An answer of 200 or 201 means that it is committed and counts exactly once.',
+  security: [{ bearer: [] }],
+  requestBody: {
+    required: true,
+    content: {
+      'application/json': {
+        schema: {
+          type: 'object',
+          additionalProperties: false,
+          required: ['epoch', 'sequence', 'records'],
+          properties: {
+            epoch: { type: 'string', minLength: 1, maxLength: 64 },
+            sequence: { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER },
+            records: { type: 'array', minItems: 1, maxItems: RECORDS_MAX, items: RECORD },
+          },
+        },
+      },
+    },
+  },
+  responses: {
+    200: acknowledgement('The batch was received before, with the same content.'),
+    201: acknowledgement('The batch is stored.'),
+    400: problem('A field is missing, unknown or of the wrong form.'),
+    401: problem('No valid token.'),
+    403: problem('Not a gateway token.'),
+    409: problem('The number was used before for other records (`batch-conflict`).'),
+    413: problem('The body is larger than 8 MiB.'),
+    415: problem('Not plain application/json.'),
+    422: problem(
+      'A record names an unknown key or stage, or an impossible time (`unusable-usage`).',
+    ),
+  },
+};
+
+/** How `POST /v1/usage/batches` is documented. */
+export const USAGE_BATCHES_PATHS: HotPaths = { '/v1/usage/batches': { post: OPERATION } };

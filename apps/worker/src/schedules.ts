@@ -1,0 +1,33 @@
+import { BullModule, getQueueToken } from '@nestjs/bullmq';
+import { Injectable, Module, type OnApplicationBootstrap } from '@nestjs/common';
+import { ModuleRef } from '@nestjs/core';
+import { ENSURE_USAGE_PARTITIONS, ROLL_UP_USAGE } from '@io/metering';
+import type { Queue } from 'bullmq';
+
+const SECOND_MS = 1_000;
+const HOUR_MS = 3_600_000;
+
+/** Every repeating job: its queue, which has its name, and how often. A run that is missed is not made up for. */
+const SCHEDULES = [
+  { job: ROLL_UP_USAGE, everyMs: SECOND_MS },
+  { job: ENSURE_USAGE_PARTITIONS, everyMs: HOUR_MS },
+] as const;
+
+/** Puts the schedules where the queues are. Any number of workers do so; each job has one schedule. */
+@Injectable()
+export class Schedules implements OnApplicationBootstrap {
+  constructor(private readonly modules: ModuleRef) {}
+
+  async onApplicationBootstrap(): Promise<void> {
+    for (const { job, everyMs } of SCHEDULES) {
+      const queue = this.modules.get<Queue>(getQueueToken(job), { strict: false });
+      await queue.upsertJobScheduler(job, { every: everyMs }, { name: job, opts: { attempts: 1 } });
+    }
+  }
+}
+
+@Module({
+  imports: [BullModule.registerQueue(...SCHEDULES.map(({ job }) => ({ name: job })))],
+  providers: [Schedules],
+})
+export class SchedulesModule {}

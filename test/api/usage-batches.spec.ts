@@ -1,0 +1,241 @@
+import pg from 'pg';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { startApi, type TestApi } from '../support/api.js';
+import { aKeyInPlan, anAccount, defaultAccount } from '../support/factories.js';
+
+let api: TestApi;
+let db: pg.Pool;
+let owner: Awaited<ReturnType<typeof aKeyInPlan>>;
+let epochs = 0;
+let epoch: string;
+
+beforeAll(async () => {
+  api = await startApi();
+  db = new pg.Pool({ connectionString: api.databaseUrl, max: 3 });
+  afterAll(() => db.end());
+  owner = await aKeyInPlan(db, await defaultAccount(db));
+});
+beforeEach(() => {
+  epoch = `epoch-${(epochs += 1)}`;
+});
+
+function aRecord(overrides: Record<string, unknown> = {}) {
+  return {
+    at: new Date(Date.now() - 60_000).toISOString(),
+    keyId: owner.keyId,
+    apiId: owner.apiId,
+    stage: owner.stage,
+    method: 'GET',
+    resourcePath: '/pets/{petId}',
+    statusClass: '2xx',
+    quantities: { calls: '12', 'bytes-out': '53211' },
+    ...overrides,
+  };
+}
+
+const send = (body: unknown, token: string | null = api.gatewayToken) =>
+  api.call('POST', '/v1/usage/batches', { token, body });
+
+const sendOne = (record: unknown, sequence = 0) => send({ epoch, sequence, records: [record] });
+
+async function stored(): Promise<{ batches: number; rows: number; quantity: string | null }> {
+  const { rows } = await db.query(
+    `SELECT count(DISTINCT b.id)::int AS batches, count(r.meter)::int AS rows,
+       trim_scale(sum(r.quantity) FILTER (WHERE r.meter = 'calls'))::text AS quantity
+     FROM usage_batch b LEFT JOIN usage_record r ON r.batch_id = b.id WHERE b.epoch = $1`,
+    [epoch],
+  );
+  return rows[0];
+}
+
+async function waitingInserts(): Promise<number> {
+  const { rows } = await db.query(
+    `SELECT count(*)::int AS waiting FROM pg_stat_activity
+     WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%INSERT INTO usage_batch%'`,
+  );
+  return rows[0].waiting;
+}
+
+describe('POST /v1/usage/batches', () => {
+  it('answers 201, tells the business time, and keeps whose usage it is', async () => {
+    const { status, body, headers } = await sendOne(aRecord({ resourcePath: String.raw`/a\b\.` }));
+    expect(status).toBe(201);
+    expect(body).toEqual({ records: 1, duplicate: false });
+    expect(Math.abs(Date.parse(headers.get('x-tollgate-time')!) - Date.now())).toBeLessThan(5_000);
+    const { rows } = await db.query(
+      `SELECT r.* FROM usage_record r JOIN usage_batch b ON b.id = r.batch_id
+       WHERE b.epoch = $1 ORDER BY meter`,
+      [epoch],
+    );
+    expect(rows).toMatchObject([
+      { meter: 'bytes-out', quantity: '53211.000000000000', ordinal: 0 },
+      {
+        customer_id: owner.customerId,
+        usage_plan_id: owner.usagePlanId,
+        resource_path: String.raw`/a\b\.`,
+        meter: 'calls',
+      },
+    ]);
+  });
+
+  it('answers 200 for the same content again, however it is spelled', async () => {
+    const at = new Date(Math.floor(Date.now() / 60_000) * 60_000 - 60_000);
+    const localAt = new Date(at.getTime() + 3_600_000).toISOString().replace('Z', '+01:00');
+    const record = aRecord({
+      at: at.toISOString().replace('.000', ''),
+      quantities: { calls: '1.5', messages: '0' },
+    });
+    expect((await sendOne(record)).status).toBe(201);
+    const reordered = Object.fromEntries(Object.entries(record).toReversed());
+    const again = await sendOne({
+      ...reordered,
+      at: localAt,
+      quantities: { messages: '0.0', calls: '1.50' },
+    });
+    expect(again).toMatchObject({ status: 200, body: { records: 1, duplicate: true } });
+    expect(await stored()).toEqual({ batches: 1, rows: 2, quantity: '1.5' });
+  });
+
+  it('answers 409 for other content under the same number, and keeps the first', async () => {
+    await sendOne(aRecord({ quantities: { calls: '1' } }));
+    const { status, body } = await sendOne(aRecord({ quantities: { calls: '2' } }));
+    expect(status).toBe(409);
+    expect(body).toMatchObject({
+      type: expect.stringContaining('/batch-conflict'),
+      epoch,
+      sequence: 0,
+    });
+    expect(await stored()).toMatchObject({ batches: 1, quantity: '1' });
+  });
+
+  it('counts a batch once that comes 50 times at the same moment', async () => {
+    const records = Array.from({ length: 200 }, () => aRecord({ quantities: { calls: '1' } }));
+    // Held back until several are at the same statement, so that they do race.
+    const barrier = await db.connect();
+    await barrier.query('BEGIN; LOCK TABLE usage_batch IN SHARE MODE');
+    const sent = Promise.all(
+      Array.from({ length: 50 }, () => send({ epoch, sequence: 0, records })),
+    );
+    await expect.poll(waitingInserts).toBeGreaterThan(4);
+    await barrier.query('COMMIT');
+    barrier.release();
+    const answers = await sent;
+    expect(answers.filter(({ status }) => status === 201)).toHaveLength(1);
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(49);
+    expect(await stored()).toEqual({ batches: 1, rows: 200, quantity: '200' });
+  });
+
+  it('answers 401 without a token and 403 with one that is not of a gateway', async () => {
+    const body = { epoch, sequence: 0, records: [aRecord()] };
+    expect((await send(body, null)).status).toBe(401);
+    expect((await send(body, `tgw_${'x'.repeat(40)}`)).status).toBe(401);
+    const { status, headers } = await send(body, api.ownerToken);
+    expect(status).toBe(403);
+    expect(headers.get('content-type')).toContain('application/problem+json');
+    expect(await stored()).toMatchObject({ batches: 0 });
+  });
+
+  it.each<{ field: string; value: unknown; why: string }>([
+    { field: 'at', value: '2026-02-30T00:00:00Z', why: 'the day is not in the calendar' },
+    { field: 'at', value: '+99999-01-01T00:00:00Z', why: 'the year is out of bounds' },
+    { field: 'at', value: 1_795_000_000, why: 'a number is no instant' },
+    { field: 'keyId', value: `a\u0000b`, why: 'NUL is in no id' },
+    { field: 'stage', value: 'prod\n', why: 'a line end could forge a row' },
+    { field: 'method', value: '', why: 'empty' },
+    { field: 'resourcePath', value: `/${'ä'.repeat(800)}`, why: 'more bytes than an index takes' },
+    { field: 'resourcePath', value: '/\ud800', why: 'half a character' },
+    { field: 'statusClass', value: '200', why: 'a status is not a class' },
+    { field: 'quantities', value: {}, why: 'nothing is counted' },
+    { field: 'quantities/calls', value: { calls: 'NaN' }, why: 'not a number' },
+    { field: 'quantities/calls', value: { calls: '1e5' }, why: 'no exponents' },
+    { field: 'quantities/calls', value: { calls: '-1' }, why: 'negative' },
+    { field: 'quantities/calls', value: { calls: '' }, why: 'empty' },
+    { field: 'quantities/calls', value: { calls: 12 }, why: 'a JSON number may have been rounded' },
+    { field: 'quantities/calls', value: { calls: '1'.repeat(27) }, why: 'overflow' },
+    { field: 'quantities/calls', value: { calls: '0.1234567890123' }, why: 'too many digits' },
+    { field: 'quantities/constructor', value: { constructor: '1' }, why: 'no meter' },
+  ])('answers 400 and points at $field: $why', async ({ field, value }) => {
+    const name = field.split('/')[0]!;
+    const records = [aRecord(), aRecord({ [name]: value })];
+    const { status, body } = await send({ epoch, sequence: 0, records });
+    expect(status).toBe(400);
+    expect(body['errors']).toMatchObject([{ pointer: `/records/1/${field}` }]);
+    expect(await stored()).toMatchObject({ batches: 0 });
+  });
+
+  it('answers 400 for fields that are unknown, missing or of another type', async () => {
+    const { plan, ...rest } = { ...aRecord({ customerId: 'x' }), plan: 1 };
+    const { body } = await send({ epoch: '', sequence: -1, records: [rest, 1], extra: plan });
+    expect(body['errors'].map(({ pointer }: { pointer: string }) => pointer)).toEqual([
+      '/extra',
+      '/epoch',
+      '/sequence',
+      '/records/0/customerId',
+      '/records/1',
+    ]);
+    for (const broken of ['{"epoch":', '[]', '"\ufffd"', '{"__proto__":1}'])
+      expect((await send(broken)).status).toBe(400);
+    const many = { epoch, sequence: 0, records: Array.from({ length: 10_001 }, () => 1) };
+    expect((await send(many)).body['errors']).toMatchObject([{ pointer: '/records' }]);
+    expect((await send({ ...many, records: many.records.slice(1) })).body['errors']).toHaveLength(
+      20,
+    );
+  });
+
+  it('answers 413 for a body past 8 MiB and 415 for what is not plain JSON', async () => {
+    expect((await send({ epoch: 'x'.repeat(9 * 1024 * 1024) })).status).toBe(413);
+    for (const headers of [{ 'content-type': 'text/yaml' }, { 'content-encoding': 'gzip' }])
+      expect(
+        (
+          await api.call('POST', '/v1/usage/batches', {
+            token: api.gatewayToken,
+            body: {},
+            headers,
+          })
+        ).status,
+      ).toBe(415);
+  });
+
+  it('answers 422 for unknown ids, and for those of other accounts in the same words', async () => {
+    const foreign = await aKeyInPlan(db, (await anAccount(db)).id);
+    const faultOf = async (overrides: Record<string, unknown>) => {
+      const { status, body } = await sendOne(aRecord(overrides));
+      expect(status).toBe(422);
+      return body['errors'];
+    };
+    const unknownKey = await faultOf({ keyId: 'aaaaaaaaaa' });
+    expect(unknownKey).toMatchObject([{ pointer: '/records/0/keyId' }]);
+    expect(await faultOf({ keyId: foreign.keyId })).toEqual(unknownKey);
+    const unknownApi = await faultOf({ apiId: 'aaaaaaaaaa' });
+    expect(unknownApi).toMatchObject([{ pointer: '/records/0/apiId' }]);
+    expect(await faultOf({ apiId: foreign.apiId })).toEqual(unknownApi);
+    expect(await faultOf({ stage: 'nowhere' })).toMatchObject([{ pointer: '/records/0/stage' }]);
+    expect(await stored()).toMatchObject({ batches: 0 });
+  });
+
+  it('answers 422 for a record of the future, or older than 13 months', async () => {
+    const minutes = (n: number) => aRecord({ at: new Date(Date.now() + n * 60_000).toISOString() });
+    expect((await sendOne(minutes(6))).body['errors']).toMatchObject([
+      { pointer: '/records/0/at' },
+    ]);
+    expect((await sendOne(minutes(-400 * 24 * 60))).status).toBe(422);
+    expect((await sendOne(minutes(4))).status).toBe(201);
+  });
+
+  it('gives a record no plan when the key has never been in one there', async () => {
+    await db.query('DELETE FROM usage_plan_key WHERE key_id = $1', [
+      (owner = await aKeyInPlan(db, owner.accountId)).keyId,
+    ]);
+    expect((await sendOne(aRecord())).status).toBe(201);
+    const { rows } = await db.query(
+      'SELECT DISTINCT usage_plan_id FROM usage_record WHERE key_id = $1',
+      [owner.keyId],
+    );
+    expect(rows).toEqual([{ usage_plan_id: '' }]);
+  });
+
+  it('is in the OpenAPI document', async () => {
+    const { body } = await api.call('GET', '/openapi.json');
+    expect(Object.keys(body['paths'])).toContain('/v1/usage/batches');
+  });
+});
