@@ -8,6 +8,7 @@ import { DecisionsModule } from './decisions/decisions.module.js';
 import { CatalogApiModule } from './catalog/catalog-api.module.js';
 import { HealthController } from './health/health.controller.js';
 import { EntityTagInterceptor } from './http/entity-tag.js';
+import { IdentityApiModule } from './identity/identity-api.module.js';
 import { IdempotencyInterceptor } from './idempotency/idempotency.interceptor.js';
 import { IdempotencyRepository } from './idempotency/idempotency.repository.js';
 import { UsageApiModule } from './usage/usage-api.module.js';
@@ -22,6 +23,7 @@ import { UsageApiModule } from './usage/usage-api.module.js';
     BillingApiModule,
     CatalogApiModule,
     UsageApiModule,
+    IdentityApiModule,
   ],
   controllers: [HealthController],
   providers: [

@@ -1,4 +1,4 @@
-export { allows, ROLES, type Operation, type Role } from './roles.js';
+export { allows, mayGrant, ROLES, type Operation, type Role } from './roles.js';
 export type {
   CustomerPrincipal,
   GatewayPrincipal,

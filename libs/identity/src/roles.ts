@@ -12,7 +12,8 @@ export type Operation =
   | 'gateways:write'
   | 'tokens:write'
   | 'accounts:write'
-  | 'clock:write';
+  | 'clock:write'
+  | 'audit:read';
 
 const ALLOWED: Readonly<Record<Operation, readonly Role[]>> = {
   read: ROLES,
@@ -24,9 +25,15 @@ const ALLOWED: Readonly<Record<Operation, readonly Role[]>> = {
   'tokens:write': ['owner', 'admin'],
   'accounts:write': ['owner'],
   'clock:write': ['owner', 'admin', 'finance'],
+  'audit:read': ['owner', 'admin'],
 };
 
 /** Whether the role may do the operation. What the table does not say is not allowed. */
 export function allows(role: Role, operation: Operation): boolean {
   return ALLOWED[operation].includes(role);
+}
+
+/** Whether a bearer of one role may make and revoke tokens of another: those that allow no more than its own. */
+export function mayGrant(own: Role, granted: Role): boolean {
+  return Object.values(ALLOWED).every((roles) => !roles.includes(granted) || roles.includes(own));
 }

@@ -5,7 +5,14 @@ import {
   type ExecutionContext,
 } from '@nestjs/common';
 import { ApiBearerAuth } from '@nestjs/swagger';
-import { allows, scopeOf, type Operation, type Principal, type Scope } from '@core/identity';
+import {
+  allows,
+  scopeOf,
+  type Operation,
+  type OperatorPrincipal,
+  type Principal,
+  type Scope,
+} from '@core/identity';
 import type { FastifyRequest } from 'fastify';
 import { NotAllowed, Unauthenticated } from './errors.js';
 
@@ -59,6 +66,15 @@ export const Caller = createParamDecorator((_: unknown, context: ExecutionContex
 /** Whom the token stands for, where the scope is not enough. */
 export const Bearer = createParamDecorator((_: unknown, context: ExecutionContext): Principal =>
   principalOf(context.switchToHttp().getRequest<FastifyRequest>()),
+);
+
+/** The operator who asks, on a route that is for operators only. */
+export const Operator = createParamDecorator(
+  (_: unknown, context: ExecutionContext): OperatorPrincipal => {
+    const principal = principalOf(context.switchToHttp().getRequest<FastifyRequest>());
+    if (principal.kind !== 'operator') throw new NotAllowed('an operator token');
+    return principal;
+  },
 );
 
 /** For the part of a route that asks for more than the route itself: operators whose role allows the operation. */

@@ -1,2 +1,12 @@
 export { IdentityModule } from './identity.module.js';
 export { Authenticator } from './authenticator.js';
+export { AccountsService } from './accounts.service.js';
+export type { AccountSettings, AccountView } from './accounts.repository.js';
+export { AuditService, type AuditEventView, type ChainCheck } from './audit.service.js';
+export { CustomersService, type NewCustomer } from './customers.service.js';
+export type { CustomerSettings, CustomerView } from './customers.repository.js';
+export { GatewaysService } from './gateways.service.js';
+export type { GatewayView } from './gateways.repository.js';
+export type { TokenView } from './new-token.js';
+export { TestClockService } from './test-clock.service.js';
+export { TokensService, type NewToken } from './tokens.service.js';

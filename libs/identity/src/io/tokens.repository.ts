@@ -1,42 +1,22 @@
-import { randomBytes } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
-import { prefixedId, randomBase62 } from '@core/kernel';
-import { appendAudit, Database, Keyring, pageArguments, type PageRequest } from '@io/platform';
 import type { Principal, Role, Scope } from '@core/identity';
-
-/** What a token is for. */
-export type TokenGrant =
-  | { readonly kind: 'operator'; readonly role: Role }
-  | { readonly kind: 'gateway'; readonly gatewayId: string }
-  | { readonly kind: 'customer'; readonly customerId: string };
-
-/** A token as it is kept: all but its value. */
-export interface TokenView {
-  readonly id: string;
-  readonly kind: string;
-  readonly role: string | null;
-  readonly gatewayId: string | null;
-  readonly customerId: string | null;
-  readonly name: string;
-  readonly lastFour: string;
-  readonly createdAt: Date;
-  readonly expiresAt: Date | null;
-  readonly revokedAt: Date | null;
-}
-
-const PREFIXES = { operator: 'tgo', gateway: 'tgw', customer: 'tgc' } as const;
-const VIEW = {
-  id: true,
-  kind: true,
-  role: true,
-  gatewayId: true,
-  customerId: true,
-  name: true,
-  lastFour: true,
-  createdAt: true,
-  expiresAt: true,
-  revokedAt: true,
-} as const;
+import {
+  appendAudit,
+  Database,
+  isUniqueViolation,
+  Keyring,
+  NotFound,
+  pageArguments,
+  type PageRequest,
+} from '@io/platform';
+import { LastOwnerToken } from './errors.js';
+import {
+  newTokenValue,
+  TOKEN_VIEW,
+  tokenRow,
+  type TokenGrant,
+  type TokenView,
+} from './new-token.js';
 
 /** The tokens table: keyed hashes of bearer tokens and whom each stands for. */
 @Injectable()
@@ -64,72 +44,79 @@ export class TokensRepository {
     scope: Scope,
     grant: TokenGrant,
     { name, expiresAt }: { name: string; expiresAt: Date | null },
-  ): Promise<{ token: TokenView; value: string }> {
-    const value = `${PREFIXES[grant.kind]}_${randomBase62(40, randomBytes)}`;
-    const token = await this.db.$transaction(async (tx) => {
-      const created = await tx.token.create({
-        data: { ...this.row(scope.accountId, grant, value, name), expiresAt },
-        select: VIEW,
-      });
-      await appendAudit(tx, {
-        ...scope,
-        action: 'create-token',
-        subject: created.id,
-        after: created,
-      });
-      return created;
+  ): Promise<TokenView & { readonly value: string }> {
+    const value = newTokenValue(grant);
+    const data = tokenRow(this.keyring, scope.accountId, grant, { value, name, expiresAt });
+    return this.db.$transaction(async (tx) => {
+      const after = await tx.token.create({ data, select: TOKEN_VIEW });
+      await appendAudit(tx, { ...scope, action: 'create-token', subject: after.id, after });
+      return { ...after, value };
     });
-    return { token, value };
   }
 
-  /** Puts a token that was given by the settings where it is missing; the same again changes nothing. */
+  /** Puts a token that was given by the settings where none of its value ever was; a revoked one stays revoked. */
   async ensure(accountId: string, grant: TokenGrant, value: string, name: string): Promise<void> {
     const known = await this.principal(value);
     if (known) return;
-    await this.db.token.create({ data: this.row(accountId, grant, value, name) });
+    try {
+      const token = { value, name, expiresAt: null };
+      await this.db.token.create({ data: tokenRow(this.keyring, accountId, grant, token) });
+    } catch (error) {
+      if (!isUniqueViolation(error, 'hash')) throw error;
+    }
   }
 
-  list(scope: Scope, request: PageRequest): Promise<TokenView[]> {
+  async find(
+    { accountId }: Scope,
+    id: string,
+  ): Promise<(TokenView & { role: Role | null }) | null> {
+    const row = await this.db.token.findUnique({
+      where: { accountId_id: { accountId, id } },
+      select: TOKEN_VIEW,
+    });
+    return row && { ...row, role: row.role as Role | null };
+  }
+
+  list(
+    { accountId }: Scope,
+    filter: { readonly kind?: string },
+    request: PageRequest,
+  ): Promise<TokenView[]> {
     const { where, ...page } = pageArguments(request);
     return this.db.token.findMany({
-      where: { accountId: scope.accountId, ...where },
+      where: { accountId, ...filter, ...where },
       ...page,
-      select: VIEW,
+      select: TOKEN_VIEW,
     });
   }
 
-  /** Revokes a token for good; false when there is none. */
-  async revoke(scope: Scope, id: string, now: Date): Promise<boolean> {
+  /**
+   * Revokes a token for good; again changes nothing. Refused for the last owner token of the account: its row is
+   * locked first, so that two owners who revoke each other at once do not both succeed.
+   */
+  revoke(scope: Scope, id: string, now: Date): Promise<void> {
+    const { accountId } = scope;
+    const where = { accountId_id: { accountId, id } };
     return this.db.$transaction(async (tx) => {
-      const before = await tx.token.findFirst({
-        where: { id, accountId: scope.accountId },
-        select: VIEW,
-      });
-      if (!before) return false;
-      if (before.revokedAt) return true;
-      const after = await tx.token.update({
-        where: { accountId_id: { accountId: scope.accountId, id } },
-        data: { revokedAt: now },
-        select: VIEW,
-      });
+      await tx.$queryRaw`SELECT id FROM account WHERE id = ${accountId} FOR NO KEY UPDATE`;
+      const before = await tx.token.findUnique({ where, select: TOKEN_VIEW });
+      if (!before) throw new NotFound('token', id);
+      if (before.revokedAt) return;
+      if (before.role === 'owner') {
+        const others = await tx.token.count({
+          where: {
+            accountId,
+            role: 'owner',
+            revokedAt: null,
+            id: { not: id },
+            OR: [{ expiresAt: null }, { expiresAt: { gt: now } }],
+          },
+        });
+        if (others === 0) throw new LastOwnerToken();
+      }
+      const after = await tx.token.update({ where, data: { revokedAt: now }, select: TOKEN_VIEW });
       await appendAudit(tx, { ...scope, action: 'revoke-token', subject: id, before, after });
-      return true;
     });
-  }
-
-  private row(accountId: string, grant: TokenGrant, value: string, name: string) {
-    return {
-      id: prefixedId('tok', randomBytes),
-      accountId,
-      kind: grant.kind,
-      role: grant.kind === 'operator' ? grant.role : null,
-      gatewayId: grant.kind === 'gateway' ? grant.gatewayId : null,
-      customerId: grant.kind === 'customer' ? grant.customerId : null,
-      name,
-      hash: Uint8Array.from(this.keyring.hash('token-pepper', value)),
-      pepperId: this.keyring.currentId,
-      lastFour: value.slice(-4),
-    };
   }
 }
 
