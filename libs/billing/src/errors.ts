@@ -99,3 +99,15 @@ export class PeriodAlreadyBilled extends DomainError {
     this.facts = { billedTo: billedTo.toISOString() };
   }
 }
+
+/** The invoice is not in the state that the step asks for; states only move forward. */
+export class WrongInvoiceStatus extends DomainError {
+  readonly code = 'wrong-invoice-status';
+  readonly kind = 'conflict';
+  readonly facts: { readonly status: string; readonly wanted: readonly string[] };
+
+  constructor(status: string, wanted: readonly string[]) {
+    super(`The invoice is ${status}; only one that is ${wanted.join(' or ')} can do that.`);
+    this.facts = { status, wanted };
+  }
+}

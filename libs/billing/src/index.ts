@@ -20,8 +20,12 @@ export {
   RateCardNameTaken,
   SubscriptionEnded,
   SubscriptionOverlaps,
+  WrongInvoiceStatus,
 } from './errors.js';
+export { dueAt, localDate, timezoneOf } from './invoice-dates.js';
+export { invoiceLines, type InvoiceLine } from './invoice-lines.js';
 export { invoiceNumber } from './invoice-number.js';
+export { groupedDecimal, printableText, spreadsheetText } from './plain-text.js';
 export { parsePeriodRule, type BillingInterval, type PeriodRule } from './period-rule.js';
 export { previewBillingPeriod, type PeriodJson } from './preview-billing-period.js';
 export { parseRateCardItems } from './rate-card-items.js';

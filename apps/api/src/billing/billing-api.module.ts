@@ -1,5 +1,7 @@
 import { Module } from '@nestjs/common';
 import { BillingModule } from '@io/billing';
+import { ExportsController } from './exports.controller.js';
+import { InvoicesController } from './invoices.controller.js';
 import { PreviewsController } from './previews.controller.js';
 import { RateCardsController } from './rate-cards.controller.js';
 import { SubscriptionsController } from './subscriptions.controller.js';
@@ -7,6 +9,12 @@ import { SubscriptionsController } from './subscriptions.controller.js';
 /** Rate cards, subscriptions, invoices and previews over HTTP. */
 @Module({
   imports: [BillingModule],
-  controllers: [PreviewsController, RateCardsController, SubscriptionsController],
+  controllers: [
+    ExportsController,
+    InvoicesController,
+    PreviewsController,
+    RateCardsController,
+    SubscriptionsController,
+  ],
 })
 export class BillingApiModule {}

@@ -1,8 +1,9 @@
 import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { ApiCreatedResponse, ApiOkResponse } from '@nestjs/swagger';
 import type { Scope } from '@core/identity';
-import { SubscriptionsService } from '@io/billing';
+import { InvoicingService, SubscriptionsService } from '@io/billing';
 import { Allow, AllowCustomersToo, Caller } from '../access/access.js';
+import { PeriodPreviewView, periodPreviewView } from './invoices.dto.js';
 import {
   CreateSubscriptionBody,
   EndSubscriptionBody,
@@ -16,7 +17,10 @@ import {
 @Controller('subscriptions')
 @AllowCustomersToo('read')
 export class SubscriptionsController {
-  constructor(private readonly subscriptions: SubscriptionsService) {}
+  constructor(
+    private readonly subscriptions: SubscriptionsService,
+    private readonly invoicing: InvoicingService,
+  ) {}
 
   @Post()
   @Allow('billing:write')
@@ -40,6 +44,12 @@ export class SubscriptionsController {
   @ApiOkResponse({ type: SubscriptionView })
   async get(@Caller() scope: Scope, @Param('id') id: string) {
     return subscriptionView(await this.subscriptions.get(scope, id));
+  }
+
+  @Get(':id/preview')
+  @ApiOkResponse({ type: PeriodPreviewView })
+  async preview(@Caller() scope: Scope, @Param('id') id: string): Promise<PeriodPreviewView> {
+    return periodPreviewView(id, await this.invoicing.preview(scope, id));
   }
 
   @Post(':id/end')

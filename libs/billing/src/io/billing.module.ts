@@ -1,11 +1,24 @@
 import { Module } from '@nestjs/common';
+import { InvoicesRepository } from './invoices.repository.js';
+import { InvoicesService } from './invoices.service.js';
+import { InvoicingService } from './invoicing.service.js';
+import { UsageService } from './period-usage.js';
 import { RateCardsRepository } from './rate-cards.repository.js';
 import { RateCardsService } from './rate-cards.service.js';
 import { SubscriptionsRepository } from './subscriptions.repository.js';
 import { SubscriptionsService } from './subscriptions.service.js';
 
 @Module({
-  providers: [RateCardsRepository, RateCardsService, SubscriptionsRepository, SubscriptionsService],
-  exports: [RateCardsService, SubscriptionsService],
+  providers: [
+    InvoicesRepository,
+    InvoicesService,
+    InvoicingService,
+    RateCardsRepository,
+    RateCardsService,
+    SubscriptionsRepository,
+    SubscriptionsService,
+    UsageService,
+  ],
+  exports: [InvoicesService, InvoicingService, RateCardsService, SubscriptionsService],
 })
 export class BillingModule {}

@@ -1,0 +1,252 @@
+import { invoiceLines, type InvoiceDraft, type InvoiceLine } from '@core/billing';
+import type { Invoice, InvoiceFilter, InvoiceHead, StoredLine } from '@io/billing';
+import {
+  Currency,
+  Email,
+  Id,
+  Instant,
+  InvalidRequest,
+  JsonObject,
+  ListOf,
+  Nested,
+  OneOf,
+  PageQuery,
+  Quantity,
+  Text,
+  Zone,
+} from '@io/platform';
+import { MoneyView, moneyView } from './money.dto.js';
+import { PeriodView } from './previews.dto.js';
+import { UnpricedView } from './rate-cards.dto.js';
+
+const STATUSES = ['draft', 'finalised', 'paid', 'void', 'uncollectible'] as const;
+
+export class SpanQuery {
+  @Instant({ optional: true })
+  from?: string;
+
+  @Instant({ optional: true, description: 'Not included.' })
+  to?: string;
+}
+
+export class InvoiceQuery extends PageQuery {
+  @Id({ optional: true })
+  customerId?: string;
+
+  @OneOf(STATUSES, { optional: true })
+  status?: (typeof STATUSES)[number];
+
+  @Instant({ optional: true, description: 'Drafted then or later.' })
+  from?: string;
+
+  @Instant({ optional: true, description: 'Drafted before.' })
+  to?: string;
+}
+
+export class PartyView {
+  @Text()
+  name: string;
+
+  @Text({ nullable: true })
+  legalName: string | null;
+
+  @Email({ optional: true, nullable: true })
+  email?: string | null;
+
+  @Text({ nullable: true, max: 1_000 })
+  address: string | null;
+
+  @Text({ nullable: true })
+  taxId: string | null;
+}
+
+export class PreviewLineView {
+  @Text({ max: 200 })
+  description: string;
+
+  @Text({ nullable: true, max: 64 })
+  meter: string | null;
+
+  @Quantity({ description: 'As metered.' })
+  quantity: string;
+
+  @Text({ max: 200, description: 'In major units, before the one rounding.' })
+  exactAmount: string;
+
+  @Nested(() => MoneyView)
+  amount: MoneyView;
+
+  @JsonObject({
+    nullable: true,
+    description:
+      'What the line was made of: price, version, units and tiers. Null for adjustments.',
+  })
+  rating: object | null;
+}
+
+export class InvoiceLineView extends PreviewLineView {
+  @Id({ example: 'line_7Qm2nWcN5vX1pR8sT3yB' })
+  id: string;
+}
+
+export class InvoiceHeadView {
+  @Id({ example: 'inv_7Qm2nWcN5vX1pR8sT3yB' })
+  id: string;
+
+  @Text({ nullable: true, example: 'TG-000001', description: 'Gap-free; null on a draft.' })
+  number: string | null;
+
+  @OneOf(STATUSES)
+  status: string;
+
+  @Id()
+  customerId: string;
+
+  @Id()
+  subscriptionId: string;
+
+  @Nested(() => PeriodView)
+  period: PeriodView;
+
+  @Zone()
+  timezone: string;
+
+  @Currency()
+  currency: string;
+
+  @Nested(() => MoneyView)
+  subtotal: MoneyView;
+
+  @Nested(() => MoneyView)
+  tax: MoneyView;
+
+  @Nested(() => MoneyView)
+  total: MoneyView;
+
+  @Instant()
+  createdAt: string;
+
+  @Instant({ nullable: true })
+  issuedAt: string | null;
+
+  @Instant({ nullable: true })
+  dueAt: string | null;
+}
+
+export class InvoiceView extends InvoiceHeadView {
+  @Nested(() => PartyView)
+  issuer: PartyView;
+
+  @Nested(() => PartyView)
+  recipient: PartyView;
+
+  @ListOf(() => InvoiceLineView, { max: 1_000 })
+  lines: InvoiceLineView[];
+}
+
+export class InvoiceListView {
+  @ListOf(() => InvoiceHeadView, { max: 500 })
+  items: InvoiceHeadView[];
+
+  @Text({ optional: true, max: 500 })
+  next?: string;
+}
+
+/** What the open period would be charged now; without a period when nothing is left to bill. */
+export class PeriodPreviewView {
+  @Id()
+  subscriptionId: string;
+
+  @Nested(() => PeriodView, { nullable: true })
+  period: PeriodView | null;
+
+  @ListOf(() => PreviewLineView, { max: 1_000 })
+  lines: PreviewLineView[];
+
+  @Nested(() => MoneyView, { nullable: true })
+  total: MoneyView | null;
+
+  @ListOf(() => UnpricedView, { max: 1_000, description: 'Usage that no price names.' })
+  unpriced: UnpricedView[];
+}
+
+/** A span as dates; throws `InvalidRequest` when it ends before it starts. */
+export function readSpan({ from, to }: SpanQuery): { from?: Date; to?: Date } {
+  const span = {
+    ...(from !== undefined && { from: new Date(from) }),
+    ...(to !== undefined && { to: new Date(to) }),
+  };
+  if (span.from && span.to && span.to <= span.from) {
+    throw new InvalidRequest([{ pointer: '?to', detail: 'must be after `from`' }]);
+  }
+  return span;
+}
+
+/** The filter of a list of invoices. */
+export function readFilter({ customerId, status, from, to }: InvoiceQuery): InvoiceFilter {
+  const span = readSpan({ ...(from !== undefined && { from }), ...(to !== undefined && { to }) });
+  return {
+    ...(customerId !== undefined && { customerId }),
+    ...(status !== undefined && { status }),
+    ...span,
+  };
+}
+
+/** An invoice without its lines, as the API shows it. */
+export function invoiceHeadView(invoice: InvoiceHead): InvoiceHeadView {
+  const { id, number, status, customerId, subscriptionId, period, timezone, currency } = invoice;
+  const { createdAt, issuedAt, dueAt } = invoice;
+  const money = (minor: bigint) => moneyView({ minor, currency });
+  return {
+    id,
+    number,
+    status,
+    customerId,
+    subscriptionId,
+    period: { from: period.from.toISOString(), to: period.to.toISOString() },
+    timezone,
+    currency,
+    subtotal: money(invoice.subtotalMinor),
+    tax: money(invoice.taxMinor),
+    total: money(invoice.totalMinor),
+    createdAt: createdAt.toISOString(),
+    issuedAt: issuedAt && issuedAt.toISOString(),
+    dueAt: dueAt && dueAt.toISOString(),
+  };
+}
+
+/** An invoice as the API shows it. */
+export function invoiceView(invoice: Invoice): InvoiceView {
+  const { issuer, recipient, lines, currency } = invoice;
+  const rest = { issuer, recipient, lines: lines.map((line) => storedLineView(line, currency)) };
+  return Object.assign(invoiceHeadView(invoice), rest);
+}
+
+function storedLineView(line: StoredLine, currency: string): InvoiceLineView {
+  return Object.assign({ id: line.id }, lineView(line, currency));
+}
+
+function lineView(line: InvoiceLine, currency: string): PreviewLineView {
+  const { description, meter, quantity, exactAmount, amountMinor, rating } = line;
+  const amount = moneyView({ minor: amountMinor, currency });
+  return { description, meter, quantity, exactAmount, amount, rating };
+}
+
+/** The preview of a subscription's open period, as the API shows it. */
+export function periodPreviewView(
+  subscriptionId: string,
+  draft: InvoiceDraft | null,
+): PeriodPreviewView {
+  if (!draft) {
+    return { subscriptionId, period: null, lines: [], total: null, unpriced: [] };
+  }
+  const { period, currency, total, unpriced } = draft;
+  const lines = invoiceLines(draft.lines).map((line) => lineView(line, currency));
+  return {
+    subscriptionId,
+    period: { from: period.from.toISOString(), to: period.to.toISOString() },
+    lines,
+    total: moneyView(total),
+    unpriced: unpriced.map(({ quantity, ...rest }) => ({ ...rest, quantity: quantity.toFixed() })),
+  };
+}

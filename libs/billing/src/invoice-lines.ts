@@ -1,0 +1,39 @@
+import { formatMoney } from '@core/kernel';
+import type { DraftLine, RatingSnapshot } from './draft-invoice.js';
+
+/** A line as it is kept: what it says, what was counted, and what it was made of. */
+export interface InvoiceLine {
+  readonly description: string;
+  readonly meter: string | null;
+  readonly quantity: string;
+  /** Exact, in major units, before the one rounding. */
+  readonly exactAmount: string;
+  readonly amountMinor: bigint;
+  /** Null for an adjustment, which was decided elsewhere. */
+  readonly rating: RatingSnapshot | null;
+}
+
+/** The lines that an invoice keeps: those of prices under which nothing was used and nothing is due say nothing. */
+export function invoiceLines(lines: readonly DraftLine[]): InvoiceLine[] {
+  return lines.filter((line) => !isIdle(line)).map(invoiceLine);
+}
+
+function isIdle(line: DraftLine): boolean {
+  return line.kind === 'price' && line.quantity.isZero() && line.exactAmount.isZero();
+}
+
+function invoiceLine(line: DraftLine): InvoiceLine {
+  const { description, amount } = line;
+  if (line.kind === 'adjustment') {
+    const none = { meter: null, quantity: '0', rating: null };
+    return { description, ...none, exactAmount: formatMoney(amount), amountMinor: amount.minor };
+  }
+  return {
+    description,
+    meter: line.meter,
+    quantity: line.quantity.toFixed(),
+    exactAmount: line.exactAmount.toFixed(),
+    amountMinor: amount.minor,
+    rating: line.rating,
+  };
+}

@@ -1,0 +1,97 @@
+import { spreadsheetText } from '@core/billing';
+import { formatMoney } from '@core/kernel';
+import { stringify } from 'csv-stringify/sync';
+import type { Invoice, StoredLine } from './invoices.repository.js';
+
+/** How a cell is written: text is disarmed, numbers and instants are not touched. */
+type Cell = { readonly text: string | null } | { readonly plain: string | null };
+type Columns<T> = Readonly<Record<string, (row: T) => Cell>>;
+
+interface InvoiceLineRow {
+  readonly invoice: Invoice;
+  readonly line: StoredLine;
+}
+
+const text = (value: string | null | undefined): Cell => ({ text: value ?? null });
+const plain = (value: string | null | undefined): Cell => ({ plain: value ?? null });
+const instant = (value: Date | null): Cell => plain(value && value.toISOString());
+const money = (minor: bigint, { currency }: Invoice): Cell =>
+  plain(formatMoney({ minor, currency }));
+const nameOf = ({ recipient }: Invoice) => recipient.legalName ?? recipient.name;
+
+const REGISTER: Columns<Invoice> = {
+  number: ({ number }) => text(number),
+  status: ({ status }) => plain(status),
+  issuedAt: ({ issuedAt }) => instant(issuedAt),
+  dueAt: ({ dueAt }) => instant(dueAt),
+  invoiceId: ({ id }) => text(id),
+  customerId: ({ customerId }) => text(customerId),
+  customerName: (invoice) => text(nameOf(invoice)),
+  customerTaxId: ({ recipient }) => text(recipient.taxId),
+  subscriptionId: ({ subscriptionId }) => text(subscriptionId),
+  periodFrom: ({ period }) => instant(period.from),
+  periodTo: ({ period }) => instant(period.to),
+  currency: ({ currency }) => plain(currency),
+  subtotal: (invoice) => money(invoice.subtotalMinor, invoice),
+  tax: (invoice) => money(invoice.taxMinor, invoice),
+  total: (invoice) => money(invoice.totalMinor, invoice),
+};
+
+const LINES: Columns<InvoiceLineRow> = {
+  number: ({ invoice }) => text(invoice.number),
+  status: ({ invoice }) => plain(invoice.status),
+  issuedAt: ({ invoice }) => instant(invoice.issuedAt),
+  invoiceId: ({ invoice }) => text(invoice.id),
+  lineId: ({ line }) => text(line.id),
+  customerId: ({ invoice }) => text(invoice.customerId),
+  customerName: ({ invoice }) => text(nameOf(invoice)),
+  subscriptionId: ({ invoice }) => text(invoice.subscriptionId),
+  periodFrom: ({ invoice }) => instant(invoice.period.from),
+  periodTo: ({ invoice }) => instant(invoice.period.to),
+  description: ({ line }) => text(line.description),
+  meter: ({ line }) => text(line.meter),
+  protocol: ({ line }) => plain(line.rating?.protocol),
+  quantity: ({ line }) => plain(line.quantity),
+  units: ({ line }) => plain(line.rating?.units),
+  exactAmount: ({ line }) => plain(line.exactAmount),
+  amount: ({ invoice, line }) => money(line.amountMinor, invoice),
+  currency: ({ invoice }) => plain(invoice.currency),
+  rateCardId: ({ line }) => text(line.rating?.rateCardId),
+  rateCardVersion: ({ line }) => plain(line.rating?.rateCardVersion.toString()),
+  priceId: ({ line }) => text(line.rating?.priceId),
+};
+
+/** The lines of one invoice as CSV (RFC 4180), with the columns of the line detail. */
+export function invoiceCsv(invoice: Invoice): string {
+  return head(LINES) + invoice.lines.map((line) => row(LINES, { invoice, line })).join('');
+}
+
+/** The invoice register: one row for each invoice. */
+export async function* registerCsv(invoices: AsyncIterable<Invoice>): AsyncGenerator<string> {
+  yield head(REGISTER);
+  for await (const invoice of invoices) yield row(REGISTER, invoice);
+}
+
+/** The line detail: one row for each line of each invoice. */
+export async function* linesCsv(invoices: AsyncIterable<Invoice>): AsyncGenerator<string> {
+  yield head(LINES);
+  for await (const invoice of invoices) {
+    yield invoice.lines.map((line) => row(LINES, { invoice, line })).join('');
+  }
+}
+
+function head<T>(columns: Columns<T>): string {
+  return record(Object.keys(columns));
+}
+
+function row<T>(columns: Columns<T>, value: T): string {
+  return record(
+    Object.values(columns).map((column) => {
+      const cell = column(value);
+      return 'text' in cell ? spreadsheetText(cell.text ?? '') : (cell.plain ?? '');
+    }),
+  );
+}
+
+const record = (cells: readonly string[]) =>
+  stringify([[...cells]], { record_delimiter: 'windows' });

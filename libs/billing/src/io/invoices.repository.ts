@@ -1,0 +1,404 @@
+import { randomBytes } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import {
+  invoiceLines,
+  invoiceNumber,
+  parseRateCardItems,
+  timezoneOf,
+  WrongInvoiceStatus,
+  type BilledRateCard,
+  type InvoiceDraft,
+  type InvoiceLine,
+  type RatingSnapshot,
+} from '@core/billing';
+import type { Scope } from '@core/identity';
+import { decimal, prefixedId, type Period } from '@core/kernel';
+import { appendAudit, Database, pageArguments, Prisma, type PageRequest } from '@io/platform';
+import { storedJson } from './json.js';
+import { toSubscription, type Subscription } from './subscriptions.repository.js';
+
+/** draft → finalised → paid | void | uncollectible; uncollectible → paid | void. */
+export type InvoiceStatus = 'draft' | 'finalised' | 'paid' | 'void' | 'uncollectible';
+
+/** Who issues an invoice or receives it, as they were when it was made final. */
+export interface Party {
+  readonly name: string;
+  readonly legalName: string | null;
+  readonly email?: string | null;
+  readonly address: string | null;
+  readonly taxId: string | null;
+}
+
+/** An invoice without its lines. */
+export interface InvoiceHead {
+  readonly id: string;
+  readonly accountId: string;
+  readonly customerId: string;
+  readonly subscriptionId: string;
+  readonly period: Period;
+  readonly timezone: string;
+  readonly status: InvoiceStatus;
+  readonly number: string | null;
+  readonly currency: string;
+  readonly subtotalMinor: bigint;
+  readonly taxMinor: bigint;
+  readonly totalMinor: bigint;
+  readonly issuer: Party;
+  readonly recipient: Party;
+  readonly createdAt: Date;
+  readonly issuedAt: Date | null;
+  readonly dueAt: Date | null;
+}
+
+/** A line with its id, in the order of the invoice. */
+export interface StoredLine extends InvoiceLine {
+  readonly id: string;
+}
+
+/** An invoice with all its lines. */
+export interface Invoice extends InvoiceHead {
+  readonly lines: readonly StoredLine[];
+}
+
+/** All that a period's invoice is computed from, but the usage. */
+export interface BillingTerms {
+  readonly subscription: Subscription;
+  readonly rateCard: BilledRateCard;
+}
+
+/** Which invoices are wanted; the span is of when they were drafted. */
+export interface InvoiceFilter {
+  readonly customerId?: string;
+  readonly status?: InvoiceStatus;
+  readonly from?: Date;
+  readonly to?: Date;
+}
+
+/** A place in the order of issue. */
+export interface IssuePosition {
+  readonly issuedAt: Date;
+  readonly id: string;
+}
+
+/** A subscription whose open period has ended. */
+export interface DueSubscription {
+  readonly accountId: string;
+  readonly id: string;
+}
+
+const SERIES = 'TG';
+/** Finalising waits for the account's series, so its transactions may queue. */
+const PATIENT = { maxWait: 20_000, timeout: 20_000 };
+
+type HeadRow = Prisma.InvoiceGetPayload<object>;
+type LineRow = Prisma.InvoiceLineGetPayload<object>;
+
+/** Locks are taken in the order subscription → invoice → series → audit chain. */
+@Injectable()
+export class InvoicesRepository {
+  constructor(private readonly db: Database) {}
+
+  async terms(
+    { accountId, customerId }: Scope,
+    subscriptionId: string,
+  ): Promise<BillingTerms | null> {
+    const row = await this.db.subscription.findFirst({
+      where: { accountId, id: subscriptionId, ...(customerId !== undefined && { customerId }) },
+    });
+    if (!row) return null;
+    const { rateCardId, rateCardVersion: version } = row;
+    const card = await this.db.rateCardVersion.findUniqueOrThrow({
+      where: { rateCardId_version: { rateCardId, version }, accountId },
+    });
+    const items = card.items as readonly object[];
+    const prices = parseRateCardItems({ currency: card.currency, items });
+    const rateCard = { id: rateCardId, version, currency: card.currency, prices };
+    return { subscription: toSubscription(row), rateCard };
+  }
+
+  /** Subscriptions whose open period has ended by their account's clock, the longest waiting first. */
+  due(systemNow: Date, limit: number): Promise<DueSubscription[]> {
+    return this.db.$queryRaw<DueSubscription[]>`
+      SELECT s.account_id AS "accountId", s.id
+      FROM account a
+      JOIN subscription s ON s.account_id = a.id
+        AND s.closes_at <= ${systemNow}::timestamptz + a.clock_offset_ms * interval '1 millisecond'
+      ORDER BY s.closes_at, s.id
+      LIMIT ${limit}`;
+  }
+
+  /**
+   * Stores the draft of the open period and opens the next one, both or neither. Called again, or by two workers at
+   * once, it changes nothing and returns the invoice that the period has.
+   */
+  async saveOnce(
+    { subscription, draft }: { readonly subscription: Subscription; readonly draft: InvoiceDraft },
+    { at, closesAt }: { readonly at: Date; readonly closesAt: Date | null },
+  ): Promise<Invoice> {
+    const { accountId, customerId, id: subscriptionId, periodRule } = subscription;
+    const { from: periodFrom, to: periodTo } = draft.period;
+    return this.db.$transaction(async (tx) => {
+      await tx.$queryRaw`SELECT FROM subscription WHERE account_id = ${accountId} AND id = ${subscriptionId} FOR UPDATE`;
+      const key = { customerId, subscriptionId, periodFrom };
+      const stored = await tx.invoice.findUnique({
+        where: { customerId_subscriptionId_periodFrom: key, accountId },
+      });
+      if (stored) return withLines(tx, stored);
+      const moved = await tx.subscription.updateMany({
+        where: { accountId, id: subscriptionId, billedTo: periodFrom, closesAt: periodTo },
+        data: { billedTo: periodTo, closesAt },
+      });
+      if (moved.count === 0)
+        throw new Error(`${subscriptionId} has no open period from ${periodFrom.toISOString()}.`);
+      const id = prefixedId('inv', randomBytes);
+      const created = await tx.invoice.create({
+        data: {
+          id,
+          accountId,
+          ...key,
+          periodTo,
+          currency: draft.currency,
+          timezone: timezoneOf(periodRule),
+          ...totals(draft),
+          ...(await parties(tx, { accountId, customerId })),
+          createdAt: at,
+        },
+      });
+      await tx.invoiceLine.createMany({ data: lineRows(draft, { accountId, id }) });
+      return withLines(tx, created);
+    });
+  }
+
+  /** Puts new lines and totals into an invoice that is still a draft; null when it is none any more. */
+  async replaceDraft(
+    { accountId }: Scope,
+    id: string,
+    draft: InvoiceDraft,
+  ): Promise<Invoice | null> {
+    return this.db.$transaction(async (tx) => {
+      if (!(await lockDraft(tx, { accountId, id }))) return null;
+      return withLines(tx, await rewrite(tx, { accountId, id, draft }));
+    }, PATIENT);
+  }
+
+  /**
+   * Makes a draft final with its last rating and the next number of the account's series. A number is given and the
+   * series moves on in one transaction, whose row lock lasts to its end, so that numbers have no gap: what is rolled
+   * back gives its number back. Null when it is no draft any more.
+   */
+  async finalise(
+    { accountId, principalId }: Scope,
+    id: string,
+    { draft, issuedAt, dueAt }: { draft: InvoiceDraft; issuedAt: Date; dueAt: Date },
+  ): Promise<Invoice | null> {
+    return this.db.$transaction(async (tx) => {
+      if (!(await lockDraft(tx, { accountId, id }))) return null;
+      await rewrite(tx, { accountId, id, draft });
+      const number = invoiceNumber(SERIES, await nextNumber(tx, accountId));
+      const finalised = await tx.invoice.update({
+        where: { accountId, id },
+        data: { status: 'finalised', number, issuedAt, dueAt },
+      });
+      const after = { number, total: finalised.totalMinor, currency: finalised.currency };
+      await appendAudit(tx, {
+        accountId,
+        principalId,
+        action: 'finalise-invoice',
+        subject: id,
+        after,
+      });
+      return withLines(tx, finalised);
+    }, PATIENT);
+  }
+
+  /** Moves an invoice on; on the status it has already it changes nothing. Null when there is no such invoice. */
+  async moveTo(
+    { accountId, principalId }: Scope,
+    id: string,
+    { status, from }: { readonly status: InvoiceStatus; readonly from: readonly InvoiceStatus[] },
+  ): Promise<Invoice | null> {
+    return this.db.$transaction(async (tx) => {
+      await tx.$queryRaw`SELECT FROM invoice WHERE account_id = ${accountId} AND id = ${id} FOR UPDATE`;
+      const before = await tx.invoice.findUnique({ where: { accountId, id } });
+      if (!before) return null;
+      if (before.status === status) return withLines(tx, before);
+      if (!from.some((one) => one === before.status))
+        throw new WrongInvoiceStatus(before.status, from);
+      const after = await tx.invoice.update({
+        where: { accountId, id },
+        data: { status },
+      });
+      const change = { before: { status: before.status }, after: { status } };
+      await appendAudit(tx, {
+        accountId,
+        principalId,
+        action: `mark-invoice-${status}`,
+        subject: id,
+        ...change,
+      });
+      return withLines(tx, after);
+    });
+  }
+
+  async find({ accountId, customerId }: Scope, id: string): Promise<Invoice | null> {
+    const row = await this.db.invoice.findFirst({
+      where: { accountId, id, ...(customerId !== undefined && { customerId }) },
+    });
+    return row && withLines(this.db, row);
+  }
+
+  async page(
+    { accountId, customerId: own }: Scope,
+    { customerId, status, from, to }: InvoiceFilter,
+    page: PageRequest,
+  ): Promise<InvoiceHead[]> {
+    const { where, ...rest } = pageArguments(page);
+    const filters = [
+      own === undefined ? {} : { customerId: own },
+      customerId === undefined ? {} : { customerId },
+      status === undefined ? {} : { status },
+      { createdAt: { ...(from && { gte: from }), ...(to && { lt: to }) } },
+      where,
+    ];
+    const rows = await this.db.invoice.findMany({ where: { accountId, AND: filters }, ...rest });
+    return rows.map(toHead);
+  }
+
+  /** Issued invoices in the order of their issue, with their lines; `after` is the last of the page before. */
+  async issued(
+    { accountId }: Scope,
+    { from, to }: { readonly from?: Date; readonly to?: Date },
+    { after, limit }: { readonly after: IssuePosition | null; readonly limit: number },
+  ): Promise<Invoice[]> {
+    const filters: Prisma.InvoiceWhereInput[] = [
+      { issuedAt: { not: null } },
+      from ? { issuedAt: { gte: from } } : {},
+      to ? { issuedAt: { lt: to } } : {},
+      after
+        ? {
+            OR: [
+              { issuedAt: { gt: after.issuedAt } },
+              { issuedAt: after.issuedAt, id: { gt: after.id } },
+            ],
+          }
+        : {},
+    ];
+    const rows = await this.db.invoice.findMany({
+      where: { accountId, AND: filters },
+      orderBy: [{ issuedAt: 'asc' }, { id: 'asc' }],
+      take: limit,
+    });
+    return allWithLines(this.db, rows);
+  }
+}
+
+interface InvoiceKey {
+  readonly accountId: string;
+  readonly id: string;
+}
+
+/** Locks an invoice and tells whether it is a draft. */
+async function lockDraft(
+  tx: Prisma.TransactionClient,
+  { accountId, id }: InvoiceKey,
+): Promise<boolean> {
+  const rows = await tx.$queryRaw<{ status: string }[]>`
+    SELECT status FROM invoice WHERE account_id = ${accountId} AND id = ${id} FOR UPDATE`;
+  return rows[0]?.status === 'draft';
+}
+
+/** The next number of the account's series, from 1. The row stays locked to the end of the transaction. */
+async function nextNumber(tx: Prisma.TransactionClient, accountId: string): Promise<bigint> {
+  const rows = await tx.$queryRaw<{ given: bigint }[]>`
+    INSERT INTO invoice_series AS s (account_id, series, next_number) VALUES (${accountId}, ${SERIES}, 2)
+    ON CONFLICT (account_id, series) DO UPDATE SET next_number = s.next_number + 1
+    RETURNING next_number - 1 AS given`;
+  const [row] = rows;
+  if (!row) throw new Error('The series gave no number.');
+  return row.given;
+}
+
+async function rewrite(
+  tx: Prisma.TransactionClient,
+  { accountId, id, draft }: InvoiceKey & { readonly draft: InvoiceDraft },
+): Promise<HeadRow> {
+  const { customerId } = draft;
+  await tx.invoiceLine.deleteMany({ where: { accountId, invoiceId: id } });
+  await tx.invoiceLine.createMany({ data: lineRows(draft, { accountId, id }) });
+  return tx.invoice.update({
+    where: { accountId, id },
+    data: {
+      ...totals(draft),
+      ...(await parties(tx, { accountId, customerId })),
+    },
+  });
+}
+
+function totals({ subtotal, tax, total }: InvoiceDraft) {
+  return { subtotalMinor: subtotal.minor, taxMinor: tax.minor, totalMinor: total.minor };
+}
+
+/** Issuer and recipient as they are now. */
+async function parties(
+  tx: Prisma.TransactionClient,
+  { accountId, customerId }: { readonly accountId: string; readonly customerId: string },
+): Promise<{ issuer: Prisma.InputJsonObject; recipient: Prisma.InputJsonObject }> {
+  const party = { name: true, legalName: true, address: true, taxId: true } as const;
+  const issuer = await tx.account.findUniqueOrThrow({ where: { id: accountId }, select: party });
+  const recipient = await tx.customer.findUniqueOrThrow({
+    where: { accountId, id: customerId },
+    select: { ...party, email: true },
+  });
+  return { issuer: storedJson(issuer), recipient: storedJson(recipient) };
+}
+
+function lineRows({ customerId, lines }: InvoiceDraft, { accountId, id }: InvoiceKey) {
+  return invoiceLines(lines).map(({ exactAmount, rating, ...line }, ordinal) => ({
+    id: prefixedId('line', randomBytes),
+    accountId,
+    customerId,
+    invoiceId: id,
+    ordinal,
+    ...line,
+    amount: exactAmount,
+    snapshot: rating ? storedJson(rating) : {},
+  }));
+}
+
+async function withLines(db: Prisma.TransactionClient, row: HeadRow): Promise<Invoice> {
+  const [invoice] = await allWithLines(db, [row]);
+  if (!invoice) throw new Error('One row makes one invoice.');
+  return invoice;
+}
+
+async function allWithLines(
+  db: Prisma.TransactionClient,
+  rows: readonly HeadRow[],
+): Promise<Invoice[]> {
+  const lines = await db.invoiceLine.findMany({
+    where: { invoiceId: { in: rows.map(({ id }) => id) } },
+    orderBy: [{ invoiceId: 'asc' }, { ordinal: 'asc' }],
+  });
+  const byInvoice = new Map<string, StoredLine[]>(rows.map(({ id }) => [id, []]));
+  for (const line of lines) byInvoice.get(line.invoiceId)?.push(toLine(line));
+  return rows.map((row) => ({ ...toHead(row), lines: byInvoice.get(row.id) ?? [] }));
+}
+
+function toHead({ periodFrom, periodTo, status, issuer, recipient, ...row }: HeadRow): InvoiceHead {
+  return {
+    ...row,
+    status: status as InvoiceStatus,
+    period: { from: periodFrom, to: periodTo },
+    issuer: issuer as unknown as Party,
+    recipient: recipient as unknown as Party,
+  };
+}
+
+function toLine(row: LineRow): StoredLine {
+  const { id, description, meter, amountMinor } = row;
+  const snapshot = row.snapshot as unknown as RatingSnapshot;
+  const rating = Object.keys(snapshot).length > 0 ? snapshot : null;
+  const exactAmount = rating?.exactAmount ?? decimal(row.amount).toFixed();
+  const quantity = decimal(row.quantity).toFixed();
+  return { id, description, meter, quantity, exactAmount, amountMinor, rating };
+}

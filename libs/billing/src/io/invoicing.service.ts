@@ -1,0 +1,162 @@
+import { Injectable, Logger } from '@nestjs/common';
+import {
+  draftInvoice,
+  dueAt,
+  periodToBill,
+  timezoneOf,
+  WrongInvoiceStatus,
+  type InvoiceDraft,
+} from '@core/billing';
+import type { Scope } from '@core/identity';
+import type { Period } from '@core/kernel';
+import { BusinessClock, NotFound, SystemClock } from '@io/platform';
+import {
+  InvoicesRepository,
+  type BillingTerms,
+  type Invoice,
+  type InvoiceStatus,
+} from './invoices.repository.js';
+import { UsageService } from './period-usage.js';
+
+/** Who acts when no person does, for the audit log. */
+const WORKER = 'worker';
+const DUE_MAX = 500;
+/** From which states an invoice may be marked. */
+const COMES_FROM = {
+  paid: ['finalised', 'uncollectible'],
+  void: ['finalised', 'uncollectible'],
+} as const;
+
+/**
+ * Turns periods into invoices. Preview, closing, refreshing and finalising rate alike: what is rolled up of the
+ * period, priced by the subscription's version of its rate card.
+ *
+ *     draft ──finalise──▶ finalised ──▶ paid | void | uncollectible
+ */
+@Injectable()
+export class InvoicingService {
+  private readonly logger = new Logger('Invoicing');
+
+  constructor(
+    private readonly invoices: InvoicesRepository,
+    private readonly usage: UsageService,
+    private readonly clock: BusinessClock,
+    private readonly systemClock: SystemClock,
+  ) {}
+
+  /** What the open period would be charged if it ended with what is rolled up now; null when none is open. */
+  async preview(scope: Scope, subscriptionId: string): Promise<InvoiceDraft | null> {
+    const terms = await this.terms(scope, subscriptionId);
+    const { billedTo: from, closesAt: to } = terms.subscription;
+    return to && this.rate(terms, { from, to });
+  }
+
+  /** Makes the draft of the open period and opens the next. Idempotent: a period has one invoice. */
+  async close(scope: Scope, subscriptionId: string, period: Period): Promise<Invoice> {
+    const terms = await this.terms(scope, subscriptionId);
+    const { subscription } = terms;
+    const { periodRule: rule, endsAt } = subscription;
+    const draft = await this.rate(terms, period);
+    const next = periodToBill({ rule, billedTo: period.to, endsAt });
+    const at = await this.clock.now(scope.accountId);
+    return this.invoices.saveOnce({ subscription, draft }, { at, closesAt: next && next.to });
+  }
+
+  /**
+   * Closes every period that has ended by its account's clock, in order, and returns how many it were. What was
+   * acknowledged is rolled up first. A subscription that fails does not keep the others waiting.
+   */
+  async closeDue(): Promise<number> {
+    const due = await this.invoices.due(this.systemClock.now(), DUE_MAX);
+    for (const accountId of new Set(due.map((one) => one.accountId))) {
+      await this.usage.rollUpNow(accountId);
+    }
+    let closed = 0;
+    const failures: unknown[] = [];
+    for (const { accountId, id } of due) {
+      try {
+        closed += await this.closeEnded({ accountId, principalId: WORKER }, id);
+      } catch (error) {
+        this.logger.error(`The open period of ${id} could not be closed.`, error);
+        failures.push(error);
+      }
+    }
+    if (failures.length > 0) {
+      throw new AggregateError(failures, `${failures.length} subscription(s) could not be closed.`);
+    }
+    return closed;
+  }
+
+  /** Rates a draft anew, with what came in since. Throws `WrongInvoiceStatus` when it is none any more. */
+  async refresh(scope: Scope, id: string): Promise<Invoice> {
+    const { draft } = await this.rateAgain(scope, id);
+    const invoice = draft && (await this.invoices.replaceDraft(scope, id, draft));
+    if (invoice) return invoice;
+    const { status } = await this.get(scope, id);
+    throw new WrongInvoiceStatus(status, ['draft']);
+  }
+
+  /** Makes a draft final: last rating, number, dates. Idempotent: a second call returns the same invoice. */
+  async finalise(scope: Scope, id: string): Promise<Invoice> {
+    const { draft, terms } = await this.rateAgain(scope, id);
+    if (!draft) return this.get(scope, id);
+    const { netTermsDays, periodRule } = terms.subscription;
+    const issuedAt = await this.clock.now(scope.accountId);
+    const due = dueAt(issuedAt, { netTermsDays, timezone: timezoneOf(periodRule) });
+    const invoice = await this.invoices.finalise(scope, id, { draft, issuedAt, dueAt: due });
+    return invoice ?? this.get(scope, id);
+  }
+
+  /** Marks an invoice; a second call returns the same. Throws `WrongInvoiceStatus`. */
+  async mark(scope: Scope, id: string, status: 'paid' | 'void'): Promise<Invoice> {
+    const from: readonly InvoiceStatus[] = COMES_FROM[status];
+    const invoice = await this.invoices.moveTo(scope, id, { status, from });
+    if (!invoice) throw new NotFound('invoice', id);
+    return invoice;
+  }
+
+  async get(scope: Scope, id: string): Promise<Invoice> {
+    const invoice = await this.invoices.find(scope, id);
+    if (!invoice) throw new NotFound('invoice', id);
+    return invoice;
+  }
+
+  private async closeEnded(scope: Scope, id: string): Promise<number> {
+    const now = await this.clock.now(scope.accountId);
+    let closed = 0;
+    for (;;) {
+      const { subscription } = await this.terms(scope, id);
+      const { billedTo: from, closesAt: to } = subscription;
+      if (to === null || to > now) return closed;
+      await this.close(scope, id, { from, to });
+      closed += 1;
+    }
+  }
+
+  /** The new rating of an invoice that is a draft still; null when it is none any more. */
+  private async rateAgain(
+    scope: Scope,
+    id: string,
+  ): Promise<{ draft: InvoiceDraft | null; terms: BillingTerms }> {
+    const { subscriptionId, status, period } = await this.get(scope, id);
+    const terms = await this.terms(scope, subscriptionId);
+    if (status !== 'draft') return { draft: null, terms };
+    await this.usage.rollUpNow(scope.accountId);
+    return { draft: await this.rate(terms, period), terms };
+  }
+
+  private async rate(
+    { subscription, rateCard }: BillingTerms,
+    period: Period,
+  ): Promise<InvoiceDraft> {
+    const { accountId, customerId, usagePlanId } = subscription;
+    const usage = await this.usage.periodUsage({ accountId, customerId, usagePlanId, period });
+    return draftInvoice({ subscription, period, rateCard, usage });
+  }
+
+  private async terms(scope: Scope, subscriptionId: string): Promise<BillingTerms> {
+    const terms = await this.invoices.terms(scope, subscriptionId);
+    if (!terms) throw new NotFound('subscription', subscriptionId);
+    return terms;
+  }
+}
