@@ -372,6 +372,19 @@ describe('GET /v1/invoices/:id/pdf', () => {
     expect(first.equals(draft)).toBe(false);
     expect((await bytes(`${path}/pdf`)).equals(first)).toBe(true);
   });
+
+  it('shows lines of many tiers, names of strangers and an empty period', async () => {
+    const of = await aDraft({ startsAt: '2026-10-01T00:00:00Z' });
+    const name = '\u202Eevil <b>{"text":"x"}</b>\n=1+1 \u{1F600}';
+    await rows.db.customer.update({ where: { id: of.customerId }, data: { name } });
+    await use(of, { hour: '2026-11-16T10:00:00Z', quantity: '21000000000' });
+    await use(of, { hour: '2026-11-16T10:00:00Z', quantity: '15360000000', meter: 'bytes-out' });
+    for (const { id } of await invoicesOf(of)) {
+      await post(`/v1/invoices/${String(id)}/refresh`);
+      const pdf = await bytes(`/v1/invoices/${String(id)}/pdf`);
+      expect(pdf.subarray(0, 5).toString()).toBe('%PDF-');
+    }
+  });
 });
 
 describe('GET /v1/exports', () => {

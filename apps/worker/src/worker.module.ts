@@ -1,8 +1,9 @@
 import { Module } from '@nestjs/common';
 import { PlatformModule } from '@io/platform';
+import { BillingWorkerModule } from './billing/billing-worker.module.js';
 import { SchedulesModule } from './schedules.js';
 import { UsageModule } from './usage/usage.module.js';
 
 /** What this process does. */
-@Module({ imports: [PlatformModule, UsageModule, SchedulesModule] })
+@Module({ imports: [PlatformModule, UsageModule, BillingWorkerModule, SchedulesModule] })
 export class WorkerModule {}

@@ -10,7 +10,7 @@ export type {
   StoredLine,
 } from './invoices.repository.js';
 export { InvoicesService } from './invoices.service.js';
-export { InvoicingService } from './invoicing.service.js';
+export { CLOSE_PERIODS, InvoicingService } from './invoicing.service.js';
 export { RateCardsService } from './rate-cards.service.js';
 export type { RateCardVersion, StoredRateCard } from './rate-cards.repository.js';
 export { SubscriptionsService } from './subscriptions.service.js';

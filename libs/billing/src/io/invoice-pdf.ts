@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { dirname, join, sep } from 'node:path';
-import { groupedDecimal, localDate, printableText } from '@core/billing';
-import { formatMoney } from '@core/kernel';
+import { groupedDecimal, localDate, printableText, type RatingSnapshot } from '@core/billing';
+import { currencyExponent, decimal, formatMoney } from '@core/kernel';
 import type { Price } from '@core/pricing';
 import type { Invoice, Party, StoredLine } from './invoices.repository.js';
 
@@ -56,7 +56,7 @@ function invoiceDocument(invoice: Invoice): Node {
       strong: { bold: true },
       quiet: { color: GREY, fontSize: 8 },
       head: { color: GREY, fontSize: 8, bold: true },
-      number: { alignment: 'right' },
+      number: { alignment: 'right', noWrap: true },
     },
     ...(mark && { watermark: { text: mark, color: '#9ca3af', opacity: 0.25, bold: true } }),
     content: [
@@ -139,15 +139,22 @@ function partyLines({ name, legalName, address, taxId, email }: Party): Node[] {
 
 function linesTable({ lines, currency }: Invoice): Node {
   const head = (text: string) => ({ text, style: 'head' });
+  const tierRows = new Set<number>();
   const body: Node[][] = [
     [
       head('DESCRIPTION'),
       { ...head('QUANTITY'), alignment: 'right' },
       { ...head('UNIT PRICE'), alignment: 'right' },
-      { ...head(`AMOUNT (${currency})`), alignment: 'right' },
+      { ...head(`AMOUNT (${currency})`), alignment: 'right', noWrap: true },
     ],
-    ...lines.flatMap((line) => lineRows(line, currency)),
   ];
+  for (const line of lines) {
+    body.push(lineRow(line, currency));
+    for (const row of tierRowsOf(line, currencyExponent(currency))) {
+      tierRows.add(body.length);
+      body.push(row);
+    }
+  }
   if (lines.length === 0) {
     body.push([
       { text: 'Nothing was used or charged in this period.', colSpan: 4, color: GREY },
@@ -156,8 +163,6 @@ function linesTable({ lines, currency }: Invoice): Node {
       {},
     ]);
   }
-  // A rule above each line, none above the tiers it is made of.
-  const isRuled = (row: number) => row === body.length || !isTierRow(body[row]);
   return {
     table: {
       headerRows: 1,
@@ -167,59 +172,64 @@ function linesTable({ lines, currency }: Invoice): Node {
       body,
     },
     layout: {
-      hLineWidth: (row: number) => (row === 0 ? 0 : isRuled(row) ? 0.5 : 0),
+      // A rule above each line, none above the tiers it is made of.
+      hLineWidth: (row: number) => (row === 0 || tierRows.has(row) ? 0 : 0.5),
       hLineColor: () => '#d1d5db',
       vLineWidth: () => 0,
       paddingLeft: (column: number) => (column === 0 ? 0 : 12),
       paddingRight: () => 0,
-      paddingTop: (row: number) => (isTierRow(body[row]) ? 0 : 5),
-      paddingBottom: (row: number) => (isTierRow(body[row + 1]) ? 1 : 4),
+      paddingTop: (row: number) => (tierRows.has(row) ? 0 : 5),
+      paddingBottom: (row: number) => (tierRows.has(row + 1) ? 1 : 4),
     },
   };
 }
 
-const TIER = 'tier';
-const isTierRow = (row: readonly Node[] | undefined) => {
-  const cell = row?.[0];
-  return cell?.['id'] === TIER;
-};
-
-function lineRows(
+function lineRow(
   { description, quantity, amountMinor, rating }: StoredLine,
   currency: string,
-): Node[][] {
+): Node[] {
+  const notes = rating ? termsOf(rating) : [];
   const amount = groupedDecimal(formatMoney({ minor: amountMinor, currency }));
-  const notes = rating ? termsOf(rating.price) : [];
-  const units = rating && rating.meter !== null ? groupedDecimal(quantity) : '';
-  const tiers = rating?.tiers ?? [];
-  const first: Node[] = [
+  return [
     {
       stack: [
         { text: printableText(description) },
         ...notes.map((text) => ({ text, style: 'quiet' })),
       ],
     },
-    { text: units, style: 'number' },
+    { text: rating?.meter ? groupedDecimal(quantity) : '', style: 'number' },
     { text: rating ? unitPrice(rating.price) : '', style: 'number' },
     { text: amount, style: 'number' },
   ];
-  let from = '0';
-  const rest = tiers.map((tier): Node[] => {
-    const isLast = tier.upTo === null;
-    const span = isLast
-      ? `above ${groupedDecimal(from)}`
-      : `${groupedDecimal(from)} to ${groupedDecimal(tier.upTo)}`;
-    from = tier.upTo ?? from;
-    const flat = tier.flatAmount === '0' ? '' : ` + ${groupedDecimal(tier.flatAmount)}`;
-    const rate = tier.ratePercent === undefined ? (tier.unitAmount ?? '') : `${tier.ratePercent} %`;
+}
+
+/** The tiers that a line's quantity entered, which explain its amount. */
+function tierRowsOf({ rating }: StoredLine, placesMin: number): Node[][] {
+  let above = '0';
+  return (rating?.tiers ?? []).map((tier) => {
+    const { upTo, quantity, unitAmount = '', ratePercent, flatAmount, amount } = tier;
+    const span =
+      upTo === null
+        ? `above ${groupedDecimal(above)}`
+        : above === '0'
+          ? `first ${groupedDecimal(upTo)}`
+          : `${groupedDecimal(above)} to ${groupedDecimal(upTo)}`;
+    above = upTo ?? above;
+    const flat = decimal(flatAmount).isZero() ? '' : ` + ${groupedDecimal(flatAmount)}`;
+    const rate = ratePercent === undefined ? unitAmount : `${ratePercent} %`;
     return [
-      { id: TIER, text: span, style: 'quiet', margin: [10, 0, 0, 0] },
-      { text: groupedDecimal(tier.quantity), style: ['quiet', 'number'] },
+      { text: span, style: 'quiet', margin: [10, 0, 0, 0] },
+      { text: groupedDecimal(quantity), style: ['quiet', 'number'] },
       { text: rate + flat, style: ['quiet', 'number'] },
-      { text: groupedDecimal(tier.amount), style: ['quiet', 'number'] },
+      { text: groupedDecimal(padded(amount, placesMin)), style: ['quiet', 'number'] },
     ];
   });
-  return [first, ...rest];
+}
+
+/** A decimal with at least so many digits after the point. */
+function padded(amount: string, placesMin: number): string {
+  const value = decimal(amount);
+  return value.toFixed(Math.max(value.decimalPlaces(), placesMin));
 }
 
 /** The price of one unit, where there is one; tiers have theirs in rows of their own. */
@@ -242,20 +252,13 @@ function unitPrice(price: Price): string {
 }
 
 /** What stands around the price, in words. */
-function termsOf({
-  convert,
-  includedUnits,
-  discountPercent,
-  minimumAmount,
-  maximumAmount,
-}: Price): string[] {
+function termsOf({ price, units }: RatingSnapshot): string[] {
+  const { convert, includedUnits, discountPercent, minimumAmount, maximumAmount } = price;
+  const shown = groupedDecimal(decimal(units).toDecimalPlaces(6).toFixed());
+  const size = convert && 'divideBy' in convert ? convert.divideBy : undefined;
   const notes = [
-    convert && 'divideBy' in convert && convert.divideBy
-      ? `one unit is ${groupedDecimal(convert.divideBy)}`
-      : null,
-    convert && 'multiplyBy' in convert && convert.multiplyBy
-      ? `${groupedDecimal(convert.multiplyBy)} units each`
-      : null,
+    size === undefined ? null : `${shown} units of ${groupedDecimal(size)}`,
+    convert !== undefined && size === undefined ? `${shown} units` : null,
     includedUnits === undefined ? null : `${groupedDecimal(includedUnits)} units included`,
     discountPercent === undefined ? null : `${discountPercent} % discount`,
     minimumAmount === undefined ? null : `at least ${groupedDecimal(minimumAmount)}`,

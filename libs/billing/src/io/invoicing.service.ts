@@ -9,6 +9,8 @@ import {
 } from '@core/billing';
 import type { Scope } from '@core/identity';
 import type { Period } from '@core/kernel';
+import type { Protocol } from '@core/pricing';
+import { UsageService } from '@io/metering';
 import { BusinessClock, NotFound, SystemClock } from '@io/platform';
 import {
   InvoicesRepository,
@@ -16,7 +18,10 @@ import {
   type Invoice,
   type InvoiceStatus,
 } from './invoices.repository.js';
-import { UsageService } from './period-usage.js';
+
+const PROTOCOLS: readonly Protocol[] = ['REST', 'HTTP', 'WEBSOCKET'];
+/** The repeating job that closes what is due, and its queue. */
+export const CLOSE_PERIODS = 'close-periods';
 
 /** Who acts when no person does, for the audit log. */
 const WORKER = 'worker';
@@ -150,7 +155,11 @@ export class InvoicingService {
     period: Period,
   ): Promise<InvoiceDraft> {
     const { accountId, customerId, usagePlanId } = subscription;
-    const usage = await this.usage.periodUsage({ accountId, customerId, usagePlanId, period });
+    const used = await this.usage.periodUsage({ accountId, customerId, usagePlanId, period });
+    const usage = used.map(({ protocol, ...rest }) => ({
+      ...rest,
+      protocol: protocolOf(protocol),
+    }));
     return draftInvoice({ subscription, period, rateCard, usage });
   }
 
@@ -159,4 +168,8 @@ export class InvoicingService {
     if (!terms) throw new NotFound('subscription', subscriptionId);
     return terms;
   }
+}
+
+function protocolOf(text: string): Protocol | null {
+  return PROTOCOLS.find((protocol) => protocol === text) ?? null;
 }

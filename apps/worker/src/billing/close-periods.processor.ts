@@ -1,0 +1,14 @@
+import { Processor, WorkerHost } from '@nestjs/bullmq';
+import { CLOSE_PERIODS, InvoicingService } from '@io/billing';
+
+/** Turns every billing period that has ended into a draft invoice. Runs in any number of workers; each period once. */
+@Processor(CLOSE_PERIODS)
+export class ClosePeriodsProcessor extends WorkerHost {
+  constructor(private readonly invoicing: InvoicingService) {
+    super();
+  }
+
+  async process(): Promise<{ closed: number }> {
+    return { closed: await this.invoicing.closeDue() };
+  }
+}
