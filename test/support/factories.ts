@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { prefixedId, shortId } from '@core/kernel';
+import type { Keyring } from '@io/platform';
 import type pg from 'pg';
 
 /** Where rows are put: a pool or a client. */
@@ -82,4 +83,24 @@ export async function aKeyInPlan(db: Rows, accountId: string, protocol = 'REST')
     stage,
     usagePlanId: plan.id,
   };
+}
+
+/** A token that a customer may use, and its value. */
+export async function aCustomerToken(
+  db: Rows,
+  keyring: Keyring,
+  row: { account_id: string; customer_id: string },
+): Promise<string> {
+  const value = id('tgc');
+  const hash = keyring.hash('token-pepper', value);
+  const token = {
+    id: id('tok'),
+    kind: 'customer',
+    name: 'A token',
+    hash,
+    pepper_id: 'k1',
+    last_four: 'abcd',
+  };
+  await put(db, 'token', { ...token, ...row });
+  return value;
 }

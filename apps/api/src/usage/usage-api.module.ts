@@ -2,6 +2,11 @@ import { Module } from '@nestjs/common';
 import { IdentityModule } from '@io/identity';
 import { MeteringModule } from '@io/metering';
 import { UsageBatchRoutes } from './usage-batches.routes.js';
+import { UsageController } from './usage.controller.js';
 
-@Module({ imports: [IdentityModule, MeteringModule], providers: [UsageBatchRoutes] })
+@Module({
+  imports: [IdentityModule, MeteringModule],
+  controllers: [UsageController],
+  providers: [UsageBatchRoutes],
+})
 export class UsageApiModule {}

@@ -7,5 +7,5 @@ export {
   type UsageItem,
   type UsageQuestion,
 } from './usage.service.js';
-export { GROUP_COLUMNS, type UsageGroup } from './sum-usage.js';
+export { GROUP_NAMES, type UsageGroup } from './sum-usage.js';
 export type { MeteredQuantity } from './usage.repository.js';

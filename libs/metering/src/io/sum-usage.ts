@@ -16,6 +16,9 @@ export const GROUP_COLUMNS = {
 /** A name that usage can be filtered and grouped by. */
 export type UsageGroup = keyof typeof GROUP_COLUMNS;
 
+/** All of them. */
+export const GROUP_NAMES = Object.keys(GROUP_COLUMNS) as readonly UsageGroup[];
+
 /** The account's usage with these values. */
 export type UsageFilter = { readonly accountId: string } & Partial<Record<UsageGroup, string>>;
 

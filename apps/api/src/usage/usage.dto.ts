@@ -1,0 +1,141 @@
+import { INTERVALS } from '@core/metering';
+import { GROUP_NAMES, type UsageGap, type UsageItem } from '@io/metering';
+import { Id, Instant, Int, ListOf, OneOf, Quantity, Text, Zone } from '@io/platform';
+
+const GROUP_LIST = new RegExp(`^(${GROUP_NAMES.join('|')})(,(${GROUP_NAMES.join('|')}))*$`);
+
+/** What of the usage to answer, and how to part it. */
+export class UsageQuery {
+  @Instant({ description: 'The first instant.' })
+  from: string;
+
+  @Instant({ description: 'The end, which is not included; at most 400 days after `from`.' })
+  to: string;
+
+  @OneOf(INTERVALS, { optional: true, description: 'How to part the time; `day` when left out.' })
+  interval?: (typeof INTERVALS)[number];
+
+  @Zone({ optional: true, description: 'Whose hours, days and months; UTC when left out.' })
+  timezone?: string;
+
+  @Text({
+    optional: true,
+    pattern: GROUP_LIST,
+    patternSays: `be a comma-separated list of: ${GROUP_NAMES.join(', ')}`,
+    description: 'What to tell apart besides the meter.',
+    example: 'keyId,method',
+  })
+  groupBy?: string;
+
+  @Id({ optional: true })
+  customerId?: string;
+
+  @Id({ optional: true })
+  keyId?: string;
+
+  @Id({ optional: true })
+  apiId?: string;
+
+  @Text({ optional: true, max: 128 })
+  stage?: string;
+
+  @Text({ optional: true, max: 128 })
+  method?: string;
+
+  @Text({ optional: true, max: 64 })
+  meter?: string;
+
+  @OneOf(['json', 'csv'], {
+    optional: true,
+    description: '`csv` is what `Accept: text/csv` asks for.',
+  })
+  format?: 'json' | 'csv';
+}
+
+/** A meter's quantity in one part of the time. */
+export class UsageItemView {
+  @Instant()
+  from: string;
+
+  @Instant()
+  to: string;
+
+  @Text()
+  meter: string;
+
+  @Quantity()
+  quantity: string;
+
+  @Id({ optional: true })
+  customerId?: string;
+
+  @Id({ optional: true })
+  keyId?: string;
+
+  @Id({ optional: true })
+  apiId?: string;
+
+  @Text({ optional: true })
+  stage?: string;
+
+  @Text({ optional: true })
+  method?: string;
+
+  @Text({ optional: true, max: 1_536 })
+  resourcePath?: string;
+
+  @Text({ optional: true })
+  statusClass?: string;
+
+  @Text({ optional: true, min: 0, description: 'Empty when no plan covered the key there.' })
+  usagePlanId?: string;
+
+  static from({ from, to, ...item }: UsageItem): UsageItemView {
+    return { from: from.toISOString(), to: to.toISOString(), ...item };
+  }
+}
+
+export class UsageView {
+  @ListOf(() => UsageItemView, { max: 10_000 })
+  items: UsageItemView[];
+}
+
+const SEQUENCE = { min: 0, max: Number.MAX_SAFE_INTEGER };
+
+class RangeView {
+  @Int(SEQUENCE)
+  first: number;
+
+  @Int(SEQUENCE)
+  last: number;
+}
+
+/** Batches of one epoch of a gateway that never came. */
+export class UsageGapView {
+  @Id()
+  gatewayId: string;
+
+  @Text({ max: 64 })
+  epoch: string;
+
+  @Int({ ...SEQUENCE, description: 'The highest number that came.' })
+  highest: number;
+
+  @Int({ ...SEQUENCE, description: 'How many below it did not.' })
+  missing: number;
+
+  @Instant({ description: 'When a later batch first showed that these are missing.' })
+  since: string;
+
+  @ListOf(() => RangeView, { max: 1_000, description: 'Their numbers, both ends included.' })
+  ranges: RangeView[];
+
+  static from({ since, ranges, ...gap }: UsageGap): UsageGapView {
+    return { ...gap, since: since.toISOString(), ranges: [...ranges] };
+  }
+}
+
+export class UsageGapsView {
+  @ListOf(() => UsageGapView, { max: 1_000 })
+  items: UsageGapView[];
+}
