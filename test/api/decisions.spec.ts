@@ -238,7 +238,7 @@ describe('POST /v1/decisions', () => {
     { body: { apiId: 'a', stage: 'b', method: 'GET', path: '/', cost: '1' }, pointer: '/cost' },
     { body: { apiId: 'a', stage: 'b', method: 'GET', path: '/', cost: 1.5 }, pointer: '/cost' },
     { body: { apiId: 'a', stage: 'b', method: 'GET', path: '/', extra: 1 }, pointer: '/extra' },
-    { body: { apiId: 'a\u0000', stage: 'b', method: 'GET', path: '/' }, pointer: '/apiId' },
+    { body: { apiId: 'a', stage: 'b', method: 'G\u0000T', path: '/' }, pointer: '/method' },
     { body: { decisions: [] }, pointer: '/decisions' },
     { body: { decisions: [{ apiId: 1 }] }, pointer: '/decisions/0' },
     { body: '{"__proto__":{"a":1}}', pointer: '/__proto__' },

@@ -1,5 +1,10 @@
 import 'reflect-metadata';
-import { randomUUID } from 'node:crypto';
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type ServerResponse,
+} from 'node:http';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import {
@@ -9,10 +14,13 @@ import {
   ProblemFilter,
   requestValidation,
 } from '@io/platform';
-import { LogController } from 'fastify';
+import { LogController, type FastifyBaseLogger } from 'fastify';
 import { ApiModule } from './api.module.js';
-import { DecisionRoutes } from './decisions/decision.routes.js';
+import { DecisionListener } from './decisions/decision.listener.js';
+import { DECISION_PATHS } from './decisions/decision-paths.js';
+import { ForwardAuthRoutes } from './decisions/forward-auth.routes.js';
 import { registerBodyParsers } from './http/json-body.js';
+import { requestIds } from './http/request-ids.js';
 import { registerStrictRequests } from './http/strict-requests.js';
 import { serveOpenApi } from './openapi.js';
 import { USAGE_BATCHES_PATHS } from './usage/usage-batches-paths.js';
@@ -20,18 +28,34 @@ import { UsageBatchRoutes } from './usage/usage-batches.routes.js';
 
 const BODY_MAX = 8 * 1024 * 1024;
 
+/** Bounds on slow and large requests; idle connections outlive a proxy's 60 s. */
+const SERVER = {
+  maxHeaderSize: 16_384,
+  headersTimeout: 10_000,
+  requestTimeout: 60_000,
+  keepAliveTimeout: 72_000,
+};
+
 /** Builds the api, not yet listening: pipes, filter, parsers and hooks are the same for the process and for tests. */
 export async function createApi(config: Config): Promise<NestFastifyApplication> {
   const logger = makeLogger(config);
+  const hot: { handle?: (request: IncomingMessage, response: ServerResponse) => boolean } = {};
   const adapter = new FastifyAdapter({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_MAX,
-    requestTimeout: 60_000,
-    keepAliveTimeout: 72_000,
-    genReqId: () => randomUUID(),
+    genReqId: requestIds(),
+    // A child for each request costs more than most requests; lines name the request themselves.
+    childLoggerFactory: (parent: FastifyBaseLogger) => parent,
     trustProxy: false,
-    http: { maxHeaderSize: 16_384, headersTimeout: 10_000 },
+    serverFactory: (fastify: RequestListener) => {
+      const server = createServer(SERVER, (request, response) => {
+        if (!hot.handle?.(request, response)) fastify(request, response);
+      });
+      // Node drops what is past its count in silence, the gateway's own headers with it; a check counts instead.
+      server.maxHeadersCount = 0;
+      return server;
+    },
     routerOptions: { maxParamLength: 256, caseSensitive: true, ignoreTrailingSlash: false },
   });
   const app = await NestFactory.create<NestFastifyApplication>(ApiModule, adapter, {
@@ -40,15 +64,15 @@ export async function createApi(config: Config): Promise<NestFastifyApplication>
     abortOnError: false,
   });
   const fastify = app.getHttpAdapter().getInstance();
-  // Node drops what is past its count in silence, the gateway's own headers with it; the hook counts instead.
-  fastify.server.maxHeadersCount = 0;
   registerStrictRequests(fastify);
   registerBodyParsers(fastify);
-  app.get(DecisionRoutes).register(fastify);
+  app.get(ForwardAuthRoutes).register(fastify);
   app.get(UsageBatchRoutes).register(fastify);
+  const decisions = app.get(DecisionListener);
+  hot.handle = (request, response) => decisions.handle(request, response);
   app.setGlobalPrefix('v1', { exclude: ['health/live', 'health/ready'] });
   app.useGlobalPipes(requestValidation());
   app.useGlobalFilters(new ProblemFilter());
-  serveOpenApi(app, { ...USAGE_BATCHES_PATHS });
+  serveOpenApi(app, { ...DECISION_PATHS, ...USAGE_BATCHES_PATHS });
   return app;
 }

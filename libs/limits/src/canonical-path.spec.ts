@@ -215,6 +215,14 @@ describe('canonicalPath', () => {
     expect(outcome(`${longest}a`, REFUSE)).toBe('refused: too-long');
   });
 
+  it.each(['/%25%41a', '/%25B%41', '/%25%62%63'])(
+    'refuses %s, which decoding would make a double encoding',
+    (path) => {
+      const policy = { ambiguousPath: 'normalise' } as const;
+      expect(canonicalPath(path, policy)).toEqual({ kind: 'refused', why: 'double-encoding' });
+    },
+  );
+
   it('is stable: a canonical path is clean and canonical', () => {
     const part = fc.constantFrom(
       '/',

@@ -105,7 +105,17 @@ function decode(
     }
     from = at + 3;
   }
-  return { path: path + target.slice(from), isChanged };
+  path += target.slice(from);
+  // Decoding can itself make an encoding of what stood apart: `%25%41a` is `%25Aa`.
+  if (isChanged && !allowsEncodedSeparators && hasDoubleEncoding(path)) return 'double-encoding';
+  return { path, isChanged };
+}
+
+function hasDoubleEncoding(path: string): boolean {
+  for (let at = path.indexOf('%25'); at !== -1; at = path.indexOf('%25', at + 3)) {
+    if (isHexPair(path, at + 3)) return true;
+  }
+  return false;
 }
 
 /** The byte that the three characters `%XX` stand for, -1 when they are not an encoding. */

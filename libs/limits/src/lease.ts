@@ -11,7 +11,7 @@ export interface BlockRequest {
 /** A block ahead of need is at most one in so many of what is left … */
 export const BLOCK_SHARE = 64;
 /** … about this many seconds of the key's own pace … */
-const SECONDS = 1;
+const SECONDS = 5;
 /** … and at most this many, so that a crash loses little even of a quota without end. */
 const CAP = 10_000;
 /** What was not spent for so long is given back. */

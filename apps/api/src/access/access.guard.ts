@@ -43,7 +43,7 @@ export class AccessGuard implements CanActivate, OnModuleInit {
     ]);
     if (access.kind === 'public') return true;
     const request = context.switchToHttp().getRequest<FastifyRequest>();
-    const principal = await this.authenticator.principal(bearerToken(request));
+    const principal = await this.authenticator.principal(tokenOf(request.headers.authorization));
     if (!principal) throw new Unauthenticated();
     check(principal, access);
     setPrincipal(request, principal);
@@ -62,7 +62,6 @@ function check(principal: Principal, access: Exclude<Access, { kind: 'public' }>
 }
 
 /** The token of `Authorization: Bearer …`, or an empty text. */
-export function bearerToken(request: FastifyRequest): string {
-  const header = request.headers.authorization ?? '';
-  return /^Bearer +(\S+) *$/i.exec(header)?.[1] ?? '';
+export function tokenOf(authorization = ''): string {
+  return /^Bearer +(\S+) *$/i.exec(authorization)?.[1] ?? '';
 }

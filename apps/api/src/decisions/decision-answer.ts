@@ -16,7 +16,7 @@ export function decisionJson(decision: Decision): string {
     const { status, message, errorType } = refusalAnswer(decision.reason);
     json += `,"reason":"${decision.reason}","level":${text(decision.level)},"status":${status},"message":"${message}","errorType":"${errorType}","retryAfterMs":${decision.retryAfterMs}`;
   }
-  json += `,"keyId":${text(keyId)},"customerId":${text(customerId)},"usagePlanId":${text(usagePlanId)},"resourcePath":${JSON.stringify(resourcePath)}`;
+  json += `,"keyId":${text(keyId)},"customerId":${text(customerId)},"usagePlanId":${text(usagePlanId)},"resourcePath":${templateJson(resourcePath)}`;
   json += rate
     ? `,"rate":{"limit":${rate.limit},"remaining":${rate.remaining},"resetsAt":"${isoText(rate.resetsAtMs)}"}`
     : ',"rate":null';
@@ -26,6 +26,19 @@ export function decisionJson(decision: Decision): string {
   if (decision.shadowed !== null) json += `,"shadowed":"${decision.shadowed}"`;
   return `${json}}`;
 }
+
+/** A template as JSON in ASCII; nearly always it is both already. */
+function templateJson(template: string | null): string {
+  if (template === null) return 'null';
+  return PLAIN.test(template)
+    ? `"${template}"`
+    : JSON.stringify(template).replace(
+        /[^ -~]/g,
+        (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
+      );
+}
+
+const PLAIN = /^[ !#-[\]-~]*$/;
 
 /** For ids and words of ours, which hold nothing that JSON escapes. */
 const text = (word: string | null) => (word === null ? 'null' : `"${word}"`);

@@ -5,12 +5,7 @@ import type { DecisionRequest } from '@io/limits';
 /** The most decisions of one request. */
 const BATCH_MAX = 1_000;
 
-const TEXT = {
-  type: 'string',
-  minLength: 1,
-  maxLength: 256,
-  pattern: '^[^\\u0000-\\u001f\\u007f]*$',
-} as const;
+const TEXT = { type: 'string', minLength: 1, maxLength: 256 } as const;
 
 /** One question; also its documentation. */
 export const DECISION_SCHEMA = {

@@ -8,13 +8,15 @@ import {
   QuotaBlocks,
   QuotaSpendRepository,
 } from '@io/limits';
-import { DecisionRoutes } from './decision.routes.js';
+import { DecisionListener } from './decision.listener.js';
+import { ForwardAuthRoutes } from './forward-auth.routes.js';
 
 /** May this call pass? Joins the limits with the catalogue, which says what a key may do, and with their authority. */
 @Module({
   imports: [IdentityModule],
   providers: [
-    DecisionRoutes,
+    DecisionListener,
+    ForwardAuthRoutes,
     DecisionService,
     QuotaBlocks,
     PolicyRepository,

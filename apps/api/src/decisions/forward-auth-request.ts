@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { repeatedHeader } from '../http/strict-requests.js';
+import { repeatedHeader, singleHeaders } from '../http/strict-requests.js';
 
 /** Where each gateway says what the client asked for: exactly one source, since clients can send all others themselves. */
 const SOURCES = {
@@ -36,7 +36,8 @@ export function readForwardedCall(request: RawRequest): ForwardedCall | null {
   const { tail, headers, rawHeaders } = request;
   if (hasUnderscoreAlias(rawHeaders)) return null;
   if (tail.startsWith('path/')) {
-    if (repeatedHeader(rawHeaders, new Set([...ALWAYS_SINGLE, 'x-forwarded-for']))) return null;
+    if (repeatedHeader(rawHeaders, singleHeaders([...ALWAYS_SINGLE, 'x-forwarded-for'])))
+      return null;
     return {
       apiKey: single(headers['x-api-key']),
       method: request.method,
@@ -49,7 +50,7 @@ export function readForwardedCall(request: RawRequest): ForwardedCall | null {
   if (
     repeatedHeader(
       rawHeaders,
-      new Set([...ALWAYS_SINGLE, source.path, source.method, source.address]),
+      singleHeaders([...ALWAYS_SINGLE, source.path, source.method, source.address]),
     )
   )
     return null;

@@ -1,5 +1,6 @@
+import { isUtf8 } from 'node:buffer';
 import type { Readable } from 'node:stream';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import { DomainError } from '@core/kernel';
 import { InvalidRequest } from '@io/platform';
 
@@ -51,7 +52,7 @@ export function registerBodyParsers(fastify: FastifyInstance): void {
   ];
   fastify.addContentTypeParser(types, (request, payload, done) => {
     const { bodyMax = BODY_MAX, rawBody = false } = request.routeOptions.config;
-    readBody(request, payload, bodyMax, (error, bytes) => {
+    readBody(request.headers, payload, bodyMax, (error, bytes) => {
       if (error) return done(error);
       if (rawBody) return done(null, bytes);
       try {
@@ -72,44 +73,66 @@ type BodyRead = (error: Error | null, bytes: Buffer) => void;
 
 const NOTHING = Buffer.alloc(0);
 
+/** The header fields that say what the body is. */
+export interface BodyHeaders {
+  readonly 'content-encoding'?: string | undefined;
+  readonly 'content-length'?: string | undefined;
+  readonly 'content-type'?: string | undefined;
+}
+
 /** Calls back once, with the whole body or with why it is refused; past the limit the rest is not kept. */
-function readBody(
-  request: FastifyRequest,
+export function readBody(
+  headers: BodyHeaders,
   payload: Readable,
   bytesMax: number,
   read: BodyRead,
 ): void {
-  const encoding = request.headers['content-encoding'];
-  if (encoding !== undefined && encoding !== 'identity')
+  const encoding = headers['content-encoding'];
+  if (encoding !== undefined && encoding !== 'identity') {
     return read(new UnsupportedEncoding(), NOTHING);
-  if (Number(request.headers['content-length'] ?? 0) > bytesMax)
+  }
+  if (Number(headers['content-length'] ?? 0) > bytesMax) {
     return read(new BodyTooLarge(bytesMax), NOTHING);
-  const chunks: Buffer[] = [];
+  }
+  // Nearly all bodies are one chunk.
+  let first: Buffer | null = null;
+  let more: Buffer[] | null = null;
   let size = 0;
   let isDone = false;
-  const finish = (error: Error | null) => {
-    if (isDone) return;
-    isDone = true;
-    const [first = NOTHING] = chunks;
-    read(error, error ? NOTHING : chunks.length === 1 ? first : Buffer.concat(chunks));
-  };
   payload.on('data', (chunk: Buffer) => {
     size += chunk.length;
-    if (size > bytesMax) finish(new BodyTooLarge(bytesMax));
-    else chunks.push(chunk);
+    if (isDone) return;
+    if (size > bytesMax) {
+      isDone = true;
+      read(new BodyTooLarge(bytesMax), NOTHING);
+    } else if (!first) first = chunk;
+    else (more ??= [first]).push(chunk);
   });
-  payload.on('end', () => finish(null));
-  payload.on('error', finish);
+  payload.on('end', () => {
+    if (isDone) return;
+    isDone = true;
+    read(null, more ? Buffer.concat(more) : (first ?? NOTHING));
+  });
+  payload.on('error', (error) => {
+    if (isDone) return;
+    isDone = true;
+    read(error, NOTHING);
+  });
 }
 
-const UTF8 = new TextDecoder('utf-8', { fatal: true });
+/** Throws unless the body says that it is JSON. */
+export function checkIsJson(headers: BodyHeaders): void {
+  if (headers['content-type']?.startsWith('application/json')) return;
+  throw Object.assign(new Error('Send the body as application/json.'), { statusCode: 415 });
+}
 
 /** The value of a JSON text. Refuses broken UTF-8, prototype keys, and nesting that would overflow a stack. */
 export function parseJson(bytes: Buffer): unknown {
   if (bytes.length === 0) throw bodyFault('must not be empty');
   let value: unknown;
   try {
-    value = JSON.parse(UTF8.decode(bytes));
+    if (!isUtf8(bytes)) throw new SyntaxError('not UTF-8');
+    value = JSON.parse(bytes.toString('utf8'));
   } catch {
     throw bodyFault('is not valid JSON in UTF-8');
   }

@@ -1,10 +1,40 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { IncomingMessage } from 'node:http';
+import type { FastifyInstance } from 'fastify';
 
 const HEADERS_MAX = 200;
 const URL_BYTES_MAX = 8 * 1024;
 
+/** Which of the headers that must be single came twice; null when none. */
+export function repeatedHeader(
+  rawHeaders: readonly string[],
+  single: SingleHeaders,
+): string | null {
+  let seen = '';
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const raw = rawHeaders[i] ?? '';
+    if (!single.lengths[raw.length]) continue;
+    const name = raw.toLowerCase();
+    if (!single.names.has(name)) continue;
+    if (seen.includes(`${name}\n`)) return name;
+    seen += `${name}\n`;
+  }
+  return null;
+}
+
+/** Header names, with their lengths first: most headers are told apart by that. */
+export interface SingleHeaders {
+  readonly names: ReadonlySet<string>;
+  readonly lengths: readonly boolean[];
+}
+
+export function singleHeaders(names: readonly string[]): SingleHeaders {
+  const lengths: boolean[] = [];
+  for (const { length } of names) lengths[length] = true;
+  return { names: new Set(names), lengths };
+}
+
 /** Headers that say who asks and for what: two of one are a trick, and proxies disagree which counts. */
-const SINGLE = new Set([
+const SINGLE = singleHeaders([
   'authorization',
   'content-length',
   'content-type',
@@ -14,46 +44,47 @@ const SINGLE = new Set([
   'x-tollgate-token',
 ]);
 
-/** Which of the headers that must be single came twice; null when none. */
-export function repeatedHeader(
-  rawHeaders: readonly string[],
-  single: ReadonlySet<string>,
-): string | null {
-  const seen = new Set<string>();
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const name = (rawHeaders[i] ?? '').toLowerCase();
-    if (!single.has(name)) continue;
-    if (seen.has(name)) return name;
-    seen.add(name);
-  }
-  return null;
-}
+const ALWAYS = {
+  'X-Content-Type-Options': 'nosniff',
+  'Referrer-Policy': 'no-referrer',
+  'Cross-Origin-Resource-Policy': 'same-origin',
+};
+
+const NOT_FOR_BROWSERS = {
+  'Cache-Control': 'no-store',
+  'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
+};
+
+/** The security headers of every answer of the API, as name, value, name, value. */
+export const API_HEADERS: readonly string[] = Object.entries({
+  ...ALWAYS,
+  ...NOT_FOR_BROWSERS,
+}).flat();
 
 /** Refuses what no honest client sends, and puts the security headers on every answer. */
 export function registerStrictRequests(fastify: FastifyInstance): void {
-  fastify.addHook('onRequest', (request, _reply, done) => done(refusalOf(request) ?? undefined));
+  fastify.addHook('onRequest', (request, _reply, done) =>
+    done(refusalOf(request.raw) ?? undefined),
+  );
   fastify.addHook('onSend', (request, reply, _payload, done) => {
-    reply.header('X-Content-Type-Options', 'nosniff');
-    reply.header('Referrer-Policy', 'no-referrer');
-    reply.header('Cross-Origin-Resource-Policy', 'same-origin');
+    reply.headers(ALWAYS);
     reply.header('X-Request-Id', request.id);
     if (!request.url.startsWith('/docs')) {
-      reply.header('Cache-Control', 'no-store');
-      reply.header('Content-Security-Policy', "default-src 'none'; frame-ancestors 'none'");
+      reply.headers(NOT_FOR_BROWSERS);
     }
     done();
   });
 }
 
-function refusalOf(request: FastifyRequest): Error | null {
-  const { rawHeaders } = request.raw;
-  if (rawHeaders.length > 2 * HEADERS_MAX)
+/** Why a request is refused whatever it asks for; null when nothing is wrong with it. */
+export function refusalOf({ rawHeaders, url = '' }: IncomingMessage): Error | null {
+  if (rawHeaders.length > 2 * HEADERS_MAX) {
     return refusal(431, `A request may have ${HEADERS_MAX} headers.`);
-  if (request.url.length > URL_BYTES_MAX)
-    return refusal(414, `A URL may have ${URL_BYTES_MAX} bytes.`);
-  if (request.url.includes('%00')) return refusal(400, 'A URL must not contain NUL.');
+  }
+  if (url.length > URL_BYTES_MAX) return refusal(414, `A URL may have ${URL_BYTES_MAX} bytes.`);
+  if (url.includes('%00')) return refusal(400, 'A URL must not contain NUL.');
   // Forward-auth answers 403 instead, never another refusal: gateways pass on what they do not know.
-  if (request.url.startsWith('/v1/forward-auth/')) return null;
+  if (url.startsWith('/v1/forward-auth/')) return null;
   const repeated = repeatedHeader(rawHeaders, SINGLE);
   return repeated ? refusal(400, `The header "${repeated}" came twice.`) : null;
 }

@@ -4,7 +4,7 @@ import { Authenticator } from '@io/identity';
 import { UsageIngestionService } from '@io/metering';
 import { InvalidRequest } from '@io/platform';
 import type { FastifyInstance } from 'fastify';
-import { bearerToken } from '../access/access.guard.js';
+import { tokenOf } from '../access/access.guard.js';
 import { NotAllowed, Unauthenticated } from '../access/errors.js';
 
 const BODY_MAX = 8 * 1024 * 1024;
@@ -25,7 +25,9 @@ export class UsageBatchRoutes {
       '/v1/usage/batches',
       { config: { bodyMax: BODY_MAX, rawBody: true } },
       async (request, reply) => {
-        const principal = await this.authenticator.principal(bearerToken(request));
+        const principal = await this.authenticator.principal(
+          tokenOf(request.headers.authorization),
+        );
         if (!principal) throw new Unauthenticated();
         if (principal.kind !== 'gateway') throw new NotAllowed('a gateway token');
         const now = await this.ingestion.now(principal.accountId);

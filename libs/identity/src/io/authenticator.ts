@@ -14,6 +14,8 @@ interface Entry {
   readonly expiresAtMs: number;
 }
 
+const NOBODY = { token: null, entry: undefined };
+
 /**
  * Finds whom a bearer token stands for. Answers are kept for 30 s, under a hash of the token, and dropped at once
  * when the database tells that a token, a gateway or the account changed.
@@ -21,6 +23,8 @@ interface Entry {
 @Injectable()
 export class Authenticator {
   private readonly entries = new Map<string, Entry>();
+  /** A gateway asks many times with one token: the one before is found without hashing it. */
+  private last: { readonly token: string | null; readonly entry: Entry | undefined } = NOBODY;
   /** Counts the news, so that a look-up that was under way while one came is not kept. */
   private changes = 0;
 
@@ -33,13 +37,15 @@ export class Authenticator {
       if (change?.keyId !== undefined) return;
       this.changes += 1;
       this.entries.clear();
+      this.last = NOBODY;
     });
   }
 
   /** The principal if it is known already, `undefined` if it has to be looked up. Synchronous, for the hot path. */
   known(token: string): Principal | null | undefined {
-    const entry = this.entries.get(cacheKey(token));
-    if (!entry || entry.expiresAtMs <= this.clock.now().getTime()) return undefined;
+    const entry = token === this.last.token ? this.last.entry : this.entries.get(cacheKey(token));
+    if (entry) this.last = { token, entry };
+    if (!entry || entry.expiresAtMs <= this.clock.nowMs()) return undefined;
     return entry.principal;
   }
 
@@ -50,7 +56,7 @@ export class Authenticator {
     if (known !== undefined) return known;
     const changesBefore = this.changes;
     const found = await this.tokens.principal(token);
-    const nowMs = this.clock.now().getTime();
+    const nowMs = this.clock.nowMs();
     const endMs = found?.expiresAt?.getTime() ?? Number.POSITIVE_INFINITY;
     const principal = found && endMs > nowMs ? found.principal : null;
     if (changesBefore === this.changes) {

@@ -78,9 +78,13 @@ export interface Decision {
 }
 
 /** Buckets of a (key, stage, method), found once. */
-interface Resolved {
-  readonly levels: Levels;
-  readonly planBucket: number;
+class Resolved {
+  quota: HeldQuota | null = null;
+
+  constructor(
+    readonly planBucket: number,
+    readonly levels: Levels,
+  ) {}
 }
 
 /** How often a call asks the authority before it counts as gone; each round a block was granted and taken by others. */
@@ -93,8 +97,6 @@ const ROUNDS_MAX = 10;
 @Injectable()
 export class DecisionService {
   private readonly buckets = new Buckets();
-  /** Per policy object; a changed policy is another object, and its buckets are looked up anew. */
-  private readonly resolved = new WeakMap<KeyPolicy, Map<MethodPolicy, Resolved>>();
   /** What each bucket's limit was set to, so that a changed plan is seen. */
   private readonly limits: ThrottleLimit[] = [];
   private readonly idPrefix = `dec_${randomBase62(12, randomBytes)}`;
@@ -127,7 +129,7 @@ export class DecisionService {
 
   private decideFor(key: KeyPolicy | null, request: DecisionRequest): Decision | Promise<Decision> {
     if (!key || key.accountId !== request.accountId) return this.refuse('unknown-key', null, null);
-    const atMs = this.clock.now().getTime() + key.clockOffsetMs;
+    const atMs = this.clock.nowMs() + key.clockOffsetMs;
     if (!key.enabled) return this.refuse('disabled-key', key, null, atMs);
     if (key.expiresAtMs !== null && atMs >= key.expiresAtMs)
       return this.refuse('expired-key', key, null, atMs);
@@ -145,7 +147,7 @@ export class DecisionService {
     const now = this.clock.monotonicMs();
     const atMs = call.atMs;
     const buckets = this.bucketsOf(key, stage, method, now);
-    const quota = this.quotas.of(key, stage.plan, atMs);
+    const quota = (buckets.quota = this.quotas.of(key, stage.plan, atMs, buckets.quota));
     const outcome = decide(this.buckets, buckets.levels, quota, {
       cost: request.cost,
       now,
@@ -205,31 +207,22 @@ export class DecisionService {
     method: MethodPolicy,
     now: number,
   ): Resolved {
-    let ofKey = this.resolved.get(key);
-    if (!ofKey) this.resolved.set(key, (ofKey = new Map()));
-    const known = ofKey.get(method);
-    if (known) return known;
+    const known = key.memo.get(method);
+    if (known instanceof Resolved) return known;
     const { plan, apiId } = stage;
     const inStage = `${apiId}/${stage.stage}`;
     const planBucket = this.bucket(`plan ${plan.id}/${key.keyId}`, plan.throttle, now);
-    const resolved: Resolved = {
-      planBucket,
-      levels: {
-        method: this.bucket(
-          `method ${plan.id}/${key.keyId}/${inStage}/${method.name}`,
-          method.planThrottle,
-          now,
-        ),
-        usagePlan: planBucket,
-        stageMethod: this.bucket(
-          `stage ${inStage}/${method.stageBucket}`,
-          method.stageThrottle,
-          now,
-        ),
-        account: this.bucket(`account ${key.accountId}`, key.accountThrottle, now),
-      },
-    };
-    ofKey.set(method, resolved);
+    const resolved = new Resolved(planBucket, {
+      method: this.bucket(
+        `method ${plan.id}/${key.keyId}/${inStage}/${method.name}`,
+        method.planThrottle,
+        now,
+      ),
+      usagePlan: planBucket,
+      stageMethod: this.bucket(`stage ${inStage}/${method.stageBucket}`, method.stageThrottle, now),
+      account: this.bucket(`account ${key.accountId}`, key.accountThrottle, now),
+    });
+    key.memo.set(method, resolved);
     return resolved;
   }
 
@@ -291,7 +284,7 @@ export class DecisionService {
       rateLimit,
       remaining: this.buckets.remaining(bucket, now),
       resetMs,
-      resetsAtMs: this.clock.now().getTime() + (Number.isFinite(resetMs) ? resetMs : 0),
+      resetsAtMs: this.clock.nowMs() + (Number.isFinite(resetMs) ? resetMs : 0),
     };
   }
 
@@ -314,7 +307,7 @@ export class DecisionService {
       rate: null,
       quota: null,
       shadowed: null,
-      atMs: atMs ?? this.clock.now().getTime(),
+      atMs: atMs ?? this.clock.nowMs(),
     };
   }
 

@@ -34,6 +34,8 @@ export interface HeldQuota extends QuotaBlock {
   measuredAtMs: number;
   asked: number;
   waiting: Promise<void> | null;
+  /** It is no longer what the process goes by. */
+  isForgotten: boolean;
 }
 
 /** How long an exhausted quota is believed before the authority is asked again. */
@@ -44,14 +46,16 @@ const FORGET_MS = 60_000;
 
 /**
  * The blocks of quota that this process has taken: spent locally and synchronously, taken for all waiting keys in
- * one statement per tick, and given back when they lie idle, when their period ends and when the process stops.
+ * one statement at a time, and given back when they lie idle, when their period ends and when the process stops.
  */
 @Injectable()
 export class QuotaBlocks implements OnModuleInit, BeforeApplicationShutdown {
   private readonly logger = new Logger('QuotaBlocks');
   private readonly held = new Map<string, HeldQuota>();
   private queue: HeldQuota[] = [];
-  private flush: Promise<void> | null = null;
+  /** The statement that will take the queue; it begins when the one before has been answered. */
+  private next: Promise<void> | null = null;
+  private running: Promise<unknown> = Promise.resolve();
   private timer: NodeJS.Timeout | null = null;
   private failing = false;
 
@@ -67,21 +71,33 @@ export class QuotaBlocks implements OnModuleInit, BeforeApplicationShutdown {
 
   async beforeApplicationShutdown(): Promise<void> {
     if (this.timer) clearInterval(this.timer);
-    await this.flush?.catch(() => undefined);
+    await this.running;
     await this.sweep(true);
   }
 
-  /** What is held of the quota of a key in a plan at this instant of the business clock. */
-  of(key: KeyPolicy, plan: PlanPolicy, atMs: number): HeldQuota | null {
+  /**
+   * What is held of the quota of a key in a plan at this instant of the business clock. `last` is what this answered
+   * the time before, where the caller has it at hand.
+   */
+  of(key: KeyPolicy, plan: PlanPolicy, atMs: number, last: HeldQuota | null): HeldQuota | null {
     const { quota } = plan;
     if (!quota) return null;
+    if (
+      last &&
+      !last.isForgotten &&
+      last.limit === quota.limit &&
+      atMs >= last.periodFromMs &&
+      atMs < last.periodToMs
+    ) {
+      return last;
+    }
     const id = `${plan.id}/${key.keyId}`;
     const held = this.held.get(id);
     if (held && atMs >= held.periodFromMs && atMs < held.periodToMs) {
       if (held.limit !== quota.limit) this.changeLimit(held, quota.limit);
       return held;
     }
-    if (held) this.release(held);
+    if (held) this.forget(held);
     const fresh = this.open(key, plan.id, quotaPeriod(quota, new Date(atMs)), quota.limit);
     this.held.set(id, fresh);
     return fresh;
@@ -92,7 +108,7 @@ export class QuotaBlocks implements OnModuleInit, BeforeApplicationShutdown {
     held.asked += missing;
     if (!held.waiting) {
       this.queue.push(held);
-      held.waiting = this.flush ??= this.nextTick();
+      held.waiting = this.next ??= this.afterRunning();
     }
     await held.waiting;
   }
@@ -127,6 +143,7 @@ export class QuotaBlocks implements OnModuleInit, BeforeApplicationShutdown {
       measuredAtMs: now,
       asked: 0,
       waiting: null,
+      isForgotten: false,
     };
   }
 
@@ -138,17 +155,28 @@ export class QuotaBlocks implements OnModuleInit, BeforeApplicationShutdown {
     held.believedUntilMs = Number.NEGATIVE_INFINITY;
   }
 
+  private forget(held: HeldQuota): void {
+    held.isForgotten = true;
+    this.release(held);
+  }
+
   private release(held: HeldQuota): void {
     const units = held.inHand;
     held.inHand = 0;
     if (units > 0) void this.giveBack([{ counter: held.counter, units }]);
   }
 
-  private async nextTick(): Promise<void> {
+  private afterRunning(): Promise<void> {
+    const next = this.running.then(() => this.takeQueue());
+    this.running = next.catch(() => undefined);
+    return next;
+  }
+
+  private async takeQueue(): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve));
     const wishes = this.queue;
     this.queue = [];
-    this.flush = null;
+    this.next = null;
     const now = this.clock.monotonicMs();
     const asked = wishes.map((held) => {
       const amount = held.asked;
@@ -200,8 +228,10 @@ export class QuotaBlocks implements OnModuleInit, BeforeApplicationShutdown {
         returns.push({ counter: held.counter, units: held.inHand });
         held.inHand = 0;
       }
-      if (held.inHand === 0 && !held.waiting && now - held.spentAtMs > FORGET_MS)
+      if (held.inHand === 0 && !held.waiting && now - held.spentAtMs > FORGET_MS) {
+        held.isForgotten = true;
         this.held.delete(id);
+      }
     }
     await this.giveBack(returns);
   }

@@ -8,7 +8,14 @@ export { Keyring, type SealedPlace } from './security/keyring.js';
 export { PolicyEvents, type PolicyChange } from './policy/policy-events.js';
 export { appendAudit, auditHash, type AuditEntry, type ChainedEvent } from './audit/audit-log.js';
 export { InvalidRequest, NotFound, VersionMismatch, type FieldFault } from './problem/errors.js';
-export { makeProblem, problemOf, type Problem } from './problem/problem.js';
+export {
+  makeProblem,
+  PROBLEM_TYPE,
+  problemHeaders,
+  problemOf,
+  toProblem,
+  type Problem,
+} from './problem/problem.js';
 export { ProblemFilter } from './problem/problem.filter.js';
 export { requestValidation } from './http/validation.js';
 export { given, type Given } from './http/given.js';
@@ -36,4 +43,5 @@ export {
   Zone,
   type FieldOptions,
 } from './http/fields.js';
+export { runProcess } from './process.js';
 export { makeLogger, messageOf, NestLogger, withoutSecrets } from './telemetry.js';

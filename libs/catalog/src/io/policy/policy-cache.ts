@@ -7,7 +7,7 @@ import { Keyring, messageOf, PolicyEvents, SystemClock, type PolicyChange } from
 import { PolicyRepository, type KeyRow, type StageRef } from './policy.repository.js';
 import { compileStagePolicy } from './stage-policy.js';
 
-/** The net, should the news of a change be lost. */
+/** The net, should the news of a change be lost: after so long a policy is read again, behind the decisions. */
 const TTL_MS = 30_000;
 /** How long a policy is used when Postgres cannot be asked for a newer one. */
 const STALE_MS_MAX = 300_000;
@@ -17,7 +17,14 @@ const VALUE_LENGTH_MAX = 256;
 
 interface Entry {
   readonly policy: KeyPolicy;
-  readonly loadedAtMs: number;
+  /** What it was made of; the same again is the same policy. */
+  readonly source: Source;
+  loadedAtMs: number;
+}
+
+interface Source {
+  readonly row: string;
+  readonly stages: readonly (StagePolicy | null)[];
 }
 
 /**
@@ -36,6 +43,8 @@ export class PolicyCache extends PolicySource {
   >();
   private readonly unknown = new Map<string, number>();
   private readonly loading = new Map<string, Promise<KeyPolicy | null>>();
+  private readonly refreshing = new Set<string>();
+  private refreshes: Promise<unknown> = Promise.resolve();
   private changes = 0;
   private failing = false;
 
@@ -54,13 +63,26 @@ export class PolicyCache extends PolicySource {
     const hash = cacheKey(apiKey);
     const entry = this.entries.get(hash);
     const now = this.clock.monotonicMs();
-    if (entry && now - entry.loadedAtMs < TTL_MS) return entry.policy;
-    if (!entry) {
+    if (entry) {
+      const ageMs = now - entry.loadedAtMs;
+      if (ageMs >= TTL_MS) this.refresh(apiKey, hash);
+      if (ageMs < 2 * TTL_MS) return entry.policy;
+    } else {
       if (looksLikeTollgateKey(apiKey) && !hasValidChecksum(apiKey)) return null;
       const unknownUntil = this.unknown.get(hash);
       if (unknownUntil !== undefined && now < unknownUntil) return null;
     }
     return this.load(apiKey, hash);
+  }
+
+  /** Reads a policy again that is in use meanwhile, one after the other, so that many at once are no burst. */
+  private refresh(apiKey: string, hash: string): void {
+    if (this.loading.has(hash) || this.refreshing.has(hash)) return;
+    this.refreshing.add(hash);
+    this.refreshes = this.refreshes
+      .then(() => this.load(apiKey, hash))
+      .then(undefined, () => null)
+      .finally(() => this.refreshing.delete(hash));
   }
 
   private load(apiKey: string, hash: string): Promise<KeyPolicy | null> {
@@ -75,9 +97,9 @@ export class PolicyCache extends PolicySource {
   private async reload(apiKey: string, hash: string): Promise<KeyPolicy | null> {
     for (;;) {
       const changesBefore = this.changes;
-      let policy: KeyPolicy | null;
+      let found: { row: KeyRow; stages: (StagePolicy | null)[] } | null;
       try {
-        policy = await this.read(apiKey);
+        found = await this.read(apiKey);
         this.tell(null);
       } catch (error) {
         this.tell(error);
@@ -88,27 +110,39 @@ export class PolicyCache extends PolicySource {
       }
       if (changesBefore !== this.changes) continue;
       const now = this.clock.monotonicMs();
-      if (policy) {
-        this.entries.set(hash, { policy, loadedAtMs: now });
-        this.hashesOfKey.set(policy.keyId, hash);
-      } else {
-        this.entries.delete(hash);
-        if (this.unknown.size >= UNKNOWN_MAX) this.unknown.clear();
-        this.unknown.set(hash, now + UNKNOWN_TTL_MS);
-      }
-      return policy;
+      if (found) return this.keep(hash, found, now);
+      this.entries.delete(hash);
+      if (this.unknown.size >= UNKNOWN_MAX) this.unknown.clear();
+      this.unknown.set(hash, now + UNKNOWN_TTL_MS);
+      return null;
     }
   }
 
-  private async read(apiKey: string): Promise<KeyPolicy | null> {
+  /** Keeps what was read; what did not change stays the same object, with all that is remembered of it. */
+  private keep(
+    hash: string,
+    { row, stages }: { row: KeyRow; stages: (StagePolicy | null)[] },
+    now: number,
+  ): KeyPolicy {
+    const source = { row: JSON.stringify(row, withBigints), stages };
+    const known = this.entries.get(hash);
+    if (known && isSameSource(known.source, source)) {
+      known.loadedAtMs = now;
+      return known.policy;
+    }
+    const policy = keyPolicy(row, stages);
+    this.entries.set(hash, { policy, source, loadedAtMs: now });
+    this.hashesOfKey.set(policy.keyId, hash);
+    return policy;
+  }
+
+  private async read(
+    apiKey: string,
+  ): Promise<{ row: KeyRow; stages: (StagePolicy | null)[] } | null> {
     const row = await this.repository.keyByHash(this.keyring.hashes('key-pepper', apiKey));
     if (!row) return null;
-    const stages = new Map<string, StagePolicy>();
-    for (const ref of row.stages) {
-      const policy = await this.stage(row.accountId, ref);
-      if (policy) stages.set(`${ref.apiId}/${ref.stage}`, policy);
-    }
-    return keyPolicy(row, stages);
+    const stages = await Promise.all(row.stages.map((ref) => this.stage(row.accountId, ref)));
+    return { row, stages };
   }
 
   private stage(accountId: string, ref: StageRef): Promise<StagePolicy | null> {
@@ -150,10 +184,19 @@ export class PolicyCache extends PolicySource {
   }
 }
 
-function keyPolicy(row: KeyRow, stages: ReadonlyMap<string, StagePolicy>): KeyPolicy {
+const withBigints = (_: string, value: unknown) =>
+  typeof value === 'bigint' ? value.toString() : value;
+
+const isSameSource = (a: Source, b: Source) =>
+  a.row === b.row &&
+  a.stages.length === b.stages.length &&
+  a.stages.every((stage, i) => stage === b.stages[i]);
+
+function keyPolicy(row: KeyRow, stages: readonly (StagePolicy | null)[]): KeyPolicy {
   const ips = row.ipPolicy && parseIpPolicy(row.ipPolicy);
   const byApi = new Map<string, Map<string, StagePolicy>>();
-  for (const policy of stages.values()) {
+  for (const policy of stages) {
+    if (!policy) continue;
     const ofApi = byApi.get(policy.apiId) ?? new Map<string, StagePolicy>();
     byApi.set(policy.apiId, ofApi.set(policy.stage, policy));
   }
@@ -164,6 +207,7 @@ function keyPolicy(row: KeyRow, stages: ReadonlyMap<string, StagePolicy>): KeyPo
     enabled: row.enabled,
     expiresAtMs: row.expiresAt?.getTime() ?? null,
     clockOffsetMs: Number(row.clockOffsetMs),
+    memo: new Map(),
     accountThrottle: { rateLimit: row.rateLimit, burstLimit: row.burstLimit },
     allowsAddress: (sourceIp) => !ips || ipAllowed(ips, sourceIp ?? ''),
     stage: (apiId, stage) => byApi.get(apiId)?.get(stage) ?? null,

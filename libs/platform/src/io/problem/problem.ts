@@ -1,3 +1,4 @@
+import { HttpException } from '@nestjs/common';
 import { DomainError, type RefusalKind } from '@core/kernel';
 
 /** RFC 9457 problem details, as every error of the HTTP API answers. */
@@ -47,4 +48,69 @@ export function makeProblem(
     detail,
     instance: `urn:request:${requestId}`,
   };
+}
+
+export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
+
+/** What HTTP itself refuses, by status. */
+const CODES: Readonly<Record<number, string>> = {
+  400: 'invalid-request',
+  401: 'unauthenticated',
+  403: 'forbidden',
+  404: 'not-found',
+  405: 'method-not-allowed',
+  406: 'not-acceptable',
+  408: 'request-timeout',
+  409: 'conflict',
+  411: 'length-required',
+  413: 'body-too-large',
+  414: 'uri-too-long',
+  415: 'unsupported-media-type',
+  422: 'unprocessable',
+  431: 'headers-too-large',
+};
+
+/** What Fastify and its plugins throw: an error with the status it stands for. */
+interface HttpError extends Error {
+  readonly statusCode: number;
+}
+
+const isHttpError = (error: unknown): error is HttpError =>
+  error instanceof Error && 'statusCode' in error && typeof error.statusCode === 'number';
+
+/** The problem of anything that was thrown. What is no refusal is a bug, and its problem says nothing of it. */
+export function toProblem(error: unknown, requestId: string): Problem {
+  if (error instanceof DomainError) return problemOf(error, requestId);
+  const status =
+    error instanceof HttpException
+      ? error.getStatus()
+      : isHttpError(error)
+        ? error.statusCode
+        : 500;
+  const code = CODES[status];
+  if (code !== undefined && error instanceof Error)
+    return makeProblem(code, status, plainMessage(error), requestId);
+  const detail = 'Something went wrong on our side. Please quote the request id.';
+  return makeProblem('internal-error', 500, detail, requestId);
+}
+
+/** The header fields that go with the status. */
+export function problemHeaders(problem: Problem): Record<string, string> {
+  if (problem.status === 401) return { 'WWW-Authenticate': 'Bearer realm="tollgate"' };
+  if (problem.status === 429 || problem.status === 503)
+    return { 'Retry-After': retryAfter(problem) };
+  return {};
+}
+
+/** Whole seconds, at least one. */
+function retryAfter(problem: Problem): string {
+  const seconds = problem['retryAfterSeconds'];
+  return typeof seconds === 'number' ? String(Math.max(1, Math.ceil(seconds))) : '1';
+}
+
+/** Without the request's own text: a JSON parser quotes what it could not read. */
+function plainMessage(error: Error): string {
+  if (error instanceof SyntaxError || error.name === 'SyntaxError')
+    return 'The body is not valid JSON.';
+  return error.message.split('\n')[0]?.slice(0, 200) ?? 'The request was refused.';
 }

@@ -4,13 +4,9 @@ import { refusalAnswer } from '@core/limits';
 import type { Principal } from '@core/identity';
 import { Authenticator } from '@io/identity';
 import { DecisionService, type Decision } from '@io/limits';
-import { bearerToken } from '../access/access.guard.js';
-import { NotAllowed, Unauthenticated } from '../access/errors.js';
-import { clientHeaders, decisionJson, isoText } from './decision-answer.js';
-import { readDecisions } from './decision-request.js';
+import { clientHeaders, isoText } from './decision-answer.js';
 import { readForwardedCall } from './forward-auth-request.js';
 
-const DECISIONS_BODY_MAX = 1024 * 1024;
 const JSON_TYPE = 'application/json; charset=utf-8';
 /** The canonical case: proxies look some of these up by it. */
 const ERROR_BODIES = {
@@ -25,21 +21,15 @@ interface ForwardAuthParams {
   readonly '*': string;
 }
 
-/**
- * The hot faces of the decision: plain Fastify routes beside Nest, since its pipeline costs more than the decision
- * itself. They answer what they can at once, and wait only for a key seen first or a block of quota.
- */
+/** Forward-auth, the face of the decision for gateways that only ask yes or no: a plain Fastify route beside Nest. */
 @Injectable()
-export class DecisionRoutes {
+export class ForwardAuthRoutes {
   constructor(
     private readonly decisions: DecisionService,
     private readonly authenticator: Authenticator,
   ) {}
 
   register(fastify: FastifyInstance): void {
-    fastify.post('/v1/decisions', { config: { bodyMax: DECISIONS_BODY_MAX } }, (request, reply) =>
-      this.decide(request, reply),
-    );
     void fastify.register(async (scope) => {
       // Some gateways keep the client's content type, and none sends its body.
       scope.removeAllContentTypeParsers();
@@ -52,34 +42,6 @@ export class DecisionRoutes {
         (request, reply) => this.forwardAuth(request, reply),
       );
     });
-  }
-
-  /** `POST /v1/decisions`: 200 in either case, since a refusal is an answer. */
-  private decide(request: FastifyRequest, reply: FastifyReply): unknown {
-    const token = bearerToken(request);
-    const known = this.authenticator.known(token);
-    if (known !== undefined) return this.decideAs(known, request, reply);
-    return this.authenticator
-      .principal(token)
-      .then((principal) => this.decideAs(principal, request, reply));
-  }
-
-  private decideAs(
-    principal: Principal | null,
-    request: FastifyRequest,
-    reply: FastifyReply,
-  ): unknown {
-    if (!principal) throw new Unauthenticated();
-    if (principal.kind !== 'gateway') throw new NotAllowed('a gateway token');
-    const asked = readDecisions(request.body, principal.accountId);
-    if ('one' in asked) {
-      const decision = this.decisions.decide(asked.one);
-      if (decision instanceof Promise) return decision.then((decided) => sendOne(reply, decided));
-      return sendOne(reply, decision);
-    }
-    return Promise.all(asked.many.map(async (one) => this.decisions.decide(one))).then((decided) =>
-      send(reply, `{"decisions":[${decided.map(decisionJson).join(',')}]}`, decided[0]),
-    );
   }
 
   /** `/v1/forward-auth/{apiId}/{stage}/{gateway}`: exactly 200, 403 or 429, never a bare 5xx. */
@@ -133,15 +95,6 @@ function forwardAuthTail(url: string): string {
   let at = 0;
   for (let slashes = 0; slashes < 5; slashes += 1) at = path.indexOf('/', at) + 1;
   return path.slice(at);
-}
-
-function sendOne(reply: FastifyReply, decision: Decision): FastifyReply {
-  return send(reply, decisionJson(decision), decision);
-}
-
-function send(reply: FastifyReply, json: string, decision: Decision | undefined): FastifyReply {
-  if (decision) reply.header('X-Tollgate-Time', isoText(decision.atMs));
-  return reply.header('content-type', JSON_TYPE).send(json);
 }
 
 function sendForwardAuth(

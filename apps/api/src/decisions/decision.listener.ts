@@ -1,0 +1,145 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Injectable, Logger } from '@nestjs/common';
+import type { Principal } from '@core/identity';
+import { Authenticator } from '@io/identity';
+import { DecisionService, type Decision } from '@io/limits';
+import { PROBLEM_TYPE, problemHeaders, toProblem } from '@io/platform';
+import { tokenOf } from '../access/access.guard.js';
+import { NotAllowed, Unauthenticated } from '../access/errors.js';
+import { checkIsJson, parseJson, readBody } from '../http/json-body.js';
+import { requestIds } from '../http/request-ids.js';
+import { API_HEADERS, refusalOf } from '../http/strict-requests.js';
+import { decisionJson, isoText } from './decision-answer.js';
+import { readDecisions } from './decision-request.js';
+
+const BODY_MAX = 1024 * 1024;
+
+/**
+ * `POST /v1/decisions`, answered before Fastify sees it: its routing, hooks and reply cost as much again as the
+ * decision (docs/adr/0009). The same checks, problems and headers hold as everywhere else.
+ */
+@Injectable()
+export class DecisionListener {
+  private readonly logger = new Logger('Decisions');
+  private readonly nextRequestId = requestIds();
+  /** Of every answer; the first three values are set anew for each. */
+  private readonly headers = [
+    'Content-Length',
+    '',
+    'X-Tollgate-Time',
+    '',
+    'X-Request-Id',
+    '',
+    'Content-Type',
+    'application/json; charset=utf-8',
+    ...API_HEADERS,
+  ];
+  private lastAuthorization: string | undefined;
+  private lastToken = '';
+
+  constructor(
+    private readonly decisions: DecisionService,
+    private readonly authenticator: Authenticator,
+  ) {}
+
+  /** Takes the request if it is one of its own; false leaves it to Fastify. */
+  handle(request: IncomingMessage, response: ServerResponse): boolean {
+    if (request.url !== '/v1/decisions' || request.method !== 'POST') return false;
+    const fail = (error: unknown) => this.fail(error, response);
+    const refusal = refusalOf(request);
+    if (refusal) {
+      fail(refusal);
+      return true;
+    }
+    readBody(request.headers, request, BODY_MAX, (error, bytes) => {
+      if (error) return fail(error);
+      try {
+        this.answer(request, bytes, response)?.catch(fail);
+      } catch (fault) {
+        fail(fault);
+      }
+    });
+    return true;
+  }
+
+  /** A gateway sends the same header with every call. */
+  private token(authorization: string | undefined): string {
+    if (authorization === undefined || authorization !== this.lastAuthorization) {
+      this.lastAuthorization = authorization;
+      this.lastToken = tokenOf(authorization);
+    }
+    return this.lastToken;
+  }
+
+  /** Answers at once when nothing has to be asked first. 200 in either case, since a refusal is an answer. */
+  private answer(
+    request: IncomingMessage,
+    bytes: Buffer,
+    response: ServerResponse,
+  ): Promise<void> | null {
+    const token = this.token(request.headers.authorization);
+    const principal = this.authenticator.known(token);
+    if (principal === undefined) {
+      return this.authenticator
+        .principal(token)
+        .then((found) => this.decide(found, request, bytes, response) ?? undefined);
+    }
+    return this.decide(principal, request, bytes, response);
+  }
+
+  private decide(
+    principal: Principal | null,
+    request: IncomingMessage,
+    bytes: Buffer,
+    response: ServerResponse,
+  ): Promise<void> | null {
+    if (!principal) throw new Unauthenticated();
+    if (principal.kind !== 'gateway') throw new NotAllowed('a gateway token');
+    checkIsJson(request.headers);
+    const asked = readDecisions(parseJson(bytes), principal.accountId);
+    if ('one' in asked) {
+      const decision = this.decisions.decide(asked.one);
+      if (decision instanceof Promise)
+        return decision.then((decided) => this.send(response, decisionJson(decided), decided));
+      this.send(response, decisionJson(decision), decision);
+      return null;
+    }
+    return Promise.all(asked.many.map(async (one) => this.decisions.decide(one))).then((decided) =>
+      this.send(response, `{"decisions":[${decided.map(decisionJson).join(',')}]}`, decided[0]),
+    );
+  }
+
+  /** The text is ASCII: ids, words and numbers of ours, and templates that the catalogue keeps percent-encoded. */
+  private send(response: ServerResponse, json: string, decision: Decision | undefined): void {
+    const { headers } = this;
+    headers[1] = String(json.length);
+    headers[3] = decision ? isoText(decision.atMs) : '';
+    headers[5] = this.nextRequestId();
+    response.writeHead(200, headers);
+    response.end(json, 'latin1');
+  }
+
+  private fail(error: unknown, response: ServerResponse): void {
+    if (response.headersSent) return;
+    const id = this.nextRequestId();
+    const problem = toProblem(error, id);
+    if (problem.status === 500) {
+      this.logger.error(
+        `POST /v1/decisions failed, request ${id}`,
+        error instanceof Error ? error.stack : undefined,
+      );
+    }
+    // What is left of a body that was refused is not read, so the connection cannot be used again.
+    const close = problem.status === 413 ? ['Connection', 'close'] : [];
+    response.writeHead(problem.status, [
+      'Content-Type',
+      PROBLEM_TYPE,
+      'X-Request-Id',
+      id,
+      ...close,
+      ...Object.entries(problemHeaders(problem)).flat(),
+      ...API_HEADERS,
+    ]);
+    response.end(JSON.stringify(problem));
+  }
+}
