@@ -1,313 +1,53 @@
-import { createRequire } from 'node:module';
-import { dirname, join, sep } from 'node:path';
-import { groupedDecimal, localDate, printableText, type RatingSnapshot } from '@core/billing';
-import { currencyExponent, decimal, formatMoney } from '@core/kernel';
-import type { Price } from '@core/pricing';
-import type { Invoice, Party, StoredLine } from './invoices.repository.js';
+import { Worker } from 'node:worker_threads';
+import type { PdfJob } from './invoice-pdf.worker.js';
 
-/** A node of a document: text, a stack, columns, a table. Its own types would bring the browser's into the build. */
-interface Node {
-  readonly [property: string]: unknown;
-}
+const DEADLINE_MS = 30_000;
+/** Threads at work at once in this process; the others wait their turn. */
+const WORKERS_MAX = 2;
 
-interface PdfMake {
-  setFonts(fonts: Readonly<Record<string, Readonly<Record<string, string>>>>): void;
-  setUrlAccessPolicy(mayFetch: (url: string) => boolean): void;
-  setLocalAccessPolicy(mayRead: (path: string) => boolean): void;
-  createPdf(document: Node): { getBuffer(): Promise<Buffer> };
-}
+/** From the sources (tests, tsx) a few words come first that teach the thread TypeScript; built code needs none. */
+const IS_BUILT = import.meta.url.endsWith('.js');
+const WORKER = new URL(`./invoice-pdf.worker.${IS_BUILT ? 'js' : 'ts'}`, import.meta.url);
+const WORKER_FROM_SOURCE = `import('tsx/esm/api').then((tsx) => (tsx.register(), import('${WORKER.href}')))`;
 
-const GREY = '#6b7280';
-const require = createRequire(import.meta.url);
-const pdfmake = require('pdfmake') as PdfMake;
-const FONTS = join(dirname(require.resolve('pdfmake/package.json')), 'fonts');
-
-const roboto = (face: string) => join(FONTS, 'Roboto', `Roboto-${face}.ttf`);
-pdfmake.setFonts({
-  Roboto: {
-    normal: roboto('Regular'),
-    bold: roboto('Medium'),
-    italics: roboto('Italic'),
-    bolditalics: roboto('MediumItalic'),
-  },
-});
-pdfmake.setUrlAccessPolicy(() => false);
-pdfmake.setLocalAccessPolicy((path) => path.startsWith(FONTS + sep));
+let atWork = 0;
+const waiting: (() => void)[] = [];
 
 /**
- * An invoice as a PDF on A4, from text only: nothing is fetched and names are never markup. The same invoice gives
- * the same bytes, since its dates are the invoice's own. What is not final says so across every page.
+ * An invoice as a PDF; the same invoice gives the same bytes. It is laid out in a thread of its own, since the tenths
+ * of a second that takes would otherwise be added to every decision in this process.
  */
-export function invoicePdf(invoice: Invoice): Promise<Buffer> {
-  return pdfmake.createPdf(invoiceDocument(invoice)).getBuffer();
-}
-
-function invoiceDocument(invoice: Invoice): Node {
-  const { number, issuedAt, createdAt, issuer } = invoice;
-  const title = number === null ? 'Draft invoice' : `Invoice ${number}`;
-  const mark = { draft: 'DRAFT', void: 'VOID' }[invoice.status as string];
-  return {
-    pageSize: 'A4',
-    pageMargins: [48, 48, 48, 64],
-    info: { title, author: printableText(issuer.name), creationDate: issuedAt ?? createdAt },
-    defaultStyle: { font: 'Roboto', fontSize: 9, lineHeight: 1.25 },
-    styles: {
-      title: { fontSize: 20, bold: true },
-      strong: { bold: true },
-      quiet: { color: GREY, fontSize: 8 },
-      head: { color: GREY, fontSize: 8, bold: true },
-      number: { alignment: 'right', noWrap: true },
-    },
-    ...(mark && { watermark: { text: mark, color: '#9ca3af', opacity: 0.25, bold: true } }),
-    content: [
-      letterhead(invoice, title),
-      billTo(invoice.recipient),
-      linesTable(invoice),
-      totalsTable(invoice),
-      ...closing(invoice),
-    ],
-    footer: (page: number, pages: number) => ({
-      margin: [48, 24, 48, 0],
-      columns: [
-        { text: printableText(`${issuer.legalName ?? issuer.name} · ${title}`), style: 'quiet' },
-        { text: `Page ${page} of ${pages}`, style: ['quiet', 'number'] },
-      ],
-    }),
-  };
-}
-
-function letterhead(invoice: Invoice, title: string): Node {
-  const { number, issuedAt, dueAt, createdAt, period, timezone, currency } = invoice;
-  const lastDay = localDate(new Date(period.to.getTime() - 1), timezone);
-  const facts: (readonly [string, string])[] = [
-    ...(number === null ? [] : [['Invoice number', number] as const]),
-    issuedAt
-      ? ['Issued', localDate(issuedAt, timezone)]
-      : ['Drafted', localDate(createdAt, timezone)],
-    ...(dueAt ? [['Due', localDate(dueAt, timezone)] as const] : []),
-    ['Period', `${localDate(period.from, timezone)} to ${lastDay}`],
-    ['Time zone', timezone],
-    ['Currency', currency],
-  ];
-  return {
-    columns: [
-      { width: '*', stack: partyLines(invoice.issuer) },
-      {
-        width: 'auto',
-        stack: [
-          {
-            text: number === null ? title : 'Invoice',
-            style: 'title',
-            alignment: 'right',
-            margin: [0, 0, 0, 6],
-          },
-          {
-            layout: 'noBorders',
-            table: {
-              widths: ['auto', 'auto'],
-              body: facts.map(([name, value]) => [
-                { text: name, style: 'quiet', alignment: 'right' },
-                { text: value, style: 'number' },
-              ]),
-            },
-          },
-        ],
-      },
-    ],
-  };
-}
-
-function billTo(recipient: Party): Node {
-  return {
-    stack: [{ text: 'BILL TO', style: 'head' }, ...partyLines(recipient)],
-    margin: [0, 12, 0, 20],
-  };
-}
-
-function partyLines({ name, legalName, address, taxId, email }: Party): Node[] {
-  const rest = [
-    legalName !== null && legalName !== name ? name : null,
-    address,
-    email ?? null,
-    taxId === null ? null : `Tax id ${taxId}`,
-  ];
-  return [
-    { text: printableText(legalName ?? name), style: 'strong', fontSize: 11 },
-    ...rest.flatMap((text) => (text === null ? [] : [{ text: printableText(text) }])),
-  ];
-}
-
-function linesTable({ lines, currency }: Invoice): Node {
-  const head = (text: string) => ({ text, style: 'head' });
-  const tierRows = new Set<number>();
-  const body: Node[][] = [
-    [
-      head('DESCRIPTION'),
-      { ...head('QUANTITY'), alignment: 'right' },
-      { ...head('UNIT PRICE'), alignment: 'right' },
-      { ...head(`AMOUNT (${currency})`), alignment: 'right', noWrap: true },
-    ],
-  ];
-  for (const line of lines) {
-    body.push(lineRow(line, currency));
-    for (const row of tierRowsOf(line, currencyExponent(currency))) {
-      tierRows.add(body.length);
-      body.push(row);
-    }
+export async function invoicePdf(invoice: PdfJob): Promise<Buffer> {
+  if (atWork < WORKERS_MAX) atWork += 1;
+  else await new Promise<void>((resolve) => void waiting.push(resolve));
+  try {
+    return await render(invoice);
+  } finally {
+    const next = waiting.shift();
+    if (next) next();
+    else atWork -= 1;
   }
-  if (lines.length === 0) {
-    body.push([
-      { text: 'Nothing was used or charged in this period.', colSpan: 4, color: GREY },
-      {},
-      {},
-      {},
-    ]);
-  }
-  return {
-    table: {
-      headerRows: 1,
-      dontBreakRows: true,
-      keepWithHeaderRows: 1,
-      widths: ['*', 'auto', 'auto', 'auto'],
-      body,
-    },
-    layout: {
-      // A rule above each line, none above the tiers it is made of.
-      hLineWidth: (row: number) => (row === 0 || tierRows.has(row) ? 0 : 0.5),
-      hLineColor: () => '#d1d5db',
-      vLineWidth: () => 0,
-      paddingLeft: (column: number) => (column === 0 ? 0 : 12),
-      paddingRight: () => 0,
-      paddingTop: (row: number) => (tierRows.has(row) ? 0 : 5),
-      paddingBottom: (row: number) => (tierRows.has(row + 1) ? 1 : 4),
-    },
-  };
 }
 
-function lineRow(
-  { description, quantity, amountMinor, rating }: StoredLine,
-  currency: string,
-): Node[] {
-  const notes = rating ? termsOf(rating) : [];
-  const amount = groupedDecimal(formatMoney({ minor: amountMinor, currency }));
-  return [
-    {
-      stack: [
-        { text: printableText(description) },
-        ...notes.map((text) => ({ text, style: 'quiet' })),
-      ],
-    },
-    { text: rating?.meter ? groupedDecimal(quantity) : '', style: 'number' },
-    { text: rating ? unitPrice(rating.price) : '', style: 'number' },
-    { text: amount, style: 'number' },
-  ];
-}
-
-/** The tiers that a line's quantity entered, which explain its amount. */
-function tierRowsOf({ rating }: StoredLine, placesMin: number): Node[][] {
-  let above = '0';
-  return (rating?.tiers ?? []).map((tier) => {
-    const { upTo, quantity, unitAmount = '', ratePercent, flatAmount, amount } = tier;
-    const span =
-      upTo === null
-        ? `above ${groupedDecimal(above)}`
-        : above === '0'
-          ? `first ${groupedDecimal(upTo)}`
-          : `${groupedDecimal(above)} to ${groupedDecimal(upTo)}`;
-    above = upTo ?? above;
-    const flat = decimal(flatAmount).isZero() ? '' : ` + ${groupedDecimal(flatAmount)}`;
-    const rate = ratePercent === undefined ? unitAmount : `${ratePercent} %`;
-    return [
-      { text: span, style: 'quiet', margin: [10, 0, 0, 0] },
-      { text: groupedDecimal(quantity), style: ['quiet', 'number'] },
-      { text: rate + flat, style: ['quiet', 'number'] },
-      { text: groupedDecimal(padded(amount, placesMin)), style: ['quiet', 'number'] },
-    ];
+async function render(invoice: PdfJob): Promise<Buffer> {
+  const worker = new Worker(IS_BUILT ? WORKER : WORKER_FROM_SOURCE, {
+    eval: !IS_BUILT,
+    workerData: invoice,
+    execArgv: [],
+    env: {},
+    resourceLimits: { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 32 },
   });
-}
-
-/** A decimal with at least so many digits after the point. */
-function padded(amount: string, placesMin: number): string {
-  const value = decimal(amount);
-  return value.toFixed(Math.max(value.decimalPlaces(), placesMin));
-}
-
-/** The price of one unit, where there is one; tiers have theirs in rows of their own. */
-function unitPrice(price: Price): string {
-  switch (price.model) {
-    case 'per-unit':
-      return price.unitAmount;
-    case 'package':
-      return `${price.packageAmount} per ${groupedDecimal(price.packageSize)}`;
-    case 'multiplier':
-      return `× ${price.multiplier}`;
-    case 'percentage':
-      return `${price.ratePercent} %`;
-    case 'flat':
-    case 'graduated':
-    case 'volume':
-    case 'graduated-percentage':
-      return '';
+  let deadline: NodeJS.Timeout | undefined;
+  try {
+    return await new Promise<Buffer>((resolve, reject) => {
+      const fail = (why: string) => reject(new Error(`The PDF of ${invoice.id} ${why}.`));
+      deadline = setTimeout(() => fail(`was not ready after ${DEADLINE_MS} ms`), DEADLINE_MS);
+      worker.on('message', (bytes: Uint8Array) => resolve(Buffer.from(bytes)));
+      worker.on('error', reject);
+      worker.on('exit', (code) => fail(`was not made: its thread ended with ${code}`));
+    });
+  } finally {
+    clearTimeout(deadline);
+    await worker.terminate();
   }
-}
-
-/** What stands around the price, in words. */
-function termsOf({ price, units }: RatingSnapshot): string[] {
-  const { convert, includedUnits, discountPercent, minimumAmount, maximumAmount } = price;
-  const shown = groupedDecimal(decimal(units).toDecimalPlaces(6).toFixed());
-  const size = convert && 'divideBy' in convert ? convert.divideBy : undefined;
-  const notes = [
-    size === undefined ? null : `${shown} units of ${groupedDecimal(size)}`,
-    convert !== undefined && size === undefined ? `${shown} units` : null,
-    includedUnits === undefined ? null : `${groupedDecimal(includedUnits)} units included`,
-    discountPercent === undefined ? null : `${discountPercent} % discount`,
-    minimumAmount === undefined ? null : `at least ${groupedDecimal(minimumAmount)}`,
-    maximumAmount === undefined ? null : `at most ${groupedDecimal(maximumAmount)}`,
-  ];
-  return notes.filter((note) => note !== null);
-}
-
-function totalsTable({ subtotalMinor, taxMinor, totalMinor, currency }: Invoice): Node {
-  const row = (name: string, minor: bigint, bold = false): Node[] => [
-    { text: name, bold, alignment: 'right' },
-    {
-      text: `${groupedDecimal(formatMoney({ minor, currency }))} ${currency}`,
-      bold,
-      style: 'number',
-    },
-  ];
-  return {
-    margin: [0, 10, 0, 0],
-    unbreakable: true,
-    columns: [
-      { width: '*', text: '' },
-      {
-        width: 'auto',
-        layout: 'noBorders',
-        table: {
-          widths: ['auto', 'auto'],
-          body: [
-            row('Subtotal', subtotalMinor),
-            row('Tax', taxMinor),
-            row('Total', totalMinor, true).map((cell) => Object.assign(cell, { fontSize: 11 })),
-          ],
-        },
-      },
-    ],
-  };
-}
-
-function closing({ status, dueAt, timezone, number }: Invoice): Node[] {
-  const sentence = {
-    draft: 'This is a draft: amounts change until the invoice is final, and nothing is due yet.',
-    finalised: `Payable by ${dueAt ? localDate(dueAt, timezone) : ''}. Please quote ${number} with your payment.`,
-    paid: 'Paid. Thank you.',
-    void: 'This invoice is void: nothing is due.',
-    uncollectible: '',
-  }[status];
-  const precision = 'Amounts of tiers are exact; each line is rounded once.';
-  return [
-    { text: sentence, margin: [0, 18, 0, 0] },
-    { text: precision, style: 'quiet', margin: [0, 4, 0, 0] },
-  ];
 }

@@ -1,0 +1,38 @@
+import assert from 'node:assert';
+import { createRequire } from 'node:module';
+import { dirname, join, sep } from 'node:path';
+import { parentPort, workerData } from 'node:worker_threads';
+import { invoiceDocument, type Node } from './invoice-document.js';
+import type { Invoice } from './invoices.repository.js';
+
+interface PdfMake {
+  setFonts(fonts: Readonly<Record<string, Readonly<Record<string, string>>>>): void;
+  setUrlAccessPolicy(mayFetch: (url: string) => boolean): void;
+  setLocalAccessPolicy(mayRead: (path: string) => boolean): void;
+  createPdf(document: Node): { getBuffer(): Promise<Buffer> };
+}
+
+const require = createRequire(import.meta.url);
+const pdfmake = require('pdfmake') as PdfMake;
+const FONTS = join(dirname(require.resolve('pdfmake/package.json')), 'fonts');
+const roboto = (face: string) => join(FONTS, 'Roboto', `Roboto-${face}.ttf`);
+
+pdfmake.setFonts({
+  Roboto: {
+    normal: roboto('Regular'),
+    bold: roboto('Medium'),
+    italics: roboto('Italic'),
+    bolditalics: roboto('MediumItalic'),
+  },
+});
+pdfmake.setUrlAccessPolicy(() => false);
+pdfmake.setLocalAccessPolicy((path) => path.startsWith(FONTS + sep));
+
+/** What the thread is given. */
+export type PdfJob = Invoice;
+
+assert(parentPort, 'This file is a thread.');
+parentPort.postMessage(
+  await pdfmake.createPdf(invoiceDocument(workerData as PdfJob)).getBuffer(),
+  [],
+);
