@@ -8,6 +8,7 @@ import { DecisionsModule } from './decisions/decisions.module.js';
 import { CatalogApiModule } from './catalog/catalog-api.module.js';
 import { HealthController } from './health/health.controller.js';
 import { EntityTagInterceptor } from './http/entity-tag.js';
+import { KnownQueryInterceptor } from './http/known-query.js';
 import { IdentityApiModule } from './identity/identity-api.module.js';
 import { IdempotencyInterceptor } from './idempotency/idempotency.interceptor.js';
 import { IdempotencyRepository } from './idempotency/idempotency.repository.js';
@@ -29,6 +30,7 @@ import { UsageApiModule } from './usage/usage-api.module.js';
   providers: [
     IdempotencyRepository,
     { provide: APP_GUARD, useClass: AccessGuard },
+    { provide: APP_INTERCEPTOR, useClass: KnownQueryInterceptor },
     { provide: APP_INTERCEPTOR, useClass: EntityTagInterceptor },
     { provide: APP_INTERCEPTOR, useClass: IdempotencyInterceptor },
   ],

@@ -24,7 +24,7 @@ export function serveOpenApi(app: NestFastifyApplication, hotPaths: HotPaths): v
   SwaggerModule.setup('docs', app, document, { jsonDocumentUrl: 'openapi.json' });
 }
 
-/** OpenAPI 3.1 says null by its type; `nullable` is of 3.0. */
+/** OpenAPI 3.1 says null by its type; `nullable` is of 3.0, where an enum needs no null of its own. */
 function nullableAsType(node: unknown): void {
   if (Array.isArray(node)) {
     for (const item of node) nullableAsType(item);
@@ -34,7 +34,14 @@ function nullableAsType(node: unknown): void {
   const schema = node as Record<string, unknown>;
   if (schema['nullable'] === true) {
     delete schema['nullable'];
-    if (typeof schema['type'] === 'string') schema['type'] = [schema['type'], 'null'];
+    const { allOf, enum: values } = schema;
+    if (Array.isArray(allOf)) {
+      delete schema['allOf'];
+      schema['anyOf'] = [...(allOf as unknown[]), { type: 'null' }];
+    } else if (typeof schema['type'] === 'string') {
+      schema['type'] = [schema['type'], 'null'];
+      if (Array.isArray(values)) schema['enum'] = [...(values as unknown[]), null];
+    }
   }
   for (const member of Object.values(schema)) nullableAsType(member);
 }

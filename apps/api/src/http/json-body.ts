@@ -59,7 +59,10 @@ export function registerBodyParsers(fastify: FastifyInstance): void {
         if (!request.headers['content-type']?.startsWith('application/json')) {
           throw Object.assign(new Error('Send the body as application/json.'), { statusCode: 415 });
         }
-        done(null, parseJson(bytes));
+        const value = parseJson(bytes);
+        // Nest reads null as "nothing sent", and a change of nothing would be answered 200.
+        if (typeof value !== 'object' || value === null) throw bodyFault('must be a JSON object');
+        done(null, value);
       } catch (fault) {
         done(
           fault instanceof Error ? fault : new Error('The body cannot be read.', { cause: fault }),
