@@ -30,6 +30,10 @@ export function controlPlane(api: TestApi, token: string = api.ownerToken) {
         body['customerId'] ?? (await create('/v1/customers', { name: 'Ada & Co.' }))['id'];
       return create('/v1/api-keys', { customerId, ...body });
     },
+    rateCard: (items: readonly Body[]) =>
+      create('/v1/rate-cards', { name: `Card ${Math.random()}`, currency: 'USD', items }),
+    /** From now on, with a customer, a usage plan and a rate card that are there. */
+    subscription: (body: Body) => create('/v1/subscriptions', body),
     gateway: (name: string) => create('/v1/gateways', { name }),
     operatorToken: (role: string) => create('/v1/tokens', { name: role, role }),
     /** Another account, with its first owner's token. */

@@ -1,0 +1,171 @@
+import { InvoicingService } from '@io/billing';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { startApi, type TestApi } from '../support/api.js';
+import { controlPlane } from '../support/control-plane.js';
+import { documentedRoutes, pathOf, type Route } from '../support/openapi-routes.js';
+
+/**
+ * Every route with an id in its path, asked for what belongs to somebody else. A new route needs a row in ROWS: with
+ * `{}` when it takes no body, or with a body that would be accepted from the owner. A new kind of id needs its sample
+ * in `ids`. Routes that customers may use say so; they answer 404 to the wrong customer, the others 403.
+ */
+interface Row {
+  readonly body?: (ids: Ids) => unknown;
+  readonly customersToo?: boolean;
+}
+
+/** One id of the first account per path parameter; of routes that all say `{id}`, by the path's first word. */
+type Ids = Readonly<Record<string, string>>;
+
+const NAME = { body: () => ({ name: 'x' }) };
+const ITEM = {
+  meter: 'calls',
+  description: 'Calls',
+  price: { model: 'per-unit', unitAmount: '0.01' },
+};
+
+const ROWS: Readonly<Record<string, Row>> = {
+  'GET /v1/apis/{apiId}': {},
+  'PATCH /v1/apis/{apiId}': NAME,
+  'DELETE /v1/apis/{apiId}': {},
+  'PUT /v1/apis/{apiId}/document': {
+    body: () => ({ openapi: '3.0.3', info: { title: 'x', version: '1' }, paths: {} }),
+  },
+  'GET /v1/apis/{apiId}/methods': {},
+  'GET /v1/apis/{apiId}/stages': {},
+  'POST /v1/apis/{apiId}/stages': NAME,
+  'GET /v1/apis/{apiId}/stages/{stage}': {},
+  'PATCH /v1/apis/{apiId}/stages/{stage}': { body: () => ({ description: 'x' }) },
+  'DELETE /v1/apis/{apiId}/stages/{stage}': {},
+  'GET /v1/usage-plans/{usagePlanId}': {},
+  'PATCH /v1/usage-plans/{usagePlanId}': NAME,
+  'DELETE /v1/usage-plans/{usagePlanId}': {},
+  'GET /v1/usage-plans/{usagePlanId}/keys': {},
+  'POST /v1/usage-plans/{usagePlanId}/keys': { body: ({ keyId }) => ({ keyId }) },
+  'DELETE /v1/usage-plans/{usagePlanId}/keys/{keyId}': {},
+  'GET /v1/api-keys/{keyId}': { customersToo: true },
+  'PATCH /v1/api-keys/{keyId}': NAME,
+  'DELETE /v1/api-keys/{keyId}': {},
+  'GET /v1/customers/{customerId}': {},
+  'PATCH /v1/customers/{customerId}': NAME,
+  'DELETE /v1/customers/{customerId}': {},
+  'POST /v1/customers/{customerId}/tokens': NAME,
+  'GET /v1/gateways/{gatewayId}': {},
+  'PATCH /v1/gateways/{gatewayId}': NAME,
+  'DELETE /v1/gateways/{gatewayId}': {},
+  'POST /v1/gateways/{gatewayId}/tokens': NAME,
+  'DELETE /v1/tokens/{tokenId}': {},
+  'GET /v1/rate-cards/{id}': {},
+  'POST /v1/rate-cards/{id}/versions': { body: () => ({ items: [ITEM] }) },
+  'POST /v1/rate-cards/{id}/quote': { body: () => ({ usage: { calls: '1' } }) },
+  'GET /v1/subscriptions/{id}': { customersToo: true },
+  'GET /v1/subscriptions/{id}/preview': { customersToo: true },
+  'GET /v1/invoices/{id}': { customersToo: true },
+  'GET /v1/invoices/{id}/csv': { customersToo: true },
+  'GET /v1/invoices/{id}/pdf': { customersToo: true },
+  'POST /v1/invoices/{id}/refresh': {},
+  'POST /v1/invoices/{id}/finalise': {},
+  'POST /v1/invoices/{id}/pay': {},
+  'POST /v1/invoices/{id}/void': {},
+  'POST /v1/subscriptions/{id}/end': { body: () => ({ at: '2030-01-01T00:00:00Z' }) },
+};
+
+/** Routes whose path parameters are no ids of rows, or whose caller is a gateway. They have tests of their own. */
+const NOT_HERE = [/ \/v1\/forward-auth\//];
+
+let api: TestApi;
+let ids: Ids;
+let routes: readonly Route[];
+/** The last event of the audit log once all is made. */
+let changes: number;
+let others: Readonly<Record<'owner of another account' | 'another customer' | 'a gateway', string>>;
+
+beforeAll(async () => {
+  api = await startApi();
+  const make = controlPlane(api);
+  const { apiId, stage } = await make.apiStage();
+  const plan = await make.usagePlan({ apiStages: [{ apiId, stage }] });
+  const key = await make.apiKey();
+  await api.call('POST', `/v1/usage-plans/${plan.id}/keys`, { body: { keyId: key.id } });
+  const card = await make.rateCard([ITEM]);
+  const subscription = await make.subscription({
+    customerId: key.customerId,
+    usagePlanId: plan.id,
+    rateCardId: card.id,
+  });
+  const inTwoMonths = new Date(Date.now() + 62 * 86_400_000).toISOString();
+  await api.call('POST', '/v1/test-clock', { body: { now: inTwoMonths } });
+  await api.app.get(InvoicingService, { strict: false }).closeDue();
+  const { body: invoices } = await api.call('GET', '/v1/invoices');
+  ids = {
+    apiId,
+    stage,
+    usagePlanId: plan.id,
+    keyId: key.id,
+    customerId: key.customerId,
+    gatewayId: (await make.gateway('edge')).id,
+    tokenId: (await make.operatorToken('support')).id,
+    'rate-cards': card.id,
+    subscriptions: subscription.id,
+    invoices: invoices.items[0].id,
+  };
+  others = {
+    'owner of another account': (await make.account()).token,
+    'another customer': (await make.customerToken((await make.customer()).id)).value,
+    'a gateway': api.gatewayToken,
+  };
+  changes = (await api.call('GET', '/v1/audit-events?limit=1')).body.items[0].sequence;
+  const documented = await documentedRoutes(api);
+  routes = documented.filter(
+    ({ name, pathParameters }) =>
+      pathParameters.length > 0 && !NOT_HERE.some((pattern) => pattern.test(name)),
+  );
+});
+
+/** The route's path with ids of the first account; a bare `{id}` is one of what the path begins with. */
+function samplePath(route: Route): string {
+  const noun = route.path.split('/')[2] ?? '';
+  return pathOf(route, { ...ids, ...(ids[noun] === undefined ? {} : { id: ids[noun] }) });
+}
+
+const ask = (route: Route, token: string | null) => {
+  const body = ROWS[route.name]?.body?.(ids);
+  return api.call(route.method, samplePath(route), {
+    token,
+    ...(body === undefined ? {} : { body }),
+  });
+};
+
+it('has a row for every route with an id, and no row without a route', () => {
+  expect(routes.map(({ name }) => name)).toEqual(Object.keys(ROWS).sort());
+});
+
+it('has ids that their owner finds', async () => {
+  const answers = [];
+  for (const route of routes.filter(({ method }) => method === 'GET')) {
+    answers.push({ route: route.name, status: (await ask(route, api.ownerToken)).status });
+  }
+  expect(answers).toEqual(answers.map(({ route }) => ({ route, status: 200 })));
+});
+
+describe.each([
+  { who: 'owner of another account', status: () => 404 },
+  { who: 'another customer', status: (row?: Row) => (row?.customersToo ? 404 : 403) },
+  { who: 'a gateway', status: () => 403 },
+  { who: null, status: () => 401 },
+] as const)('foreign ids, asked for by $who', ({ who, status }) => {
+  it('are not there, on any route', async () => {
+    const answers = [];
+    for (const route of routes) {
+      const { status } = await ask(route, who && others[who]);
+      answers.push({ route: route.name, status });
+    }
+    expect(answers).toEqual(
+      routes.map(({ name }) => ({ route: name, status: status(ROWS[name]) })),
+    );
+  });
+});
+
+it('left everything as it was', async () => {
+  expect((await api.call('GET', '/v1/audit-events?limit=1')).body.items[0].sequence).toBe(changes);
+});
