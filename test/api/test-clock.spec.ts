@@ -82,9 +82,13 @@ describe('POST /v1/test-clock', () => {
 
   it('never goes back, however many move it at once', async () => {
     const { token } = await make.account();
-    const targets = Array.from({ length: 20 }, (_, i) => Date.now() + ((i * 7) % 20) * DAY + DAY);
-    const answers = await Promise.all(targets.map((target) => move(token, at(target))));
-    expect(answers.every(({ status }) => status === 200 || status === 400)).toBe(true);
-    expect(await read(token)).toBeGreaterThanOrEqual(Math.max(...targets));
+    // In later rounds the connections are open already, so that the moves really meet.
+    for (let round = 1; round <= 5; round += 1) {
+      const start = Date.now() + round * 30 * DAY;
+      const targets = Array.from({ length: 20 }, (_, i) => start + (20 - i) * DAY);
+      const answers = await Promise.all(targets.map((target) => move(token, at(target))));
+      expect(answers.every(({ status }) => status === 200 || status === 400)).toBe(true);
+      expect(await read(token)).toBeGreaterThanOrEqual(Math.max(...targets));
+    }
   });
 });
