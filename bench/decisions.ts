@@ -72,7 +72,7 @@ interface Server {
 /** Starts a program on core 0 and answers its URL once it accepts connections. */
 async function startServer(entry: string, environment: Record<string, string>): Promise<Server> {
   const port = await freePort();
-  const child = spawn('taskset', ['-c', '0', process.execPath, entry], {
+  const child = spawn('taskset', ['-c', '0', process.execPath, '--max-semi-space-size=32', entry], {
     env: { PATH: process.env['PATH'] ?? '', PORT: String(port), ...environment },
     stdio: ['ignore', 'ignore', 'inherit'],
   });

@@ -8,7 +8,7 @@ import { tokenOf } from '../access/access.guard.js';
 import { NotAllowed, Unauthenticated } from '../access/errors.js';
 import { checkIsJson, parseJson, readBody } from '../http/json-body.js';
 import { requestIds } from '../http/request-ids.js';
-import { API_HEADERS, refusalOf } from '../http/strict-requests.js';
+import { API_HEADERS, readHeaders, type HotHeaders } from '../http/strict-requests.js';
 import { decisionJson, isoText } from './decision-answer.js';
 import { readDecisions } from './decision-request.js';
 
@@ -46,15 +46,15 @@ export class DecisionListener {
   handle(request: IncomingMessage, response: ServerResponse): boolean {
     if (request.url !== '/v1/decisions' || request.method !== 'POST') return false;
     const fail = (error: unknown) => this.fail(error, response);
-    const refusal = refusalOf(request);
-    if (refusal) {
-      fail(refusal);
+    const headers = readHeaders(request.rawHeaders);
+    if (headers instanceof Error) {
+      fail(headers);
       return true;
     }
-    readBody(request.headers, request, BODY_MAX, (error, bytes) => {
+    readBody(headers, request, BODY_MAX, (error, bytes) => {
       if (error) return fail(error);
       try {
-        this.answer(request, bytes, response)?.catch(fail);
+        this.answer(headers, bytes, response)?.catch(fail);
       } catch (fault) {
         fail(fault);
       }
@@ -73,29 +73,29 @@ export class DecisionListener {
 
   /** Answers at once when nothing has to be asked first. 200 in either case, since a refusal is an answer. */
   private answer(
-    request: IncomingMessage,
+    headers: HotHeaders,
     bytes: Buffer,
     response: ServerResponse,
   ): Promise<void> | null {
-    const token = this.token(request.headers.authorization);
+    const token = this.token(headers.authorization);
     const principal = this.authenticator.known(token);
     if (principal === undefined) {
       return this.authenticator
         .principal(token)
-        .then((found) => this.decide(found, request, bytes, response) ?? undefined);
+        .then((found) => this.decide(found, headers, bytes, response) ?? undefined);
     }
-    return this.decide(principal, request, bytes, response);
+    return this.decide(principal, headers, bytes, response);
   }
 
   private decide(
     principal: Principal | null,
-    request: IncomingMessage,
+    headers: HotHeaders,
     bytes: Buffer,
     response: ServerResponse,
   ): Promise<void> | null {
     if (!principal) throw new Unauthenticated();
     if (principal.kind !== 'gateway') throw new NotAllowed('a gateway token');
-    checkIsJson(request.headers);
+    checkIsJson(headers);
     const asked = readDecisions(parseJson(bytes), principal.accountId);
     if ('one' in asked) {
       const decision = this.decisions.decide(asked.one);

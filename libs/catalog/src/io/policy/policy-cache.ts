@@ -124,7 +124,7 @@ export class PolicyCache extends PolicySource {
     { row, stages }: { row: KeyRow; stages: (StagePolicy | null)[] },
     now: number,
   ): KeyPolicy {
-    const source = { row: JSON.stringify(row, withBigints), stages };
+    const source = { row: JSON.stringify(row), stages };
     const known = this.entries.get(hash);
     if (known && isSameSource(known.source, source)) {
       known.loadedAtMs = now;
@@ -183,9 +183,6 @@ export class PolicyCache extends PolicySource {
     else this.logger.error(`Policies cannot be read: ${messageOf(error)}`);
   }
 }
-
-const withBigints = (_: string, value: unknown) =>
-  typeof value === 'bigint' ? value.toString() : value;
 
 const isSameSource = (a: Source, b: Source) =>
   a.row === b.row &&

@@ -9,7 +9,8 @@ export interface KeyRow {
   readonly enabled: boolean;
   readonly expiresAt: Date | null;
   readonly ipPolicy: { readonly allow?: string[]; readonly deny?: string[] } | null;
-  readonly clockOffsetMs: bigint;
+  /** A bigint, as the driver hands it over. */
+  readonly clockOffsetMs: string;
   readonly rateLimit: number;
   readonly burstLimit: number;
   readonly stages: readonly StageRef[];
@@ -50,53 +51,67 @@ export interface StageRow {
   };
 }
 
-/** What decisions have to know, read in one statement each. */
+/** $1 are the hashes that the key's value may be stored under. */
+const KEY_BY_HASH = `
+  SELECT k.id, k.account_id AS "accountId", k.customer_id AS "customerId", k.enabled, k.expires_at AS "expiresAt",
+    k.ip_policy AS "ipPolicy", a.clock_offset_ms AS "clockOffsetMs",
+    a.rate_limit AS "rateLimit", a.burst_limit AS "burstLimit",
+    coalesce((
+      SELECT jsonb_agg(jsonb_build_object('usagePlanId', s.usage_plan_id, 'apiId', s.api_id, 'stage', s.stage) ORDER BY s.api_id, s.stage)
+      FROM usage_plan_key_stage s WHERE s.key_id = k.id
+    ), '[]') AS stages
+  FROM api_key k JOIN account a ON a.id = k.account_id
+  WHERE k.hash = ANY($1::bytea[]) AND k.deleted_at IS NULL`;
+
+/** $1 is the usage plan, $2 the api, $3 the stage. */
+const STAGE_UNDER_PLAN = `
+  SELECT s.api_id AS "apiId", s.name AS stage, a.ambiguous_path AS "ambiguousPath",
+    s.rate_limit AS "rateLimit", s.burst_limit AS "burstLimit",
+    coalesce((
+      SELECT jsonb_agg(jsonb_build_object('httpMethod', m.http_method, 'resourcePath', m.resource_path))
+      FROM method m WHERE m.api_id = s.api_id
+    ), '[]') AS methods,
+    coalesce((
+      SELECT jsonb_agg(jsonb_build_object('httpMethod', t.http_method, 'resourcePath', t.resource_path,
+        'rateLimit', t.rate_limit, 'burstLimit', t.burst_limit))
+      FROM stage_method_throttle t WHERE (t.api_id, t.stage) = (s.api_id, s.name)
+    ), '[]') AS "stageThrottles",
+    coalesce((
+      SELECT jsonb_agg(jsonb_build_object('httpMethod', t.http_method, 'resourcePath', t.resource_path,
+        'rateLimit', t.rate_limit, 'burstLimit', t.burst_limit))
+      FROM usage_plan_method_throttle t
+      WHERE (t.usage_plan_id, t.api_id, t.stage) = (p.id, s.api_id, s.name)
+    ), '[]') AS "planThrottles",
+    jsonb_build_object('id', p.id, 'rateLimit', p.rate_limit, 'burstLimit', p.burst_limit,
+      'quotaLimit', p.quota_limit, 'quotaOffset', p.quota_offset, 'quotaPeriod', p.quota_period,
+      'onFailure', p.on_failure, 'shadow', p.shadow) AS plan
+  FROM stage s
+  JOIN api a ON a.id = s.api_id
+  JOIN usage_plan p ON p.account_id = s.account_id AND p.id = $1
+  WHERE s.api_id = $2 AND s.name = $3`;
+
+/** What decisions have to know, read in one statement each; prepared, since there is one for each key in use. */
 @Injectable()
 export class PolicyRepository {
   constructor(private readonly db: Database) {}
 
   /** The key whose value has one of these hashes. */
   async keyByHash(hashes: readonly Buffer[]): Promise<KeyRow | null> {
-    const [row] = await this.db.$queryRaw<KeyRow[]>`
-      SELECT k.id, k.account_id AS "accountId", k.customer_id AS "customerId", k.enabled, k.expires_at AS "expiresAt",
-        k.ip_policy AS "ipPolicy", a.clock_offset_ms AS "clockOffsetMs",
-        a.rate_limit AS "rateLimit", a.burst_limit AS "burstLimit",
-        coalesce((
-          SELECT jsonb_agg(jsonb_build_object('usagePlanId', s.usage_plan_id, 'apiId', s.api_id, 'stage', s.stage))
-          FROM usage_plan_key_stage s WHERE s.key_id = k.id
-        ), '[]') AS stages
-      FROM api_key k JOIN account a ON a.id = k.account_id
-      WHERE k.hash = ANY(${hashes}::bytea[]) AND k.deleted_at IS NULL`;
-    return row ?? null;
+    const { rows } = await this.db.pool.query<KeyRow>({
+      name: 'policy-of-key',
+      text: KEY_BY_HASH,
+      values: [hashes],
+    });
+    return rows[0] ?? null;
   }
 
   /** The stage with its own limits and the plan's; null when it has gone since. */
   async stage({ usagePlanId, apiId, stage }: StageRef): Promise<StageRow | null> {
-    const [row] = await this.db.$queryRaw<StageRow[]>`
-      SELECT s.api_id AS "apiId", s.name AS stage, a.ambiguous_path AS "ambiguousPath",
-        s.rate_limit AS "rateLimit", s.burst_limit AS "burstLimit",
-        coalesce((
-          SELECT jsonb_agg(jsonb_build_object('httpMethod', m.http_method, 'resourcePath', m.resource_path))
-          FROM method m WHERE m.api_id = s.api_id
-        ), '[]') AS methods,
-        coalesce((
-          SELECT jsonb_agg(jsonb_build_object('httpMethod', t.http_method, 'resourcePath', t.resource_path,
-            'rateLimit', t.rate_limit, 'burstLimit', t.burst_limit))
-          FROM stage_method_throttle t WHERE (t.api_id, t.stage) = (s.api_id, s.name)
-        ), '[]') AS "stageThrottles",
-        coalesce((
-          SELECT jsonb_agg(jsonb_build_object('httpMethod', t.http_method, 'resourcePath', t.resource_path,
-            'rateLimit', t.rate_limit, 'burstLimit', t.burst_limit))
-          FROM usage_plan_method_throttle t
-          WHERE (t.usage_plan_id, t.api_id, t.stage) = (p.id, s.api_id, s.name)
-        ), '[]') AS "planThrottles",
-        jsonb_build_object('id', p.id, 'rateLimit', p.rate_limit, 'burstLimit', p.burst_limit,
-          'quotaLimit', p.quota_limit, 'quotaOffset', p.quota_offset, 'quotaPeriod', p.quota_period,
-          'onFailure', p.on_failure, 'shadow', p.shadow) AS plan
-      FROM stage s
-      JOIN api a ON a.id = s.api_id
-      JOIN usage_plan p ON p.account_id = s.account_id AND p.id = ${usagePlanId}
-      WHERE s.api_id = ${apiId} AND s.name = ${stage}`;
-    return row ?? null;
+    const { rows } = await this.db.pool.query<StageRow>({
+      name: 'policy-of-stage',
+      text: STAGE_UNDER_PLAN,
+      values: [usagePlanId, apiId, stage],
+    });
+    return rows[0] ?? null;
   }
 }
