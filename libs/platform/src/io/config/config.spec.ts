@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { Config, InvalidSettings } from './config.js';
 
@@ -52,5 +53,38 @@ describe('Config', () => {
     { setting: { TOLLGATE_ACCESS_KEY_ID: 'AKIAABCDEFGHIJKLMNOP' }, why: 'half an access key' },
   ])('refuses $why', ({ setting }) => {
     expect(faultsOf({ ...VALID, ...setting })).toHaveLength(1);
+  });
+});
+
+describe('.env.example', () => {
+  const text = readFileSync(new URL('../../../../../.env.example', import.meta.url), 'utf8');
+  const lines = text.split('\n');
+  const names = [...text.matchAll(/^#?([A-Z][A-Z_]*)=/gm)].map(([, name = '']) => name);
+
+  it('lists every setting, and no other', () => {
+    // The launcher alone reads it, before there is a Config.
+    const read = new Set(['TOLLGATE_HOME']);
+    const environment = new Proxy<Record<string, string>>(VALID, {
+      get: (target, name) => {
+        if (!String(name).endsWith('_FILE')) read.add(String(name));
+        return Reflect.get(target, name) as unknown;
+      },
+    });
+    void new Config(environment);
+    expect(names.toSorted()).toEqual([...read].toSorted());
+  });
+
+  it('lists nothing that would be refused as unknown', () => {
+    const environment = Object.fromEntries(names.map((name) => [name, '']));
+    expect(faultsOf({ ...environment, ...VALID })).toEqual([]);
+  });
+
+  it('says of each what it is for', () => {
+    const bare = lines.filter(
+      (line, index) =>
+        /^#?[A-Z][A-Z_]*=/.test(line) &&
+        !/^# |^#TOLLGATE_ACCESS_KEY_ID=/.test(lines[index - 1] ?? ''),
+    );
+    expect(bare).toEqual([]);
   });
 });
