@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -41,6 +42,27 @@ describe('npm start', () => {
     expect(secretsOf(home).operatorToken).toBe(operatorToken);
     expect(output).not.toContain(operatorToken);
     expect(await onDatabase(home, 'SELECT one FROM kept')).toEqual([{ one: 1 }]);
+  });
+
+  it('prints commands that work when pasted, with the same keys at each start', async () => {
+    const home = aHome();
+    const environment = { TOLLGATE_HOME: home, PORT: String(await freePort()) };
+    const printed: string[][] = [];
+    for (const start of ['first', 'second']) {
+      const launcher = launch(environment);
+      const output = await launcher.prints(READY);
+      const commands = output.split('\n').filter((line) => line.startsWith('  curl '));
+      for (const command of commands) {
+        expect(pasted(command), `${start} start: ${command}`).toMatchObject({ status: 200 });
+      }
+      expect(pasted(commands[0] ?? '').body).toMatchObject({ allowed: true });
+      expect(commands.join('\n')).not.toMatch(/tg[ow]_/);
+      printed.push(commands);
+      launcher.child.kill('SIGINT');
+      await launcher.ended;
+    }
+    expect(printed[0]).toHaveLength(3);
+    expect(printed[1]).toEqual(printed[0]);
   });
 
   it('leaves no process when it is killed, and keeps what was committed', async () => {
@@ -201,6 +223,16 @@ describe('npm start', () => {
 
 function secretsOf(home: string): { operatorToken: string } {
   return JSON.parse(readFileSync(join(home, 'secrets.json'), 'utf8')) as { operatorToken: string };
+}
+
+/** What a shell makes of a printed curl line. */
+function pasted(command: string): { status: number; body: unknown } {
+  const { stdout } = spawnSync('bash', ['-c', `${command} -sS -w '\n%{http_code}'`], {
+    encoding: 'utf8',
+    timeout: 10_000,
+  });
+  const [body = '', status] = stdout.split('\n');
+  return { status: Number(status), body: JSON.parse(body) as unknown };
 }
 
 async function onDatabase(home: string, sql: string): Promise<unknown[]> {
