@@ -143,7 +143,9 @@ describe('queries of every route', () => {
         if (types.includes('integer')) values.push(`${name}=0x10`, `${name}=-1`, `${name}=`);
         return values.map((value): [string, string] => [name, value]);
       });
-      if (route.method === 'GET') queries.push(['nobody', 'nobody=1']);
+      // Forward-auth never reads the query: gateways append the client's own.
+      const readsNoQuery = route.name.includes('/forward-auth/');
+      if (route.method === 'GET' && !readsNoQuery) queries.push(['nobody', 'nobody=1']);
       for (const [name, query] of queries) {
         const { status, body } = await api.call(route.method, `${path}?${query}`);
         const isNamed = pointersOf(body).some((pointer) => pointer.includes(name));

@@ -7,7 +7,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 
 const read = (path: string) => readFileSync(join(root, path), 'utf8');
 
-/** The codes of all refusals: those of classes, and those of HTTP itself in the problem filter. */
+/** The codes of all refusals: those of classes, and those of HTTP itself in problem.ts. */
 function codesInSources(): string[] {
   const files = ['libs', 'apps'].flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
@@ -18,7 +18,7 @@ function codesInSources(): string[] {
   const codes = files.flatMap((file) =>
     [...read(file).matchAll(/readonly code = '([^']+)'/g)].map(([, code = '']) => code),
   );
-  const filter = read('libs/platform/src/io/problem/problem.filter.ts');
+  const filter = read('libs/platform/src/io/problem/problem.ts');
   const ofHttp = [...filter.matchAll(/^ {2}\d{3}: '([^']+)'/gm)].map(([, code = '']) => code);
   return [...new Set([...codes, ...ofHttp, 'internal-error'])].sort();
 }
