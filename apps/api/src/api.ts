@@ -18,7 +18,7 @@ import { LogController, type FastifyBaseLogger } from 'fastify';
 import { ApiModule } from './api.module.js';
 import { DecisionListener } from './decisions/decision.listener.js';
 import { DECISION_PATHS } from './decisions/decision-paths.js';
-import { ForwardAuthRoutes } from './decisions/forward-auth.routes.js';
+import { ForwardAuthListener } from './decisions/forward-auth.listener.js';
 import { registerBodyParsers } from './http/json-body.js';
 import { requestIds } from './http/request-ids.js';
 import { registerStrictRequests } from './http/strict-requests.js';
@@ -66,10 +66,11 @@ export async function createApi(config: Config): Promise<NestFastifyApplication>
   const fastify = app.getHttpAdapter().getInstance();
   registerStrictRequests(fastify);
   registerBodyParsers(fastify);
-  app.get(ForwardAuthRoutes).register(fastify);
   app.get(UsageBatchRoutes).register(fastify);
   const decisions = app.get(DecisionListener);
-  hot.handle = (request, response) => decisions.handle(request, response);
+  const forwardAuth = app.get(ForwardAuthListener);
+  hot.handle = (request, response) =>
+    decisions.handle(request, response) || forwardAuth.handle(request, response);
   app.setGlobalPrefix('v1', { exclude: ['health/live', 'health/ready'] });
   app.useGlobalPipes(requestValidation());
   app.useGlobalFilters(new ProblemFilter());

@@ -9,14 +9,14 @@ import {
   QuotaSpendRepository,
 } from '@io/limits';
 import { DecisionListener } from './decision.listener.js';
-import { ForwardAuthRoutes } from './forward-auth.routes.js';
+import { ForwardAuthListener } from './forward-auth.listener.js';
 
 /** May this call pass? Joins the limits with the catalogue, which says what a key may do, and with their authority. */
 @Module({
   imports: [IdentityModule],
   providers: [
     DecisionListener,
-    ForwardAuthRoutes,
+    ForwardAuthListener,
     DecisionService,
     QuotaBlocks,
     PolicyRepository,

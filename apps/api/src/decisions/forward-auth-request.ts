@@ -77,10 +77,12 @@ function lastAddress(list: string | null): string | null {
   return isIP(address) ? address : null;
 }
 
-/** `X_Original_Uri` becomes `X-Original-Uri` in many a proxy; no honest gateway sends it. */
+/** `X_Original-Uri` becomes `X-Original-Uri` in many a proxy; no honest gateway sends it. */
 function hasUnderscoreAlias(rawHeaders: readonly string[]): boolean {
   for (let i = 0; i < rawHeaders.length; i += 2) {
-    if (/^x_(original|forwarded|real|tollgate|api)_/i.test(rawHeaders[i] ?? '')) return true;
+    const name = rawHeaders[i] ?? '';
+    if (name.includes('_') && /^x[-_](original|forwarded|real|tollgate|api)[-_]/i.test(name))
+      return true;
   }
   return false;
 }

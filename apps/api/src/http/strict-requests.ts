@@ -80,14 +80,11 @@ export function registerStrictRequests(fastify: FastifyInstance): void {
 }
 
 /** Why a request is refused whatever it asks for; null when nothing is wrong with it. */
-export function refusalOf({ rawHeaders, url = '' }: IncomingMessage): Error | null {
-  if (rawHeaders.length > 2 * HEADERS_MAX) {
-    return refusal(431, `A request may have ${HEADERS_MAX} headers.`);
-  }
-  if (url.length > URL_BYTES_MAX) return refusal(414, `A URL may have ${URL_BYTES_MAX} bytes.`);
+export function refusalOf(request: IncomingMessage): Error | null {
+  const { rawHeaders, url = '' } = request;
+  const excess = excessOf(request);
+  if (excess) return excess;
   if (url.includes('%00')) return refusal(400, 'A URL must not contain NUL.');
-  // Forward-auth answers 403 instead, never another refusal: gateways pass on what they do not know.
-  if (url.startsWith('/v1/forward-auth/')) return null;
   const repeated = repeatedHeader(rawHeaders, SINGLE);
   return repeated ? refusal(400, `The header "${repeated}" came twice.`) : null;
 }
@@ -115,6 +112,15 @@ export function readHeaders(rawHeaders: readonly string[]): HotHeaders | Error {
 const BY_NAME: ReadonlyMap<string, SingleHeader> = new Map(
   SINGLE_NAMES.map((name) => [name, name]),
 );
+
+/** That a request has more headers or a longer URL than any may have; null when it has not. */
+export function excessOf({ rawHeaders, url = '' }: IncomingMessage): Error | null {
+  if (rawHeaders.length > 2 * HEADERS_MAX) {
+    return refusal(431, `A request may have ${HEADERS_MAX} headers.`);
+  }
+  if (url.length > URL_BYTES_MAX) return refusal(414, `A URL may have ${URL_BYTES_MAX} bytes.`);
+  return null;
+}
 
 const refusal = (statusCode: number, message: string) =>
   Object.assign(new Error(message), { statusCode });
