@@ -222,16 +222,21 @@ describe('POST /v1/usage/batches', () => {
     expect((await sendOne(minutes(4))).status).toBe(201);
   });
 
-  it('gives a record no plan when the key has never been in one there', async () => {
-    await db.query('DELETE FROM usage_plan_key WHERE key_id = $1', [
-      (owner = await aKeyInPlan(db, owner.accountId)).keyId,
-    ]);
+  it('counts the last usage of a key for the plan that it has left, and none when it was in no plan', async () => {
+    owner = await aKeyInPlan(db, owner.accountId);
+    const plans = async () => {
+      const { rows } = await db.query<{ usage_plan_id: string }>(
+        'SELECT DISTINCT usage_plan_id FROM usage_record WHERE key_id = $1 ORDER BY 1',
+        [owner.keyId],
+      );
+      return rows.map((row) => row.usage_plan_id);
+    };
+    await db.query('DELETE FROM usage_plan_key WHERE key_id = $1', [owner.keyId]);
     expect((await sendOne(aRecord())).status).toBe(201);
-    const { rows } = await db.query(
-      'SELECT DISTINCT usage_plan_id FROM usage_record WHERE key_id = $1',
-      [owner.keyId],
-    );
-    expect(rows).toEqual([{ usage_plan_id: '' }]);
+    expect(await plans()).toEqual([owner.usagePlanId]);
+    await db.query('DELETE FROM usage_plan_key_stage_past WHERE key_id = $1', [owner.keyId]);
+    expect((await sendOne(aRecord())).status).toBe(201);
+    expect(await plans()).toEqual(['', owner.usagePlanId]);
   });
 
   it('is in the OpenAPI document', async () => {

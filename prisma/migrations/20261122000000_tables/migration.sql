@@ -224,6 +224,18 @@ CREATE TABLE "usage_plan_key" (
 );
 
 -- CreateTable
+CREATE TABLE "usage_plan_key_stage_past" (
+    "account_id" TEXT NOT NULL,
+    "key_id" TEXT NOT NULL,
+    "api_id" TEXT NOT NULL,
+    "stage" TEXT NOT NULL,
+    "usage_plan_id" TEXT NOT NULL,
+    "left_at" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+
+    CONSTRAINT "usage_plan_key_stage_past_pkey" PRIMARY KEY ("key_id","api_id","stage")
+);
+
+-- CreateTable
 CREATE TABLE "usage_plan_key_stage" (
     "account_id" TEXT NOT NULL,
     "key_id" TEXT NOT NULL,

@@ -37,6 +37,8 @@ ALTER TABLE usage_plan_key_stage
   ADD FOREIGN KEY (account_id, usage_plan_id, api_id, stage)
     REFERENCES usage_plan_stage (account_id, usage_plan_id, api_id, stage) ON DELETE CASCADE;
 
+ALTER TABLE usage_plan_key_stage_past ADD FOREIGN KEY (account_id, key_id) REFERENCES api_key (account_id, id);
+
 ALTER TABLE quota_spend
   ADD FOREIGN KEY (account_id, customer_id, key_id) REFERENCES api_key (account_id, customer_id, id);
 
@@ -139,6 +141,18 @@ BEGIN
 END $$;
 CREATE TRIGGER cover_keys AFTER INSERT ON usage_plan_stage
   FOR EACH ROW EXECUTE FUNCTION cover_keys_of_plan_stage();
+
+-- A key's last usage comes in after it has left its plan, and counts for the plan that it had left then.
+CREATE FUNCTION remember_left_stage() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO usage_plan_key_stage_past (account_id, key_id, api_id, stage, usage_plan_id)
+  VALUES (OLD.account_id, OLD.key_id, OLD.api_id, OLD.stage, OLD.usage_plan_id)
+  ON CONFLICT (key_id, api_id, stage) DO UPDATE
+  SET usage_plan_id = excluded.usage_plan_id, left_at = excluded.left_at;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER remember AFTER DELETE ON usage_plan_key_stage
+  FOR EACH ROW EXECUTE FUNCTION remember_left_stage();
 
 -- 4 Rows that never change. A row trigger does not see TRUNCATE, so each table has both.
 

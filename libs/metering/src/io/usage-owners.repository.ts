@@ -80,16 +80,14 @@ export class UsageOwnersRepository {
     for (const row of rows) {
       const owner = ownerFrom(row);
       found.set(placeText(row), owner);
-      // A plan taken from the roll-ups, or none, may be another a second later.
+      // A plan that the key has left, or none, may be another a second later.
       if (mayKeep && row.coveringPlanId !== null && 'customerId' in owner)
         this.keep(accountId, owner);
     }
     return found;
   }
 
-  /**
-   * A stage that is gone is still known by its usage, and so is the plan of a key that has left it since.
-   */
+  /** A stage that is gone is still known by the keys that were on it, and so is the plan that a key has left since. */
   private read(accountId: string, places: readonly Place[]): Promise<OwnerRow[]> {
     return this.db.$queryRaw<OwnerRow[]>`
       SELECT q.key_id AS "keyId", q.api_id AS "apiId", q.stage,
@@ -105,13 +103,8 @@ export class UsageOwnersRepository {
       LEFT JOIN stage s ON s.account_id = ${accountId} AND s.api_id = q.api_id AND s.name = q.stage
       LEFT JOIN usage_plan_key_stage p
         ON p.account_id = ${accountId} AND p.key_id = q.key_id AND p.api_id = q.api_id AND p.stage = q.stage
-      LEFT JOIN LATERAL (
-        SELECT u.usage_plan_id FROM usage_hour u
-        WHERE p.usage_plan_id IS NULL AND u.account_id = ${accountId} AND u.customer_id = k.customer_id
-          AND u.key_id = q.key_id AND u.api_id = q.api_id AND u.stage = q.stage
-        ORDER BY u.hour DESC, u.usage_plan_id DESC
-        LIMIT 1
-      ) h ON true`;
+      LEFT JOIN usage_plan_key_stage_past h
+        ON h.account_id = ${accountId} AND h.key_id = q.key_id AND h.api_id = q.api_id AND h.stage = q.stage`;
   }
 
   private keep(accountId: string, owner: UsageOwner): void {
