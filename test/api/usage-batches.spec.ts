@@ -235,7 +235,7 @@ describe('POST /v1/usage/batches', () => {
     expect((await sendOne(aRecord())).status).toBe(201);
     expect(await plans()).toEqual([owner.usagePlanId]);
     await db.query('DELETE FROM usage_plan_key_stage_past WHERE key_id = $1', [owner.keyId]);
-    expect((await sendOne(aRecord())).status).toBe(201);
+    expect((await sendOne(aRecord(), 1)).status).toBe(201);
     expect(await plans()).toEqual(['', owner.usagePlanId]);
   });
 
