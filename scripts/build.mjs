@@ -11,6 +11,7 @@ import {
   mkdirSync,
   readFileSync,
   readdirSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
@@ -22,7 +23,7 @@ import { generateClient } from './generate.mjs';
 import { ROOT } from './root.mjs';
 
 const DIST = join(ROOT, 'dist');
-const STAMP = join(DIST, '.stamp');
+const STAMP = '.stamp';
 /** Every folder of `apps` that has a program. */
 const APPS = readdirSync(join(ROOT, 'apps')).filter((app) =>
   existsSync(join(ROOT, 'apps', app, 'src', 'main.ts')),
@@ -35,25 +36,45 @@ export const entryOf = (app) => join(DIST, app, 'apps', app, 'src', 'main.js');
 
 /** Whether `dist` was built from the sources as they are now. */
 export function isBuilt() {
-  return existsSync(STAMP) && readFileSync(STAMP, 'utf8') === sourcesHash();
+  const stamp = join(DIST, STAMP);
+  return existsSync(stamp) && readFileSync(stamp, 'utf8') === sourcesHash();
 }
 
-/** Builds all apps; throws with the compiler's own words. */
+/**
+ * Builds all apps; throws with the compiler's own words. Made aside and renamed, so that whoever starts an app while
+ * another builds finds the old build or the new one, and never a part of one.
+ */
 export async function build() {
   generateClient();
   const stamp = sourcesHash();
   const { transform } = await import('@swc/core');
-  rmSync(DIST, { recursive: true, force: true });
+  const draft = `${DIST}.new-${process.pid}`;
+  rmSync(draft, { recursive: true, force: true });
 
   const files = ['apps', 'libs'].flatMap((folder) => sourceFiles(join(ROOT, folder)));
   const waiting = [...files];
   const compileRest = async () => {
     for (let file = waiting.pop(); file !== undefined; file = waiting.pop()) {
-      await compile(file, transform);
+      await compile(file, draft, transform);
     }
   };
   await Promise.all(Array.from({ length: availableParallelism() * 2 }, compileRest));
-  writeFileSync(STAMP, stamp);
+  writeFileSync(join(draft, STAMP), stamp);
+  publish(draft);
+}
+
+/** Puts a build in place, unless somebody else has just put the same there. @param {string} draft */
+function publish(draft) {
+  const old = `${draft}-old`;
+  try {
+    if (existsSync(DIST)) renameSync(DIST, old);
+    renameSync(draft, DIST);
+  } catch (error) {
+    if (!isBuilt()) throw error;
+  } finally {
+    rmSync(draft, { recursive: true, force: true });
+    rmSync(old, { recursive: true, force: true });
+  }
 }
 
 function sourcesHash() {
@@ -87,13 +108,14 @@ function sourceFiles(folder) {
  * Each app has its libs beside it, as with `nest start`, so that a path from a file to its neighbours is the same in both.
  *
  * @param {string} file
+ * @param {string} dist
  * @param {typeof import('@swc/core').transform} transform
  */
-async function compile(file, transform) {
+async function compile(file, dist, transform) {
   const path = relative(ROOT, file);
   const apps = APPS.filter((app) => !path.startsWith('apps') || path.startsWith(join('apps', app)));
   if (!file.endsWith('.ts')) {
-    for (const app of apps) cpSync(file, join(DIST, app, path));
+    for (const app of apps) cpSync(file, join(dist, app, path));
     return;
   }
   const { code, map } = await transform(readFileSync(file, 'utf8'), {
@@ -116,7 +138,7 @@ async function compile(file, transform) {
     return `${keyword}${quote}${target.startsWith('.') ? target : `./${target}`}${quote}`;
   });
   for (const app of apps) {
-    const out = join(DIST, app, script);
+    const out = join(dist, app, script);
     mkdirSync(dirname(out), { recursive: true });
     writeFileSync(out, `${linked}\n//# sourceMappingURL=${script.split(sep).at(-1)}.map\n`);
     writeFileSync(`${out}.map`, map ?? '{}');
