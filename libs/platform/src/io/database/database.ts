@@ -2,6 +2,7 @@ import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import { Config } from '../config/config.js';
+import { Client } from './client.js';
 import { PrismaClient } from './generated/client.js';
 
 export { Prisma } from './generated/client.js';
@@ -21,6 +22,7 @@ export class Database extends PrismaClient implements OnApplicationShutdown {
   constructor(config: Config) {
     const pool = new pg.Pool({
       connectionString: config.databaseUrl,
+      Client,
       max: POOL_SIZE,
       application_name: 'tollgate',
       statement_timeout: 30_000,

@@ -1,5 +1,6 @@
 import { createPostgresBackend, setDefaultBackendFactory, type ConnectionOptions } from 'bullmq';
 import type { Config } from '../config/config.js';
+import { Client } from '../database/client.js';
 
 /**
  * Where BullMQ keeps its jobs: in Redis when there is one, else in the `bullmq` schema of the same Postgres. A job
@@ -24,6 +25,11 @@ export function queueOptions(config: Config): {
     };
   }
   setDefaultBackendFactory(createPostgresBackend);
-  const connection = { connectionString: config.databaseUrl, schema: 'bullmq', migrate: true };
+  const connection = {
+    connectionString: config.databaseUrl,
+    Client,
+    schema: 'bullmq',
+    migrate: true,
+  };
   return { connection, defaultJobOptions };
 }
