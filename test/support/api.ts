@@ -51,7 +51,13 @@ export async function startApi(settings: Readonly<Record<string, string>> = {}):
   await app.listen({ port: 0, host: '127.0.0.1' });
   const url = await app.getUrl();
 
-  const call = async <T>(method: string, path: string, options: Call = {}): Promise<Answer<T>> => {
+  const call = caller(url, ownerToken);
+  return { app, url, databaseUrl, ownerToken, gatewayToken, call };
+}
+
+/** Speaks HTTP with an api, as its owner unless told otherwise. */
+export function caller(url: string, ownerToken: string): TestApi['call'] {
+  return async <T>(method: string, path: string, options: Call = {}): Promise<Answer<T>> => {
     const { token = ownerToken, body, headers = {} } = options;
     const response = await fetch(url + path, {
       method,
@@ -72,5 +78,4 @@ export async function startApi(settings: Readonly<Record<string, string>> = {}):
       body: (isJson ? JSON.parse(text) : text === '' ? null : text) as Answer<T>['body'],
     };
   };
-  return { app, url, databaseUrl, ownerToken, gatewayToken, call };
 }

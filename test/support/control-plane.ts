@@ -4,7 +4,10 @@ import type { TestApi } from './api.js';
 type Body = Record<string, unknown>;
 
 /** Creates through the api what a test needs, with names of no importance; each answers the created object. */
-export function controlPlane(api: TestApi, token: string = api.ownerToken) {
+export function controlPlane(
+  api: Pick<TestApi, 'call' | 'ownerToken'>,
+  token: string = api.ownerToken,
+) {
   const create = async (path: string, body: Body) => {
     const answer = await api.call('POST', path, { token, body });
     expect(answer, `POST ${path}`).toMatchObject({ status: 201 });
