@@ -13,12 +13,20 @@ import {
   NestLogger,
   ProblemFilter,
   requestValidation,
+  toProblem,
 } from '@io/platform';
-import { LogController, type FastifyBaseLogger } from 'fastify';
+import {
+  LogController,
+  type FastifyBaseLogger,
+  type FastifyError,
+  type FastifyReply,
+  type FastifyRequest,
+} from 'fastify';
 import { ApiModule } from './api.module.js';
 import { DecisionListener } from './decisions/decision.listener.js';
 import { DECISION_PATHS } from './decisions/decision-paths.js';
 import { ForwardAuthListener } from './decisions/forward-auth.listener.js';
+import { refuseBytes, sendProblem } from './http/bare-problems.js';
 import { registerBodyParsers } from './http/json-body.js';
 import { requestIds } from './http/request-ids.js';
 import { registerStrictRequests } from './http/strict-requests.js';
@@ -40,14 +48,27 @@ const SERVER = {
 export async function createApi(config: Config): Promise<NestFastifyApplication> {
   const logger = makeLogger(config);
   const hot: { handle?: (request: IncomingMessage, response: ServerResponse) => boolean } = {};
+  const genReqId = requestIds();
   const adapter = new FastifyAdapter({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_MAX,
-    genReqId: requestIds(),
+    genReqId,
     // A child for each request costs more than most requests; lines name the request themselves.
     childLoggerFactory: (parent: FastifyBaseLogger) => parent,
     trustProxy: false,
+    // What fails before there is a route for it runs no hook and no filter.
+    frameworkErrors: (
+      { statusCode = 400 }: FastifyError,
+      { id }: FastifyRequest,
+      { raw }: FastifyReply,
+    ) =>
+      sendProblem(
+        raw,
+        toProblem(Object.assign(new Error('The URL is not valid.'), { statusCode }), id),
+        id,
+      ),
+    clientErrorHandler: (error, socket) => refuseBytes(error, socket, genReqId()),
     serverFactory: (fastify: RequestListener) => {
       const server = createServer(SERVER, (request, response) => {
         if (!hot.handle?.(request, response)) fastify(request, response);

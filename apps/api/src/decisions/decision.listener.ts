@@ -3,9 +3,10 @@ import { Injectable, Logger } from '@nestjs/common';
 import type { Principal } from '@core/identity';
 import { Authenticator } from '@io/identity';
 import { DecisionService, type Decision } from '@io/limits';
-import { PROBLEM_TYPE, problemHeaders, toProblem } from '@io/platform';
+import { toProblem } from '@io/platform';
 import { tokenOf } from '../access/access.guard.js';
 import { NotAllowed, Unauthenticated } from '../access/errors.js';
+import { sendProblem } from '../http/bare-problems.js';
 import { checkIsJson, parseJson, readBody } from '../http/json-body.js';
 import { requestIds } from '../http/request-ids.js';
 import { API_HEADERS, readHeaders, type HotHeaders } from '../http/strict-requests.js';
@@ -129,17 +130,6 @@ export class DecisionListener {
         error instanceof Error ? error.stack : undefined,
       );
     }
-    // What is left of a body that was refused is not read, so the connection cannot be used again.
-    const close = problem.status === 413 ? ['Connection', 'close'] : [];
-    response.writeHead(problem.status, [
-      'Content-Type',
-      PROBLEM_TYPE,
-      'X-Request-Id',
-      id,
-      ...close,
-      ...Object.entries(problemHeaders(problem)).flat(),
-      ...API_HEADERS,
-    ]);
-    response.end(JSON.stringify(problem));
+    sendProblem(response, problem, id);
   }
 }

@@ -56,9 +56,7 @@ export function registerBodyParsers(fastify: FastifyInstance): void {
       if (error) return done(error);
       if (rawBody) return done(null, bytes);
       try {
-        if (!request.headers['content-type']?.startsWith('application/json')) {
-          throw Object.assign(new Error('Send the body as application/json.'), { statusCode: 415 });
-        }
+        checkIsJson(request.headers);
         const value = parseJson(bytes);
         // Nest reads null as "nothing sent", and a change of nothing would be answered 200.
         if (typeof value !== 'object' || value === null) throw bodyFault('must be a JSON object');
@@ -123,9 +121,13 @@ export function readBody(
   });
 }
 
+/** Whether a content type is JSON, with or without parameters. */
+export const isJson = (contentType = ''): boolean =>
+  /^application\/json[ \t]*(?:;|$)/i.test(contentType);
+
 /** Throws unless the body says that it is JSON. */
 export function checkIsJson(headers: BodyHeaders): void {
-  if (headers['content-type']?.startsWith('application/json')) return;
+  if (isJson(headers['content-type'])) return;
   throw Object.assign(new Error('Send the body as application/json.'), { statusCode: 415 });
 }
 

@@ -6,6 +6,7 @@ import { InvalidRequest } from '@io/platform';
 import type { FastifyInstance } from 'fastify';
 import { tokenOf } from '../access/access.guard.js';
 import { NotAllowed, Unauthenticated } from '../access/errors.js';
+import { isJson } from '../http/json-body.js';
 
 const BODY_MAX = 8 * 1024 * 1024;
 
@@ -42,7 +43,7 @@ export class UsageBatchRoutes {
 
 /** Without the walk of `json-body.ts` over every value: `readUsageBatch` looks at each and takes no other. */
 function parseJson(contentType: string | undefined, bytes: Buffer | undefined): unknown {
-  if (!bytes || !contentType?.startsWith('application/json'))
+  if (!bytes || !isJson(contentType))
     throw Object.assign(new Error('Send the batch as application/json.'), { statusCode: 415 });
   try {
     if (isUtf8(bytes)) return JSON.parse(bytes.toString('utf8'));
