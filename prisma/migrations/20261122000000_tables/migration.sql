@@ -468,7 +468,7 @@ CREATE UNIQUE INDEX "invoice_customer_id_subscription_id_period_from_key" ON "in
 CREATE UNIQUE INDEX "invoice_account_id_number_key" ON "invoice"("account_id", "number");
 
 -- CreateIndex
-CREATE UNIQUE INDEX "invoice_account_id_id_key" ON "invoice"("account_id", "id");
+CREATE UNIQUE INDEX "invoice_account_id_customer_id_id_key" ON "invoice"("account_id", "customer_id", "id");
 
 -- CreateIndex
 CREATE UNIQUE INDEX "invoice_line_invoice_id_ordinal_key" ON "invoice_line"("invoice_id", "ordinal");

@@ -59,7 +59,7 @@ ALTER TABLE subscription
 ALTER TABLE invoice
   ADD FOREIGN KEY (account_id, customer_id, subscription_id) REFERENCES subscription (account_id, customer_id, id);
 ALTER TABLE invoice_line
-  ADD FOREIGN KEY (account_id, invoice_id) REFERENCES invoice (account_id, id) ON DELETE CASCADE;
+  ADD FOREIGN KEY (account_id, customer_id, invoice_id) REFERENCES invoice (account_id, customer_id, id) ON DELETE CASCADE;
 ALTER TABLE invoice_series ADD FOREIGN KEY (account_id) REFERENCES account (id);
 
 -- 2 Honest values. Postgres' numeric takes NaN and Infinity, and both are greater than any bound.
@@ -186,10 +186,13 @@ CREATE TRIGGER keep_finalised BEFORE UPDATE OR DELETE ON invoice
 
 CREATE FUNCTION keep_lines_of_finalised_invoice() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-  line invoice_line := CASE TG_OP WHEN 'INSERT' THEN NEW ELSE OLD END;
+  -- A line that moves leaves one invoice and comes into another.
+  invoices text[] := CASE TG_OP
+    WHEN 'INSERT' THEN ARRAY[NEW.invoice_id] WHEN 'DELETE' THEN ARRAY[OLD.invoice_id]
+    ELSE ARRAY[OLD.invoice_id, NEW.invoice_id] END;
 BEGIN
-  IF EXISTS (SELECT FROM invoice i WHERE i.id = line.invoice_id AND i.status <> 'draft') THEN
-    RAISE EXCEPTION 'the lines of invoice % never change', line.invoice_id USING ERRCODE = 'restrict_violation';
+  IF EXISTS (SELECT FROM invoice i WHERE i.id = ANY (invoices) AND i.status <> 'draft') THEN
+    RAISE EXCEPTION 'the lines of invoice % never change', invoices[1] USING ERRCODE = 'restrict_violation';
   END IF;
   RETURN CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
 END $$;
