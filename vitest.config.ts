@@ -38,6 +38,8 @@ export default defineConfig({
     maxWorkers: 3,
     projects: [
       project('unit', ['libs/**/*.spec.ts', 'apps/**/*.spec.ts', 'scripts/**/*.spec.ts'], {
+        // Property tests take seconds on a machine that has other work; a time limit is no test.
+        testTimeout: 60_000,
         exclude: ['**/*.db.spec.ts', '**/*.race.spec.ts', '**/node_modules/**', '**/dist/**'],
       }),
       project('db', ['libs/**/*.db.spec.ts', 'libs/**/*.race.spec.ts'], withServices),
