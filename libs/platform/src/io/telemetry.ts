@@ -56,7 +56,7 @@ export class NestLogger implements LoggerService {
 
   error(message: unknown, ...rest: unknown[]): void {
     const context = rest.at(-1);
-    const stack = rest.length > 1 ? String(rest[0]) : undefined;
+    const stack = rest.length > 1 && typeof rest[0] === 'string' ? rest[0] : undefined;
     const error = message instanceof Error ? message : undefined;
     this.logger.error({ context, stack: stack ?? error?.stack }, error?.message ?? String(message));
   }

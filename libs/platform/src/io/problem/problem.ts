@@ -89,7 +89,7 @@ export function toProblem(error: unknown, requestId: string): Problem {
         : 500;
   const code = CODES[status];
   if (code !== undefined && error instanceof Error)
-    return makeProblem(code, status, plainMessage(error), requestId);
+    return makeProblem(code, status, plainMessage(error, status), requestId);
   const detail = 'Something went wrong on our side. Please quote the request id.';
   return makeProblem('internal-error', 500, detail, requestId);
 }
@@ -108,8 +108,9 @@ function retryAfter(problem: Problem): string {
   return typeof seconds === 'number' ? String(Math.max(1, Math.ceil(seconds))) : '1';
 }
 
-/** Without the request's own text: a JSON parser quotes what it could not read. */
-function plainMessage(error: Error): string {
+/** Without the request's own text: a JSON parser quotes what it could not read, a router the URL with its query. */
+function plainMessage(error: Error, status: number): string {
+  if (status === 404) return 'There is no such route.';
   if (error instanceof SyntaxError || error.name === 'SyntaxError')
     return 'The body is not valid JSON.';
   return error.message.split('\n')[0]?.slice(0, 200) ?? 'The request was refused.';
