@@ -63,7 +63,7 @@ const SYSTEM_HOME = '/var/lib/tollgate';
  * @param {object} options
  * @param {string} options.home a folder of our own; the data is below it wherever the server's user can get there
  * @param {number} [options.port] a free one is found when it is not given
- * @param {boolean} [options.isDurable] `false` gives safety up for speed, and the home goes when this process is killed: for tests only
+ * @param {boolean} [options.isDurable] `false` gives safety up for speed, and the home goes when this process is killed: for data that nobody needs afterwards
  * @param {string[]} [options.settings] more `name=value` settings of the server
  * @param {(line: string) => void} [options.onProgress]
  * @returns {Promise<EmbeddedPostgres>}

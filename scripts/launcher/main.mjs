@@ -30,10 +30,10 @@ const SAME_SIGNAL_MS = 500;
  *
  * @param {string[]} args
  */
-export async function main([command = 'all']) {
+export async function main([command = 'all', ...args]) {
   try {
     if (APPS.includes(command)) await runAlone(command);
-    else if (command === 'demo') await runScript('demo.mjs');
+    else if (command === 'demo') await runScript('demo.mjs', args);
     else if (command === 'all') await runAll();
     else
       throw new Refusal(
@@ -66,34 +66,55 @@ async function runAlone(app) {
   await import(pathToFileURL(entryOf(app)).href);
 }
 
-/** @param {string} name */
-async function runScript(name) {
+/**
+ * @param {string} name
+ * @param {string[]} args
+ */
+async function runScript(name, args) {
   const script = join(ROOT, 'scripts', name);
   if (!existsSync(script)) throw new Refusal(`scripts/${name} is not part of this version.`);
   await prepareCode();
   const { run } = await import(pathToFileURL(script).href);
-  await run();
+  await run(args);
 }
 
 async function runAll() {
   const startedAt = Date.now();
   const settings = readSettings();
-  prepareHome(settings.home);
-  const unlock = await lockHome(settings.home, settings.url);
-  /** Undone last first. @type {((options: { atOnce: boolean }) => unknown)[]} */
-  const undo = [unlock];
-  const undoAll = async (/** @type {{ atOnce: boolean }} */ options) => {
-    for (const step of undo.splice(0).reverse()) await step(options);
-  };
-  stopOnSignal(undoAll);
-  try {
-    await checkPort(settings);
-    await prepareCode();
-    const { env, secretsFile, isFirst } = await prepareEnvironment(settings, undo);
-    await startProcesses(settings, env, undo);
+  await supervise(async (undo) => {
+    prepareHome(settings.home);
+    undo.push(await lockHome(settings.home, settings.url));
+    const { env, secretsFile, isFirst } = await bringUp(settings, undo);
     const demo = env['TOLLGATE_DEMO'] === 'on' ? await seedDemo(settings, env) : [];
     const seconds = ((Date.now() - startedAt) / 1000).toFixed(1);
     console.log(summary({ settings, env, secretsFile, isFirst, demo, seconds }));
+  });
+}
+
+/**
+ * What to do at the end, last first; `atOnce` leaves out what may be left out.
+ *
+ * @typedef {((options: { atOnce: boolean }) => unknown)[]} Undo
+ */
+
+/**
+ * Does work that starts things and notes in `undo` how they are stopped, which happens on Ctrl-C and on a failure.
+ *
+ * @param {(undo: Undo) => Promise<void>} work
+ * @returns {Promise<() => Promise<void>>} stops everything in order
+ */
+export async function supervise(work) {
+  /** @type {Undo} */
+  const undo = [];
+  /** @type {Promise<void> | undefined} */
+  let undone;
+  const undoRest = async (/** @type {{ atOnce: boolean }} */ options) => {
+    for (let step = undo.pop(); step; step = undo.pop()) await step(options);
+  };
+  const undoAll = (/** @type {{ atOnce: boolean }} */ options) => (undone ??= undoRest(options));
+  stopOnSignal(undoAll);
+  try {
+    await work(undo);
   } catch (error) {
     // Whoever pressed Ctrl-C knows why.
     const wasAsked = stopping.signal.aborted;
@@ -102,6 +123,24 @@ async function runAll() {
     await undoAll({ atOnce: true });
     process.exit(wasAsked ? 0 : 1);
   }
+  return () => {
+    stopping.abort();
+    return undoAll({ atOnce: false });
+  };
+}
+
+/**
+ * Brings up an installation in a home that is prepared: database, tables, api and worker.
+ *
+ * @param {Settings} settings
+ * @param {Undo} undo
+ */
+export async function bringUp(settings, undo) {
+  await checkPort(settings);
+  await prepareCode();
+  const prepared = await prepareEnvironment(settings, undo);
+  await startProcesses(settings, prepared.env, undo);
+  return prepared;
 }
 
 /** Aborted as soon as this launcher stops what it started. */
@@ -138,7 +177,7 @@ const running = new Set();
  * The environment of the processes, with a database that is migrated.
  *
  * @param {Settings} settings
- * @param {((options: { atOnce: boolean }) => unknown)[]} undo
+ * @param {Undo} undo
  */
 async function prepareEnvironment(settings, undo) {
   const { applyMigrations } = await import('../migrate.mjs');
@@ -195,14 +234,14 @@ function generatedSettings(secrets, env) {
 
 /**
  * @param {Settings} settings
- * @param {((options: { atOnce: boolean }) => unknown)[]} undo
+ * @param {Undo} undo
  */
-async function startOwnDatabase({ home }, undo) {
+async function startOwnDatabase({ home, isThrowAway = false }, undo) {
   const { startPostgres } = await import('../embedded-postgres.mjs');
   const start = (
     /** @type {number | undefined} */ port,
     /** @type {(text: string) => void} */ note,
-  ) => startPostgres({ home, ...(port && { port }), onProgress: note });
+  ) => startPostgres({ home, ...(port && { port }), isDurable: !isThrowAway, onProgress: note });
   let postgres = await step('Starting PostgreSQL', (note) => start(undefined, note));
   const watch = () =>
     void postgres.exited.then(async (/** @type {number | null} */ code) => {
@@ -229,7 +268,7 @@ async function startOwnDatabase({ home }, undo) {
 /**
  * @param {Settings} settings
  * @param {Record<string, string | undefined>} env
- * @param {((options: { atOnce: boolean }) => unknown)[]} undo
+ * @param {Undo} undo
  */
 async function startProcesses(settings, env, undo) {
   const logs = join(settings.home, 'logs');

@@ -16,6 +16,7 @@ import { Refusal } from './report.mjs';
  * @property {string} url where a browser on this machine finds the api
  * @property {string | undefined} databaseUrl
  * @property {string | undefined} redisUrl
+ * @property {boolean} [isThrowAway] whether nobody needs the data after this run
  */
 
 const CONNECT_TIMEOUT_MS = 5000;
