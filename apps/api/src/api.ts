@@ -71,6 +71,8 @@ export async function createApi(config: Config): Promise<NestFastifyApplication>
     clientErrorHandler: (error, socket) => refuseBytes(error, socket, genReqId()),
     serverFactory: (fastify: RequestListener) => {
       const server = createServer(SERVER, (request, response) => {
+        // A connection that is never idle would keep a server that is closing open for ever.
+        if (!server.listening) response.shouldKeepAlive = false;
         if (!hot.handle?.(request, response)) fastify(request, response);
       });
       // Node drops what is past its count in silence, the gateway's own headers with it; a check counts instead.

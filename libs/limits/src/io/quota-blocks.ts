@@ -1,9 +1,4 @@
-import {
-  Injectable,
-  Logger,
-  type BeforeApplicationShutdown,
-  type OnModuleInit,
-} from '@nestjs/common';
+import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import {
   blockSize,
   isIdle,
@@ -49,7 +44,7 @@ const FORGET_MS = 60_000;
  * one statement at a time, and given back when they lie idle, when their period ends and when the process stops.
  */
 @Injectable()
-export class QuotaBlocks implements OnModuleInit, BeforeApplicationShutdown {
+export class QuotaBlocks implements OnModuleInit, OnApplicationShutdown {
   private readonly logger = new Logger('QuotaBlocks');
   private readonly held = new Map<string, HeldQuota>();
   private queue: HeldQuota[] = [];
@@ -69,7 +64,8 @@ export class QuotaBlocks implements OnModuleInit, BeforeApplicationShutdown {
     this.timer.unref();
   }
 
-  async beforeApplicationShutdown(): Promise<void> {
+  /** After the last answer, since calls take blocks until then, and before the database closes, which is global. */
+  async onApplicationShutdown(): Promise<void> {
     if (this.timer) clearInterval(this.timer);
     await this.running;
     await this.sweep(true);
