@@ -267,6 +267,9 @@ export function Email(options: FieldOptions = {}): PropertyDecorator {
   });
 }
 
+/** Swagger takes a function for a class unless its name is `type`, and then documents a class without a name. */
+const lazily = (of: () => new () => object) => ({ type: () => of() });
+
 /** An object of a class of its own fields. */
 export function Nested(
   type: () => new () => object,
@@ -274,7 +277,7 @@ export function Nested(
 ): PropertyDecorator {
   return field(
     options,
-    { type },
+    { type: lazily(type).type },
     IsObject({ message: 'must be an object' }),
     ValidateNested(),
     Type(type),
@@ -299,7 +302,7 @@ interface ListOptions extends FieldOptions {
 export function ListOf(type: () => new () => object, options: ListOptions): PropertyDecorator {
   return field(
     options,
-    { type, isArray: true, maxItems: options.max },
+    { type: lazily(type).type, isArray: true, maxItems: options.max },
     ...listChecks(options),
     ValidateNested({ each: true }),
     Type(type),
