@@ -434,7 +434,7 @@ function report(rows, output) {
       (count) => Number(count).toLocaleString('en'),
     ),
     invoice['number'],
-    `${invoice['currency']} ${invoice['total']['amount']}`,
+    `${invoice['currency']} ${grouped(invoice['total']['amount'])}`,
   ]);
   const widths = header.map((name, column) =>
     Math.max(name.length, ...cells.map((row) => row[column]?.length ?? 0)),
@@ -456,6 +456,12 @@ function report(rows, output) {
     ...rows.map(({ pdf, csv }) => `  ${shown(pdf)}  ${shown(csv)}`),
     `  ${shown(join(output, 'invoice-register.csv'))}  ${shown(join(output, 'invoice-lines.csv'))}`,
   ].join('\n');
+}
+
+/** @param {string} amount such as "31869" or "1234.50", which no float is made of */
+function grouped(amount) {
+  const [whole = '', ...rest] = amount.split('.');
+  return [whole.replaceAll(/\B(?=(\d{3})+$)/g, ','), ...rest].join('.');
 }
 
 /** @param {Row[]} rows */

@@ -323,7 +323,7 @@ function summary({ settings, env, secretsFile, isFirst, demo, seconds }) {
   const where = secretsFile && shown(secretsFile);
   const token = isFirst
     ? env['TOLLGATE_OPERATOR_TOKEN']
-    : where && `$(node -p 'require("./${where}").operatorToken')`;
+    : secretsFile && `$(node -p 'require(${JSON.stringify(secretsFile)}).operatorToken')`;
   const credentials = isFirst
     ? [
         `  operator token   ${env['TOLLGATE_OPERATOR_TOKEN']}`,

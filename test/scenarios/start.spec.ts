@@ -37,10 +37,14 @@ describe('npm start', () => {
     first.child.kill('SIGINT');
     await first.ended;
 
-    const second = launch(environment);
+    const second = launch({ ...environment, TOLLGATE_DEMO: 'off' });
     const output = await second.prints(READY);
     expect(secretsOf(home).operatorToken).toBe(operatorToken);
     expect(output).not.toContain(operatorToken);
+    for (const command of commandsOf(output)) {
+      expect(pasted(command), `pasted: ${command}`).toMatchObject({ status: 200 });
+    }
+    expect(commandsOf(output)).toHaveLength(3);
     expect(await onDatabase(home, 'SELECT one FROM kept')).toEqual([{ one: 1 }]);
   });
 
@@ -51,7 +55,7 @@ describe('npm start', () => {
     for (const start of ['first', 'second']) {
       const launcher = launch(environment);
       const output = await launcher.prints(READY);
-      const commands = output.split('\n').filter((line) => line.startsWith('  curl '));
+      const commands = commandsOf(output);
       for (const command of commands) {
         expect(pasted(command), `${start} start: ${command}`).toMatchObject({ status: 200 });
       }
@@ -224,6 +228,9 @@ describe('npm start', () => {
 function secretsOf(home: string): { operatorToken: string } {
   return JSON.parse(readFileSync(join(home, 'secrets.json'), 'utf8')) as { operatorToken: string };
 }
+
+const commandsOf = (output: string) =>
+  output.split('\n').filter((line) => line.startsWith('  curl '));
 
 /** What a shell makes of a printed curl line. */
 function pasted(command: string): { status: number; body: unknown } {
