@@ -175,18 +175,18 @@ export class QuotaBlocks implements OnModuleInit, OnApplicationShutdown {
     this.next = null;
     const now = this.clock.monotonicMs();
     const asked = wishes.map((held) => {
-      const amount = held.asked;
+      const { asked: amount, limit } = held;
       held.asked = 0;
       held.waiting = null;
       this.measure(held, now);
-      return amount;
+      return { amount, limit };
     });
     try {
       const grants = await this.authority.debit(
         wishes.map((held, index) => ({
           counter: held.counter,
           limit: held.limit,
-          asked: asked[index] ?? 0,
+          asked: asked[index]?.amount ?? 0,
           wanted: blockSize({
             asked: 0,
             remaining: Number.MAX_SAFE_INTEGER,
@@ -197,6 +197,11 @@ export class QuotaBlocks implements OnModuleInit, OnApplicationShutdown {
       for (const [index, held] of wishes.entries()) {
         const grant = grants[index];
         if (!grant) continue;
+        if (held.isForgotten || held.limit !== asked[index]?.limit) {
+          // Not what the process goes by any more: of a period that ended, or more than a lower limit leaves.
+          void this.giveBack([{ counter: held.counter, units: grant.granted }]);
+          continue;
+        }
         held.inHand += grant.granted;
         held.remainingAtAuthority = grant.remaining;
         held.believedUntilMs = this.clock.monotonicMs() + BELIEF_MS;
