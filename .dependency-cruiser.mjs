@@ -87,6 +87,13 @@ export default {
       from: { path: '^libs/platform/src/io/security/' },
       to: { path: 'business-clock' },
     },
+    {
+      name: 'cli-stands-alone',
+      comment: 'The npm package that people install beside a gateway carries no framework of ours.',
+      severity: 'error',
+      from: { path: '^apps/cli/src/', pathNot: SPEC },
+      to: { path: ['^node_modules/(@nestjs|@prisma|bullmq|ioredis|pg)/', '^libs/[^/]+/src/io/'] },
+    },
     { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
     ...libOrder,
   ],

@@ -1,5 +1,6 @@
+import { QuotaAuthority } from '@io/limits';
 import { Database } from '@io/platform';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { startApi, type TestApi } from '../support/api.js';
 import { aCatalogue, type Catalogue } from '../support/catalogue.js';
 
@@ -188,6 +189,39 @@ describe('POST /v1/decisions', () => {
       quota: { remaining: 2 },
     });
     expect((await decide(question(catalogue, { cost: 2 }))).body).toMatchObject({ allowed: true });
+  });
+
+  it('counts anew when the plan gets a quota of another period', async () => {
+    const catalogue = await aCatalogue(api, { quota: { limit: 5, period: 'MONTH' } });
+    await decide(question(catalogue, { cost: 3 }));
+    await api.app.get(Database).usagePlan.update({
+      where: { id: catalogue.usagePlanId },
+      data: { quotaPeriod: 'DAY' },
+    });
+    await expect
+      .poll(
+        async () => (await decide(question(catalogue, { dryRun: true }))).body['quota'].remaining,
+      )
+      .toBe(5);
+  });
+
+  it('lets calls pass without the quota when the plan says so and its authority is gone, but not faster', async () => {
+    const plan = {
+      throttle: { rateLimit: 0.01, burstLimit: 2 },
+      quota: { limit: 5, period: 'DAY' },
+    } as const;
+    const open = await aCatalogue(api, { ...plan, onFailure: 'allow' });
+    const closed = await aCatalogue(api, { ...plan, onFailure: 'deny' });
+    const gone = vi
+      .spyOn(api.app.get(QuotaAuthority), 'debit')
+      .mockRejectedValue(new Error('gone'));
+    const answers = [];
+    for (const catalogue of [open, open, open, closed]) {
+      const { body } = await decide(question(catalogue));
+      answers.push(body['reason'] ?? 'allowed');
+    }
+    gone.mockRestore();
+    expect(answers).toEqual(['allowed', 'allowed', 'throttled', 'unavailable']);
   });
 
   it('learns at once of a key that was disabled, by whatever hand', async () => {

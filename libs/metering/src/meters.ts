@@ -1,4 +1,4 @@
-/** What is counted (DESIGN §3), in the order of the canonical form of a batch, which therefore only ever grows. */
+/** What is counted, in the order of the canonical form of a batch, which therefore only ever grows. */
 export const METERS = [
   'calls',
   'bytes-out',

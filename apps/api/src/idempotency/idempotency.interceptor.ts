@@ -68,13 +68,14 @@ export class IdempotencyInterceptor implements NestInterceptor {
     return of(claim.answer.body);
   }
 
+  /** What failed did nothing and gives the key back; what succeeded keeps it, also when its answer cannot be kept. */
   private first(call: IdempotentCall, next: CallHandler, reply: FastifyReply): Observable<unknown> {
     return next.handle().pipe(
-      mergeMap((body: unknown) =>
-        from(this.calls.keep(call, { status: reply.statusCode, body }).then(() => body)),
-      ),
       catchError((error: unknown) =>
         from(this.calls.release(call)).pipe(mergeMap(() => throwError(() => error))),
+      ),
+      mergeMap((body: unknown) =>
+        from(this.calls.keep(call, { status: reply.statusCode, body }).then(() => body)),
       ),
     );
   }

@@ -138,7 +138,7 @@ export class DecisionService {
     if (!key.allowsAddress(request.sourceIp)) return this.refuse('ip-denied', key, stage, atMs);
     const method = findMethod(stage, request);
     if (!method) return this.refuse('ambiguous-path', key, stage, atMs);
-    return this.consume({ key, stage, method, atMs, rounds: 0 }, request);
+    return this.consume({ key, stage, method, atMs, rounds: 0, isQuotaUnknown: false }, request);
   }
 
   /** Throttles and quota, all or nothing; asks for a block of quota and begins again when there is none at hand. */
@@ -147,7 +147,9 @@ export class DecisionService {
     const now = this.clock.monotonicMs();
     const atMs = call.atMs;
     const buckets = this.bucketsOf(key, stage, method, now);
-    const quota = (buckets.quota = this.quotas.of(key, stage.plan, atMs, buckets.quota));
+    const quota = call.isQuotaUnknown
+      ? null
+      : (buckets.quota = this.quotas.of(key, stage.plan, atMs, buckets.quota));
     const outcome = decide(this.buckets, buckets.levels, quota, {
       cost: request.cost,
       now,
@@ -190,13 +192,11 @@ export class DecisionService {
       if (call.rounds >= ROUNDS_MAX) throw new Error('Other calls took every block.');
       await this.quotas.take(quota, missing);
     } catch {
+      if (plan.onFailure === 'allow')
+        return this.consume({ ...call, isQuotaUnknown: true }, request);
       const now = this.clock.monotonicMs();
-      if (plan.onFailure === 'allow') return this.answer(call, null, { buckets, quota: null, now });
-      return this.answer(
-        call,
-        { reason: 'unavailable', level: null, retryAfterMs: 1_000 },
-        { buckets, quota, now },
-      );
+      const refusal = { reason: 'unavailable', level: null, retryAfterMs: 1_000 } as const;
+      return this.answer(call, refusal, { buckets, quota, now });
     }
     return this.consume({ ...call, rounds: call.rounds + 1 }, request);
   }
@@ -324,6 +324,8 @@ interface CallInPlan {
   readonly method: MethodPolicy;
   readonly atMs: number;
   readonly rounds: number;
+  /** The authority is gone and the plan lets calls pass then: only the throttles count. */
+  readonly isQuotaUnknown: boolean;
 }
 
 function findMethod(

@@ -11,6 +11,8 @@ import {
 import { messageOf, SystemClock } from '@io/platform';
 import { QuotaAuthority, type QuotaCounter } from './quota-authority.js';
 
+type PlanQuota = NonNullable<PlanPolicy['quota']>;
+
 /** What this process holds of one quota, and how it was spent. */
 export interface HeldQuota extends QuotaBlock {
   periodFromMs: number;
@@ -19,6 +21,8 @@ export interface HeldQuota extends QuotaBlock {
   remainingAtAuthority: number;
   believedUntilMs: number;
   inHand: number;
+  /** What the period was made from. */
+  readonly rule: PlanQuota;
   /** ISO text of the period's end. */
   resetsAt: string;
   counter: QuotaCounter;
@@ -78,23 +82,15 @@ export class QuotaBlocks implements OnModuleInit, OnApplicationShutdown {
   of(key: KeyPolicy, plan: PlanPolicy, atMs: number, last: HeldQuota | null): HeldQuota | null {
     const { quota } = plan;
     if (!quota) return null;
-    if (
-      last &&
-      !last.isForgotten &&
-      last.limit === quota.limit &&
-      atMs >= last.periodFromMs &&
-      atMs < last.periodToMs
-    ) {
-      return last;
-    }
+    if (last && !last.isForgotten && isCurrent(last, quota, atMs)) return last;
     const id = `${plan.id}/${key.keyId}`;
     const held = this.held.get(id);
-    if (held && atMs >= held.periodFromMs && atMs < held.periodToMs) {
+    if (held && isSamePeriod(held, quota, atMs)) {
       if (held.limit !== quota.limit) this.changeLimit(held, quota.limit);
       return held;
     }
     if (held) this.forget(held);
-    const fresh = this.open(key, plan.id, quotaPeriod(quota, new Date(atMs)), quota.limit);
+    const fresh = this.open(key, plan.id, quota, atMs);
     this.held.set(id, fresh);
     return fresh;
   }
@@ -109,19 +105,16 @@ export class QuotaBlocks implements OnModuleInit, OnApplicationShutdown {
     await held.waiting;
   }
 
-  private open(
-    key: KeyPolicy,
-    usagePlanId: string,
-    period: { from: Date; to: Date },
-    limit: number,
-  ): HeldQuota {
+  private open(key: KeyPolicy, usagePlanId: string, rule: PlanQuota, atMs: number): HeldQuota {
     const { accountId, customerId, keyId } = key;
+    const period = quotaPeriod(rule, new Date(atMs));
     const now = this.clock.monotonicMs();
     return {
       periodFromMs: period.from.getTime(),
       periodToMs: period.to.getTime(),
       resetsAt: period.to.toISOString(),
-      limit,
+      rule,
+      limit: rule.limit,
       remainingAtAuthority: 0,
       believedUntilMs: Number.NEGATIVE_INFINITY,
       inHand: 0,
@@ -256,3 +249,16 @@ export class QuotaBlocks implements OnModuleInit, OnApplicationShutdown {
     else this.logger.error(`The quota authority does not answer: ${messageOf(error)}`);
   }
 }
+
+/** Whether what is held is of the period that this rule finds at this instant. */
+function isSamePeriod(held: HeldQuota, { period, offset }: PlanQuota, atMs: number): boolean {
+  return (
+    atMs >= held.periodFromMs &&
+    atMs < held.periodToMs &&
+    held.rule.period === period &&
+    held.rule.offset === offset
+  );
+}
+
+const isCurrent = (held: HeldQuota, quota: PlanQuota, atMs: number) =>
+  held.limit === quota.limit && isSamePeriod(held, quota, atMs);
