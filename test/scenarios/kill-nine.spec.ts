@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { ChaosClient, type SentBatch } from '../support/chaos-client.js';
 import { controlPlane } from '../support/control-plane.js';
 import { DurablePostgres } from '../support/durable-postgres.js';
@@ -135,7 +135,7 @@ describe(`${ROUNDS} times kill -9 of api, worker and PostgreSQL in the middle of
       for (const key of keys) while (!(await client.decide(key)));
 
       const db = new pg.Pool({ connectionString: postgres.url, max: 1 });
-      afterAll(() => db.end());
+      onTestFinished(() => db.end());
       const waiting = async () => {
         const { rows } = await db.query(
           'SELECT count(*)::int AS n FROM usage_batch WHERE rolled_up_at IS NULL',
