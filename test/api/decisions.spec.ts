@@ -1,5 +1,6 @@
+import { Authenticator } from '@io/identity';
 import { QuotaAuthority } from '@io/limits';
-import { Database } from '@io/platform';
+import { Database, SystemClock } from '@io/platform';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { startApi, type TestApi } from '../support/api.js';
 import { aCatalogue, type Catalogue } from '../support/catalogue.js';
@@ -285,6 +286,16 @@ describe('POST /v1/decisions', () => {
 
   it('refuses a body of 10 MB with 413', async () => {
     expect(await decide(`{"apiKey":"${'x'.repeat(10_000_000)}"}`)).toMatchObject({ status: 413 });
+  });
+
+  it('asks once again for a token that it knew for half a minute', async () => {
+    await decide({});
+    const authenticator = api.app.get(Authenticator);
+    const clock = vi.spyOn(api.app.get(SystemClock), 'nowMs').mockReturnValue(Date.now() + 31_000);
+    expect(authenticator.known(api.gatewayToken)).toBeUndefined();
+    await decide({});
+    expect(authenticator.known(api.gatewayToken)).toMatchObject({ kind: 'gateway' });
+    clock.mockRestore();
   });
 
   it('takes gateway tokens only', async () => {

@@ -23,6 +23,7 @@ const NOBODY = { token: null, entry: undefined };
 @Injectable()
 export class Authenticator {
   private readonly entries = new Map<string, Entry>();
+  private readonly loading = new Map<string, Promise<Principal | null>>();
   /** A gateway asks many times with one token: the one before is found without hashing it. */
   private last: { readonly token: string | null; readonly entry: Entry | undefined } = NOBODY;
   /** Counts the news, so that a look-up that was under way while one came is not kept. */
@@ -49,11 +50,20 @@ export class Authenticator {
     return entry.principal;
   }
 
-  /** The principal of a token, or null when it is unknown, revoked or expired. */
+  /** The principal of a token, or null when it is unknown, revoked or expired. Many at once ask the database once. */
   async principal(token: string): Promise<Principal | null> {
     if (token.length === 0 || token.length > TOKEN_LENGTH_MAX) return null;
     const known = this.known(token);
     if (known !== undefined) return known;
+    const key = cacheKey(token);
+    const running = this.loading.get(key);
+    if (running) return running;
+    const load = this.load(token, key).finally(() => this.loading.delete(key));
+    this.loading.set(key, load);
+    return load;
+  }
+
+  private async load(token: string, key: string): Promise<Principal | null> {
     const changesBefore = this.changes;
     const found = await this.tokens.principal(token);
     const nowMs = this.clock.nowMs();
@@ -61,10 +71,9 @@ export class Authenticator {
     const principal = found && endMs > nowMs ? found.principal : null;
     if (changesBefore === this.changes) {
       if (this.entries.size >= ENTRIES_MAX) this.entries.clear();
-      this.entries.set(cacheKey(token), {
-        principal,
-        expiresAtMs: Math.min(nowMs + TTL_MS, principal ? endMs : nowMs + TTL_MS),
-      });
+      const expiresAtMs = Math.min(nowMs + TTL_MS, principal ? endMs : nowMs + TTL_MS);
+      this.entries.set(key, { principal, expiresAtMs });
+      this.last = NOBODY;
     }
     return principal;
   }
