@@ -68,6 +68,7 @@ const CODES: Readonly<Record<number, string>> = {
   415: 'unsupported-media-type',
   422: 'unprocessable',
   431: 'headers-too-large',
+  503: 'unavailable',
 };
 
 /** What Fastify and its plugins throw: an error with the status it stands for. */
@@ -81,6 +82,11 @@ const isHttpError = (error: unknown): error is HttpError =>
 /** The problem of anything that was thrown. What is no refusal is a bug, and its problem says nothing of it. */
 export function toProblem(error: unknown, requestId: string): Problem {
   if (error instanceof DomainError) return problemOf(error, requestId);
+  if (isDatabaseAway(error)) {
+    const detail =
+      'The database does not answer. Nothing of this request is known to have happened: send it again.';
+    return makeProblem('unavailable', 503, detail, requestId);
+  }
   const status =
     error instanceof HttpException
       ? error.getStatus()
@@ -92,6 +98,19 @@ export function toProblem(error: unknown, requestId: string): Problem {
     return makeProblem(code, status, plainMessage(error, status), requestId);
   const detail = 'Something went wrong on our side. Please quote the request id.';
   return makeProblem('internal-error', 500, detail, requestId);
+}
+
+/** What says that there is no connection: of the system, of Postgres (class 08, 57P), of Prisma, of the pool. */
+const AWAY_CODES =
+  /^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|08\w{3}|57P0[123]|P1001|P1002|P1008|P1017)$/;
+const AWAY_MESSAGES =
+  /Connection terminated|Can't reach database server|connection timeout|Server has closed the connection/i;
+
+function isDatabaseAway(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const { code } = error as { code?: unknown };
+  if (typeof code === 'string' && AWAY_CODES.test(code)) return true;
+  return AWAY_MESSAGES.test(error.message) || isDatabaseAway(error.cause);
 }
 
 /** The header fields that go with the status. */
