@@ -5,17 +5,11 @@ export { isReferenceViolation, isUniqueViolation } from './database/constraint.j
 export { BusinessClock } from './clock/business-clock.js';
 export { SystemClock } from './clock/system-clock.js';
 export { Keyring, type SealedPlace } from './security/keyring.js';
+export { memoryKey } from './security/memory-key.js';
 export { PolicyEvents, type PolicyChange } from './policy/policy-events.js';
 export { appendAudit, auditHash, type AuditEntry, type ChainedEvent } from './audit/audit-log.js';
 export { InvalidRequest, NotFound, VersionMismatch, type FieldFault } from './problem/errors.js';
-export {
-  makeProblem,
-  PROBLEM_TYPE,
-  problemHeaders,
-  problemOf,
-  toProblem,
-  type Problem,
-} from './problem/problem.js';
+export { PROBLEM_TYPE, problemHeaders, toProblem, type Problem } from './problem/problem.js';
 export { ProblemFilter } from './problem/problem.filter.js';
 export { requestValidation } from './http/validation.js';
 export { given, type Given } from './http/given.js';

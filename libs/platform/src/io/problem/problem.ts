@@ -27,12 +27,12 @@ const STATUSES: Readonly<Record<RefusalKind, number>> = {
 const DOCS = 'https://tollgate.dev/problems/';
 
 /** The problem of a refusal, with its facts as extension members. */
-export function problemOf(error: DomainError, requestId: string): Problem {
+function problemOf(error: DomainError, requestId: string): Problem {
   return makeProblem(error.code, STATUSES[error.kind], error.message, requestId, error.facts);
 }
 
 /** A problem with a code of the catalogue (docs/problems.md); the code in words is its title. */
-export function makeProblem(
+function makeProblem(
   code: string,
   status: number,
   detail: string,
