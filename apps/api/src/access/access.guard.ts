@@ -52,10 +52,6 @@ export class AccessGuard implements CanActivate, OnModuleInit {
 }
 
 function check(principal: Principal, access: Exclude<Access, { kind: 'public' }>): void {
-  if (access.kind === 'gateway') {
-    if (principal.kind !== 'gateway') throw new NotAllowed('a gateway token');
-    return;
-  }
   if (principal.kind === 'operator' && allows(principal.role, access.operation)) return;
   if (principal.kind === 'customer' && access.customers) return;
   throw new NotAllowed(access.operation);

@@ -8,6 +8,7 @@ import { ApiBearerAuth } from '@nestjs/swagger';
 import {
   allows,
   scopeOf,
+  type GatewayPrincipal,
   type Operation,
   type OperatorPrincipal,
   type Principal,
@@ -19,8 +20,7 @@ import { NotAllowed, Unauthenticated } from './errors.js';
 /** Who may use a route. Every route says so; one that does not keeps the process from starting. */
 export type Access =
   | { readonly kind: 'public' }
-  | { readonly kind: 'operator'; readonly operation: Operation; readonly customers: boolean }
-  | { readonly kind: 'gateway' };
+  | { readonly kind: 'operator'; readonly operation: Operation; readonly customers: boolean };
 
 export const ACCESS = 'tollgate:access';
 
@@ -40,10 +40,6 @@ export const AllowCustomersToo = (operation: Operation) =>
     ApiBearerAuth(),
   );
 
-/** Gateways only. */
-export const AllowGateway = () =>
-  applyDecorators(SetMetadata(ACCESS, { kind: 'gateway' } satisfies Access), ApiBearerAuth());
-
 const principals = new WeakMap<FastifyRequest, Principal>();
 
 /** Remembers whom the guard found. */
@@ -55,6 +51,13 @@ export function setPrincipal(request: FastifyRequest, principal: Principal): voi
 export function principalOf(request: FastifyRequest): Principal {
   const principal = principals.get(request);
   if (!principal) throw new Unauthenticated();
+  return principal;
+}
+
+/** The gateway that asks, for the routes beside Nest that only gateways use. */
+export function gatewayOf(principal: Principal | null): GatewayPrincipal {
+  if (!principal) throw new Unauthenticated();
+  if (principal.kind !== 'gateway') throw new NotAllowed('a gateway token');
   return principal;
 }
 

@@ -4,8 +4,8 @@ import type { Principal } from '@core/identity';
 import { Authenticator } from '@io/identity';
 import { DecisionService, type Decision } from '@io/limits';
 import { toProblem } from '@io/platform';
+import { gatewayOf } from '../access/access.js';
 import { tokenOf } from '../access/access.guard.js';
-import { NotAllowed, Unauthenticated } from '../access/errors.js';
 import { sendProblem } from '../http/bare-problems.js';
 import { checkIsJson, parseJson, readBody } from '../http/json-body.js';
 import { requestIds } from '../http/request-ids.js';
@@ -94,10 +94,9 @@ export class DecisionListener {
     bytes: Buffer,
     response: ServerResponse,
   ): Promise<void> | null {
-    if (!principal) throw new Unauthenticated();
-    if (principal.kind !== 'gateway') throw new NotAllowed('a gateway token');
+    const { accountId } = gatewayOf(principal);
     checkIsJson(headers);
-    const asked = readDecisions(parseJson(bytes), principal.accountId);
+    const asked = readDecisions(parseJson(bytes), accountId);
     if ('one' in asked) {
       const decision = this.decisions.decide(asked.one);
       if (decision instanceof Promise)

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { repeatedHeader, singleHeaders } from '../http/strict-requests.js';
+import { repeatedHeader } from '../http/strict-requests.js';
 
 /** Where each gateway says what the client asked for: exactly one source, since clients can send all others themselves. */
 const SOURCES = {
@@ -31,13 +31,21 @@ export interface RawRequest {
 
 const ALWAYS_SINGLE = ['x-api-key', 'x-tollgate-token', 'host', 'authorization'];
 
+/** What each gateway must not say twice. */
+const SINGLE_OF: ReadonlyMap<string, ReadonlySet<string>> = new Map(
+  Object.entries(SOURCES).map(([gateway, { path, method, address }]) => [
+    gateway,
+    new Set([...ALWAYS_SINGLE, path, method, address]),
+  ]),
+);
+const SINGLE_IN_PATH: ReadonlySet<string> = new Set([...ALWAYS_SINGLE, 'x-forwarded-for']);
+
 /** Reads what the gateway says; null when it cannot be believed: no such gateway, a header twice, one missing. */
 export function readForwardedCall(request: RawRequest): ForwardedCall | null {
   const { tail, headers, rawHeaders } = request;
   if (hasUnderscoreAlias(rawHeaders)) return null;
   if (tail.startsWith('path/')) {
-    if (repeatedHeader(rawHeaders, singleHeaders([...ALWAYS_SINGLE, 'x-forwarded-for'])))
-      return null;
+    if (repeatedHeader(rawHeaders, SINGLE_IN_PATH)) return null;
     return {
       apiKey: single(headers['x-api-key']),
       method: request.method,
@@ -45,15 +53,10 @@ export function readForwardedCall(request: RawRequest): ForwardedCall | null {
       sourceIp: lastAddress(single(headers['x-forwarded-for'])),
     };
   }
-  if (!isGateway(tail)) return null;
+  const singleNames = SINGLE_OF.get(tail);
+  if (!singleNames || !isGateway(tail)) return null;
+  if (repeatedHeader(rawHeaders, singleNames)) return null;
   const source = SOURCES[tail];
-  if (
-    repeatedHeader(
-      rawHeaders,
-      singleHeaders([...ALWAYS_SINGLE, source.path, source.method, source.address]),
-    )
-  )
-    return null;
   const path = single(headers[source.path]);
   const method = single(headers[source.method]);
   if (!path || !method || !/^[A-Z]{1,32}$/.test(method)) return null;

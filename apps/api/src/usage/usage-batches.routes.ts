@@ -4,8 +4,8 @@ import { Authenticator } from '@io/identity';
 import { UsageIngestionService } from '@io/metering';
 import { InvalidRequest } from '@io/platform';
 import type { FastifyInstance } from 'fastify';
+import { gatewayOf } from '../access/access.js';
 import { tokenOf } from '../access/access.guard.js';
-import { NotAllowed, Unauthenticated } from '../access/errors.js';
 import { isJson } from '../http/json-body.js';
 
 const BODY_MAX = 8 * 1024 * 1024;
@@ -26,11 +26,8 @@ export class UsageBatchRoutes {
       '/v1/usage/batches',
       { config: { bodyMax: BODY_MAX, rawBody: true } },
       async (request, reply) => {
-        const principal = await this.authenticator.principal(
-          tokenOf(request.headers.authorization),
-        );
-        if (!principal) throw new Unauthenticated();
-        if (principal.kind !== 'gateway') throw new NotAllowed('a gateway token');
+        const token = tokenOf(request.headers.authorization);
+        const principal = gatewayOf(await this.authenticator.principal(token));
         const now = await this.ingestion.now(principal.accountId);
         reply.header('X-Tollgate-Time', now.toISOString());
         const json = parseJson(request.headers['content-type'], request.body);
