@@ -1,4 +1,5 @@
 import { createPostgresBackend, setDefaultBackendFactory, type ConnectionOptions } from 'bullmq';
+import pg from 'pg';
 import type { Config } from '../config/config.js';
 import { Client } from '../database/client.js';
 
@@ -25,6 +26,9 @@ export function queueOptions(config: Config): {
     };
   }
   setDefaultBackendFactory(createPostgresBackend);
+  // BullMQ makes its LISTEN client by itself and listens for its errors only once it is connected: a server that dies
+  // in between would end the process. It takes the class from the module, so there it finds ours.
+  Object.assign(pg, { Client });
   const connection = {
     connectionString: config.databaseUrl,
     Client,
