@@ -41,3 +41,11 @@ export type {
   StagePolicy,
   ThrottleLimit,
 } from './policy.js';
+export {
+  RATE_LEASE_MS,
+  RateAuthority,
+  type RateBucket,
+  type RateGrant,
+  type RateReturn,
+  type RateWish,
+} from './rate-authority.js';

@@ -1,0 +1,56 @@
+/** One bucket as an authority knows it. */
+export interface RateBucket {
+  /** Unique over all accounts; never holds a version of the plan, so that a changed plan keeps what was spent. */
+  readonly name: string;
+  /** What its state is kept with: the key for its own buckets, else the stage or the account. */
+  readonly home: string;
+  /** Calls per second, as the plan says it now. */
+  readonly rateLimit: number;
+  readonly burstLimit: number;
+}
+
+/** A block of a bucket that a holder wants. */
+export interface RateWish {
+  readonly bucket: RateBucket;
+  /** What the waiting calls need together. */
+  readonly asked: number;
+  /** What the smallest of them needs: with less than that left, nothing is granted, since nobody could spend it. */
+  readonly least: number;
+  /** What the holder would like to have ahead; granted only while it is a small share of what is left. */
+  readonly wanted: number;
+}
+
+/** What became of a wish, in the order of the wishes. */
+export interface RateGrant {
+  /** Whole calls, debited; to be spent before the lease is over, counted from when the wish was sent. */
+  readonly granted: number;
+  /** Whole calls left at the authority after it. */
+  readonly remaining: number;
+  /** Milliseconds until `least` fits; 0 when something was granted, Infinity when it never will. */
+  readonly retryAfterMs: number;
+  /** Milliseconds until the bucket is full; Infinity when it never refills. */
+  readonly resetMs: number;
+}
+
+/** Units that nobody spent. */
+export interface RateReturn {
+  readonly bucket: RateBucket;
+  readonly units: number;
+  /**
+   * For how long they were held, at least. What the bucket has refilled meanwhile is not credited again, so that a
+   * unit that was lent and returned is as if it had never been lent.
+   */
+  readonly heldMs: number;
+}
+
+/** How long a block may be spent. The rates of several holders are off by at most what refills in this time. */
+export const RATE_LEASE_MS = 1_000;
+
+/**
+ * Where the truth about rates is: this process, Redis, or the service behind a gateway plugin. A block is debited
+ * before it is handed out. Rejects when it cannot be asked in time.
+ */
+export abstract class RateAuthority {
+  abstract lease(wishes: readonly RateWish[]): Promise<RateGrant[]>;
+  abstract giveBack(returns: readonly RateReturn[]): Promise<void>;
+}
