@@ -10,7 +10,7 @@ import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
-import { newApiKeyValue } from '@core/catalog';
+import { newApiKeyValue } from '@core/kernel';
 import { Config, Keyring } from '@io/platform';
 import { entryOf } from '../scripts/build.mjs';
 import { freePort, startPostgres } from '../scripts/embedded-postgres.mjs';

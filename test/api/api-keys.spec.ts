@@ -1,4 +1,4 @@
-import { hasValidChecksum } from '@core/catalog';
+import { hasValidChecksum } from '@core/kernel';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startApi, type TestApi } from '../support/api.js';

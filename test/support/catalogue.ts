@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { newApiKeyValue } from '@core/catalog';
+import { newApiKeyValue } from '@core/kernel';
 import { prefixedId, shortId } from '@core/kernel';
 import { Database, Keyring } from '@io/platform';
 import type { TestApi } from './api.js';

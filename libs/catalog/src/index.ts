@@ -7,13 +7,6 @@ export {
   type HttpMethod,
 } from './api-methods.js';
 export {
-  hasValidChecksum,
-  lastFour,
-  looksLikeTollgateKey,
-  newApiKeyValue,
-  type ApiKeyMode,
-} from './api-key.js';
-export {
   InvalidApiDocument,
   InvalidIpPolicy,
   type DocumentFault,

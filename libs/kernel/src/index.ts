@@ -12,4 +12,11 @@ export {
   type FieldFault,
   type ReadAt,
 } from './json-fields.js';
+export {
+  hasValidChecksum,
+  lastFour,
+  looksLikeTollgateKey,
+  newApiKeyValue,
+  type ApiKeyMode,
+} from './api-key.js';
 export { Temporal } from './temporal.js';

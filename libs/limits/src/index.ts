@@ -32,6 +32,8 @@ export {
   type PathFault,
   type PathPolicy,
 } from './canonical-path.js';
+
+export { compileStagePolicy, type MethodRules, type StageRules } from './stage-policy.js';
 export { MethodRouter, type RoutedMethod } from './method-router.js';
 export type {
   KeyPolicy,

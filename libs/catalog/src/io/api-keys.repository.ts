@@ -17,7 +17,7 @@ import {
   type IfMatch,
   type PageRequest,
 } from '@io/platform';
-import { lastFour, newApiKeyValue } from '../api-key.js';
+import { lastFour, newApiKeyValue } from '@core/kernel';
 import { ApiKeyExists } from './errors.js';
 import { lockKey } from './locks.js';
 

@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { hasValidChecksum, looksLikeTollgateKey } from '@core/kernel';
 import type { Scope } from '@core/identity';
 import {
   BusinessClock,
@@ -11,7 +12,7 @@ import {
   type Page,
   type PageQuery,
 } from '@io/platform';
-import { hasValidChecksum, looksLikeTollgateKey } from '../api-key.js';
+
 import { InvalidIpPolicy } from '../errors.js';
 import { parseIpPolicy } from '../ip-policy.js';
 import { ApiKeysRepository, type ApiKeySettings, type ApiKeyView } from './api-keys.repository.js';

@@ -1,6 +1,7 @@
 import { Injectable, Logger } from '@nestjs/common';
-import { hasValidChecksum, ipAllowed, looksLikeTollgateKey, parseIpPolicy } from '@core/catalog';
-import type { KeyPolicy, StagePolicy } from '@core/limits';
+import { ipAllowed, parseIpPolicy } from '@core/catalog';
+import { hasValidChecksum, looksLikeTollgateKey } from '@core/kernel';
+import { compileStagePolicy, type KeyPolicy, type StagePolicy } from '@core/limits';
 import { PolicySource } from '@io/limits';
 import {
   Keyring,
@@ -11,7 +12,7 @@ import {
   type PolicyChange,
 } from '@io/platform';
 import { PolicyRepository, type KeyRow, type StageRef } from './policy.repository.js';
-import { compileStagePolicy } from './stage-policy.js';
+import { stageRules } from './stage-rules.js';
 
 /** The net, should the news of a change be lost: after so long a policy is read again, behind the decisions. */
 const TTL_MS = 30_000;
@@ -155,7 +156,9 @@ export class PolicyCache extends PolicySource {
     const id = `${ref.usagePlanId}/${ref.apiId}/${ref.stage}`;
     const known = this.stages.get(id);
     if (known) return known.policy;
-    const policy = this.repository.stage(ref).then((row) => row && compileStagePolicy(row));
+    const policy = this.repository
+      .stage(ref)
+      .then((row) => row && compileStagePolicy(stageRules(row)));
     this.stages.set(id, { accountId, policy });
     policy.catch(() => this.stages.delete(id));
     return policy;

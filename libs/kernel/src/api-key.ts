@@ -1,4 +1,4 @@
-import { randomBase62, type Random } from '@core/kernel';
+import { randomBase62, type Random } from './ids.js';
 
 /** Whether a key belongs to real traffic or to trying things out. */
 export type ApiKeyMode = 'live' | 'test';
