@@ -18,6 +18,8 @@ export interface CatalogueOptions {
   readonly enabled?: boolean;
   readonly expiresAt?: Date;
   readonly ipPolicy?: { readonly allow?: string[]; readonly deny?: string[] };
+  /** Of the api. */
+  readonly apiIpPolicy?: { readonly allow?: string[]; readonly deny?: string[] };
   readonly ambiguousPath?: 'refuse' | 'strictest' | 'normalise';
 }
 
@@ -56,6 +58,7 @@ export async function aCatalogue(
       accountId,
       name: 'Petstore',
       ambiguousPath: options.ambiguousPath ?? 'refuse',
+      ...(options.apiIpPolicy && { ipPolicy: options.apiIpPolicy }),
     },
   });
   const methods = options.methods ?? [

@@ -1,11 +1,4 @@
-import { DomainError } from '@core/kernel';
-
-/** One thing wrong with one place of an input. */
-export interface FieldFault {
-  /** RFC 6901 JSON pointer to the place; empty for the whole. */
-  readonly pointer: string;
-  readonly detail: string;
-}
+import { DomainError, type FieldFault } from '@core/kernel';
 
 /** A fault of a document that was read from text, so that its place there is often known too. */
 export interface DocumentFault extends FieldFault {
@@ -27,18 +20,6 @@ export class InvalidApiDocument extends DomainError {
   constructor(faults: readonly DocumentFault[], faultCount = faults.length) {
     super(`The API document cannot be imported: ${summary(faults, faultCount)}.`);
     this.facts = { faultCount, errors: faults.slice(0, FAULTS_MAX) };
-  }
-}
-
-/** A list of addresses holds something that is neither an address nor a CIDR block. */
-export class InvalidIpPolicy extends DomainError {
-  readonly code = 'invalid-ip-policy';
-  readonly kind = 'invalid';
-  readonly facts: { readonly errors: readonly FieldFault[] };
-
-  constructor(faults: readonly FieldFault[]) {
-    super(`The IP policy cannot be used: ${summary(faults, faults.length)}.`);
-    this.facts = { errors: faults.slice(0, FAULTS_MAX) };
   }
 }
 

@@ -6,13 +6,7 @@ export {
   type ApiMethod,
   type HttpMethod,
 } from './api-methods.js';
-export {
-  InvalidApiDocument,
-  InvalidIpPolicy,
-  type DocumentFault,
-  type FieldFault,
-} from './errors.js';
-export { ipAllowed, parseIpPolicy, type IpPolicy } from './ip-policy.js';
+export { InvalidApiDocument, type DocumentFault } from './errors.js';
 export { type Json, type JsonObject } from './json-pointer.js';
 export { quotaFaults, type Quota, type QuotaPeriod } from './quota.js';
 export { resourcePath, type ResourcePath } from './resource-path.js';

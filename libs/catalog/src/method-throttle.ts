@@ -1,5 +1,5 @@
 import { HTTP_METHODS, type HttpMethod } from './api-methods.js';
-import type { FieldFault } from './errors.js';
+import type { FieldFault } from '@core/kernel';
 import { childPointer, isJsonObject } from './json-pointer.js';
 import { resourcePath } from './resource-path.js';
 import { throttleFaults, type Throttle } from './throttle.js';

@@ -1,4 +1,4 @@
-import type { FieldFault } from './errors.js';
+import type { FieldFault } from '@core/kernel';
 
 /** How long a quota lasts, in UTC. */
 export type QuotaPeriod = 'DAY' | 'WEEK' | 'MONTH';

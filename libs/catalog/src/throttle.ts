@@ -1,4 +1,4 @@
-import type { FieldFault } from './errors.js';
+import type { FieldFault } from '@core/kernel';
 
 /** A token bucket: it holds `burstLimit` calls and is refilled by `rateLimit` calls a second. */
 export interface Throttle {

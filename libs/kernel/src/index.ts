@@ -3,6 +3,14 @@ export { DomainError, type RefusalKind } from './domain-error.js';
 export { currencyExponent, isCurrency } from './currency.js';
 export { addMoney, formatMoney, toMoney, zeroMoney, allocate, type Money } from './money.js';
 export { contains, type Period } from './period.js';
+export {
+  isInRanges,
+  joinRanges,
+  parseIpAddress,
+  parseIpRange,
+  type IpAddress,
+  type IpRange,
+} from './ip-range.js';
 export { prefixedId, shortId, randomBase62, type Random } from './ids.js';
 export {
   JsonFields,

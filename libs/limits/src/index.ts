@@ -32,8 +32,15 @@ export {
   type PathFault,
   type PathPolicy,
 } from './canonical-path.js';
-
 export { compileStagePolicy, type MethodRules, type StageRules } from './stage-policy.js';
+export { InvalidIpPolicy } from './errors.js';
+export {
+  addressCheck,
+  ipAllowed,
+  parseIpPolicy,
+  type IpLists,
+  type IpPolicy,
+} from './ip-policy.js';
 export { MethodRouter, type RoutedMethod } from './method-router.js';
 export type {
   KeyPolicy,

@@ -1,3 +1,4 @@
+import type { IpLists } from './ip-policy.js';
 import type { QuotaRule } from './quota-period.js';
 
 /** Calls per second and the bucket's size. */
@@ -40,6 +41,9 @@ export interface StagePolicy {
   readonly apiId: string;
   readonly stage: string;
   readonly plan: PlanPolicy;
+  /** Of the api: who may call it, whatever the key's own policy admits besides. */
+  readonly ipPolicy: IpLists | null;
+  allowsAddress(sourceIp: string | null): boolean;
   /** By the path that the client asked for. */
   matchPath(method: string, path: string): MethodMatch;
   /** By the template that the gateway knows. */
@@ -62,6 +66,7 @@ export interface KeyPolicy {
    * does; a WeakMap costs a fifth of all time in garbage collection.
    */
   readonly memo: Map<MethodPolicy, unknown>;
+  readonly ipPolicy: IpLists | null;
   allowsAddress(sourceIp: string | null): boolean;
   /** Null when no plan of the key covers the stage. */
   stage(apiId: string, stage: string): StagePolicy | null;

@@ -9,6 +9,7 @@ const rules: StageRules = {
   stage: 'prod',
   plan: { id: 'basic1', throttle: null, quota: null, onFailure: 'deny', shadow: false },
   ambiguousPath: 'refuse',
+  ipPolicy: null,
   stageThrottle: FAST,
   methods: [
     {

@@ -1,4 +1,5 @@
 import { canonicalPath, type AmbiguousPathPolicy } from './canonical-path.js';
+import { addressCheck, type IpLists } from './ip-policy.js';
 import { MethodRouter } from './method-router.js';
 import type {
   MethodMatch,
@@ -26,6 +27,8 @@ export interface StageRules {
   readonly stage: string;
   readonly plan: PlanPolicy;
   readonly ambiguousPath: AmbiguousPathPolicy;
+  /** Of the api: who may call it. */
+  readonly ipPolicy: IpLists | null;
   /** The stage's default. */
   readonly stageThrottle: ThrottleLimit | null;
   readonly methods: readonly MethodRules[];
@@ -36,7 +39,7 @@ const UNMATCHED = '/{proxy+}';
 
 /** The rules compiled: a router over the stage's methods, and what each is limited by. */
 export function compileStagePolicy(rules: StageRules): StagePolicy {
-  const { apiId, stage, plan, ambiguousPath } = rules;
+  const { apiId, stage, plan, ambiguousPath, ipPolicy } = rules;
   const other: MethodPolicy = {
     name: '*',
     resourcePath: UNMATCHED,
@@ -64,6 +67,8 @@ export function compileStagePolicy(rules: StageRules): StagePolicy {
     apiId,
     stage,
     plan,
+    ipPolicy,
+    allowsAddress: addressCheck(ipPolicy),
     matchPath(method: string, path: string): MethodMatch {
       const canonical = canonicalPath(path, { ambiguousPath });
       if (canonical.kind === 'refused') return { kind: 'ambiguous' };

@@ -1,7 +1,10 @@
-import { Flag, Instant, Int, ListOf, OneOf, QueryFlag, Text, TextList } from '@io/platform';
+import { Flag, Instant, Int, ListOf, Nested, OneOf, QueryFlag, Text, TextList } from '@io/platform';
+import { IpPolicyDto } from './ip-policy.dto.js';
 
 const PROTOCOLS = ['REST', 'HTTP', 'WEBSOCKET'];
 const AMBIGUOUS_PATHS = ['refuse', 'strictest', 'normalise'];
+const IP_POLICY =
+  "Addresses and CIDR blocks that may call the api; a key's own policy must admit the address too.";
 const DESCRIPTION_MAX = 1_024;
 const DOCUMENT_MAX = 5 * 1024 * 1024;
 const METHODS_MAX = 1_000;
@@ -23,6 +26,9 @@ export class CreateApiDto {
   })
   ambiguousPath?: string;
 
+  @Nested(() => IpPolicyDto, { optional: true, nullable: true, description: IP_POLICY })
+  ipPolicy?: IpPolicyDto | null;
+
   @Text({
     max: DOCUMENT_MAX,
     optional: true,
@@ -40,6 +46,9 @@ export class UpdateApiDto {
 
   @OneOf(AMBIGUOUS_PATHS, { optional: true })
   ambiguousPath?: string;
+
+  @Nested(() => IpPolicyDto, { optional: true, nullable: true, description: IP_POLICY })
+  ipPolicy?: IpPolicyDto | null;
 }
 
 export class ApiView {
@@ -60,6 +69,9 @@ export class ApiView {
 
   @OneOf(AMBIGUOUS_PATHS)
   ambiguousPath: string;
+
+  @Nested(() => IpPolicyDto, { nullable: true })
+  ipPolicy: IpPolicyDto | null;
 
   @Instant()
   createdAt: Date;

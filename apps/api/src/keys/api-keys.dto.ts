@@ -8,19 +8,11 @@ import {
   parseInstant,
   QueryFlag,
   Text,
-  TextList,
 } from '@io/platform';
+import { IpPolicyDto } from '../catalog/ip-policy.dto.js';
 
 const NAME_MAX = 1_024;
 const DESCRIPTION_MAX = 125_000;
-
-export class IpPolicyDto {
-  @TextList({ max: 1_000, itemMax: 64, optional: true, description: 'Who may, when not empty.' })
-  allow?: string[];
-
-  @TextList({ max: 1_000, itemMax: 64, optional: true, description: 'Who may not; it wins.' })
-  deny?: string[];
-}
 
 export class UpdateApiKeyDto {
   @Text({ max: NAME_MAX, optional: true, nullable: true })

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { shortId } from '@core/kernel';
 import type { Scope } from '@core/identity';
+import type { IpLists } from '@core/limits';
 import {
   appendAudit,
   checkVersion,
@@ -13,19 +14,14 @@ import {
   nextVersion,
   NotFound,
   pageArguments,
-  Prisma,
+  type Prisma,
   type IfMatch,
   type PageRequest,
 } from '@io/platform';
 import { lastFour, newApiKeyValue } from '@core/kernel';
 import { ApiKeyExists } from './errors.js';
+import { ipPolicyColumn } from './ip-lists.js';
 import { lockKey } from './locks.js';
-
-/** Which addresses may use a key, as it was given. */
-export interface IpLists {
-  readonly allow?: readonly string[];
-  readonly deny?: readonly string[];
-}
 
 /** What a person decides about a key. */
 export interface ApiKeySettings {
@@ -219,12 +215,6 @@ const place = (accountId: string, rowId: string) => ({
 /** A text for LIKE, with what LIKE would read as a pattern taken literally. */
 function likeText(text: string): string {
   return text.replaceAll(/[\\%_]/g, String.raw`\$&`);
-}
-
-function ipPolicyColumn(policy: IpLists | null) {
-  if (!policy) return Prisma.DbNull;
-  const { allow, deny } = policy;
-  return { ...(allow ? { allow: [...allow] } : {}), ...(deny ? { deny: [...deny] } : {}) };
 }
 
 function toView({ ipPolicy, ...row }: Row): ApiKeyView {

@@ -12,9 +12,7 @@ import {
   type Page,
   type PageQuery,
 } from '@io/platform';
-
-import { InvalidIpPolicy } from '../errors.js';
-import { parseIpPolicy } from '../ip-policy.js';
+import { checkIpPolicy } from './ip-lists.js';
 import { ApiKeysRepository, type ApiKeySettings, type ApiKeyView } from './api-keys.repository.js';
 
 /** A new key; `value` is given when it is brought along from elsewhere. */
@@ -105,17 +103,5 @@ export class ApiKeysService {
     if (expiresAt && expiresAt <= (await this.business.now(accountId))) {
       throw new InvalidRequest([{ pointer: '/expiresAt', detail: 'must be in the future' }]);
     }
-  }
-}
-
-/** Tells the faults of a policy at their place in the request. */
-function checkIpPolicy(policy: NonNullable<ApiKeySettings['ipPolicy']>): void {
-  try {
-    parseIpPolicy(policy);
-  } catch (error) {
-    if (!(error instanceof InvalidIpPolicy)) throw error;
-    throw new InvalidIpPolicy(
-      error.facts.errors.map(({ pointer, detail }) => ({ pointer: `/ipPolicy${pointer}`, detail })),
-    );
   }
 }

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { shortId } from '@core/kernel';
 import type { Scope } from '@core/identity';
+import type { IpLists } from '@core/limits';
 import {
   appendAudit,
   checkVersion,
@@ -16,6 +17,7 @@ import {
 import type { HttpMethod } from '../api-methods.js';
 import { methodKey } from '../method-throttle.js';
 import { ApiInUse, MethodsInUse } from './errors.js';
+import { ipPolicyColumn } from './ip-lists.js';
 import { lockApi } from './locks.js';
 
 /** An api as it is shown. */
@@ -27,6 +29,8 @@ export interface ApiView {
   /** The author's, of the last document. */
   readonly version: string | null;
   readonly ambiguousPath: string;
+  /** Who may call it; null for everybody. */
+  readonly ipPolicy: IpLists | null;
   readonly createdAt: Date;
   readonly updatedAt: Date;
 }
@@ -36,6 +40,7 @@ export interface ApiSettings {
   readonly name: string;
   readonly description: string | null;
   readonly ambiguousPath: string;
+  readonly ipPolicy: IpLists | null;
 }
 
 /** A method as it is kept. */
@@ -65,6 +70,7 @@ const VIEW = {
   protocol: true,
   version: true,
   ambiguousPath: true,
+  ipPolicy: true,
   createdAt: true,
   updatedAt: true,
 } as const;
@@ -79,20 +85,23 @@ export class ApisRepository {
   /** Makes an api, with its methods where a document describes them. */
   create(
     scope: Scope,
-    api: ApiSettings & { readonly protocol: string },
+    { ipPolicy, ...api }: ApiSettings & { readonly protocol: string },
     contents: ApiContents | null,
   ): Promise<ApiView> {
     const { accountId } = scope;
     return this.db.$transaction(async (tx) => {
-      const created = await tx.api.create({
-        data: {
-          id: shortId(10, randomBytes),
-          accountId,
-          ...api,
-          version: contents?.version ?? null,
-        },
-        select: VIEW,
-      });
+      const created = toView(
+        await tx.api.create({
+          data: {
+            id: shortId(10, randomBytes),
+            accountId,
+            ...api,
+            ipPolicy: ipPolicyColumn(ipPolicy),
+            version: contents?.version ?? null,
+          },
+          select: VIEW,
+        }),
+      );
       await insertMethods(tx, accountId, created.id, contents?.methods ?? []);
       await appendAudit(tx, {
         ...scope,
@@ -104,13 +113,22 @@ export class ApisRepository {
     });
   }
 
-  find({ accountId }: Scope, id: string): Promise<ApiView | null> {
-    return this.db.api.findUnique({ where: { accountId_id: { accountId, id } }, select: VIEW });
+  async find({ accountId }: Scope, id: string): Promise<ApiView | null> {
+    const row = await this.db.api.findUnique({
+      where: { accountId_id: { accountId, id } },
+      select: VIEW,
+    });
+    return row && toView(row);
   }
 
-  list({ accountId }: Scope, request: PageRequest): Promise<ApiView[]> {
+  async list({ accountId }: Scope, request: PageRequest): Promise<ApiView[]> {
     const { where, ...page } = pageArguments(request);
-    return this.db.api.findMany({ where: { accountId, ...where }, ...page, select: VIEW });
+    const rows = await this.db.api.findMany({
+      where: { accountId, ...where },
+      ...page,
+      select: VIEW,
+    });
+    return rows.map(toView);
   }
 
   /** The methods by path, at most as many as one document may have. */
@@ -125,7 +143,7 @@ export class ApisRepository {
   update(
     scope: Scope,
     id: string,
-    change: Partial<ApiSettings>,
+    { ipPolicy, ...change }: Partial<ApiSettings>,
     { ifMatch, now }: { ifMatch: IfMatch; now: Date },
   ): Promise<ApiView> {
     const { accountId } = scope;
@@ -134,12 +152,18 @@ export class ApisRepository {
       if (!row) throw new NotFound('api', id);
       checkVersion(ifMatch, row);
       const where = { accountId_id: { accountId, id } };
-      const before = await tx.api.findUniqueOrThrow({ where, select: VIEW });
-      const after = await tx.api.update({
-        where,
-        data: { ...change, updatedAt: nextVersion(row, now) },
-        select: VIEW,
-      });
+      const before = toView(await tx.api.findUniqueOrThrow({ where, select: VIEW }));
+      const after = toView(
+        await tx.api.update({
+          where,
+          data: {
+            ...change,
+            ...(ipPolicy === undefined ? {} : { ipPolicy: ipPolicyColumn(ipPolicy) }),
+            updatedAt: nextVersion(row, now),
+          },
+          select: VIEW,
+        }),
+      );
       await appendAudit(tx, { ...scope, action: 'update-api', subject: id, before, after });
       return after;
     });
@@ -165,10 +189,9 @@ export class ApisRepository {
         );
       }
       await tx.stage.deleteMany({ where: { accountId, apiId: id } });
-      const before = await tx.api.delete({
-        where: { accountId_id: { accountId, id } },
-        select: VIEW,
-      });
+      const before = toView(
+        await tx.api.delete({ where: { accountId_id: { accountId, id } }, select: VIEW }),
+      );
       await appendAudit(tx, { ...scope, action: 'delete-api', subject: id, before });
     });
   }
@@ -226,6 +249,10 @@ export class ApisRepository {
       return change;
     });
   }
+}
+
+function toView({ ipPolicy, ...row }: Prisma.ApiGetPayload<{ select: typeof VIEW }>): ApiView {
+  return { ...row, ipPolicy: ipPolicy as IpLists | null };
 }
 
 async function insertMethods(

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { Scope } from '@core/identity';
+import type { IpLists } from '@core/limits';
 import {
   InvalidRequest,
   NotFound,
@@ -19,6 +20,7 @@ import {
   type MethodRow,
   type MethodsChange,
 } from './apis.repository.js';
+import { checkIpPolicy } from './ip-lists.js';
 import { parseApiDocument } from './openapi/parse-api-document.js';
 
 /** A new api; what is left out comes from its document. */
@@ -27,6 +29,7 @@ export interface NewApi {
   readonly description?: string | null;
   readonly protocol?: string;
   readonly ambiguousPath?: string;
+  readonly ipPolicy?: IpLists | null;
   /** An OpenAPI or Swagger document as text. */
   readonly document?: string;
 }
@@ -53,6 +56,7 @@ export class ApisService {
 
   /** Makes an api, and its methods with it when a document is given; all of it or nothing. */
   async create(scope: Scope, api: Given<NewApi>): Promise<ApiView> {
+    if (api.ipPolicy) checkIpPolicy(api.ipPolicy);
     const described = api.document === undefined ? null : await parseApiDocument(api.document);
     const name = api.name ?? plainText(described?.title ?? '', NAME_MAX);
     if (!name) throw new InvalidRequest([{ pointer: '/name', detail: 'is required' }]);
@@ -63,6 +67,7 @@ export class ApisService {
         description: api.description ?? (plainText(described?.description ?? '', TEXT_MAX) || null),
         protocol: api.protocol ?? described?.protocolHint ?? 'REST',
         ambiguousPath: api.ambiguousPath ?? 'refuse',
+        ipPolicy: api.ipPolicy ?? null,
       },
       described && contentsOf(described),
     );
@@ -85,12 +90,13 @@ export class ApisService {
     return { items: await this.apis.methods(scope, id) };
   }
 
-  update(
+  async update(
     scope: Scope,
     id: string,
     change: Given<Partial<ApiSettings>>,
     ifMatch: IfMatch,
   ): Promise<ApiView> {
+    if (change.ipPolicy) checkIpPolicy(change.ipPolicy);
     return this.apis.update(scope, id, change, { ifMatch, now: this.clock.now() });
   }
 

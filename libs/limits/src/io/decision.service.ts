@@ -135,7 +135,9 @@ export class DecisionService {
       return this.refuse('expired-key', key, null, atMs);
     const stage = key.stage(request.apiId, request.stage);
     if (!stage) return this.refuse('no-plan', key, null, atMs);
-    if (!key.allowsAddress(request.sourceIp)) return this.refuse('ip-denied', key, stage, atMs);
+    const { sourceIp } = request;
+    if (!key.allowsAddress(sourceIp) || !stage.allowsAddress(sourceIp))
+      return this.refuse('ip-denied', key, stage, atMs);
     const method = findMethod(stage, request);
     if (!method) return this.refuse('ambiguous-path', key, stage, atMs);
     return this.consume({ key, stage, method, atMs, rounds: 0, isQuotaUnknown: false }, request);

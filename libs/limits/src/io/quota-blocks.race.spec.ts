@@ -26,6 +26,7 @@ beforeAll(async () => {
     clockOffsetMs: 0,
     memo: new Map(),
     accountThrottle: { rateLimit: 1_000, burstLimit: 1_000 },
+    ipPolicy: null,
     allowsAddress: () => true,
     stage: () => null,
   };

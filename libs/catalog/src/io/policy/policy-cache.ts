@@ -1,7 +1,6 @@
 import { Injectable, Logger } from '@nestjs/common';
-import { ipAllowed, parseIpPolicy } from '@core/catalog';
 import { hasValidChecksum, looksLikeTollgateKey } from '@core/kernel';
-import { compileStagePolicy, type KeyPolicy, type StagePolicy } from '@core/limits';
+import { addressCheck, compileStagePolicy, type KeyPolicy, type StagePolicy } from '@core/limits';
 import { PolicySource } from '@io/limits';
 import {
   Keyring,
@@ -199,7 +198,6 @@ const isSameSource = (a: Source, b: Source) =>
   a.stages.every((stage, i) => stage === b.stages[i]);
 
 function keyPolicy(row: KeyRow, stages: readonly (StagePolicy | null)[]): KeyPolicy {
-  const ips = row.ipPolicy && parseIpPolicy(row.ipPolicy);
   const byApi = new Map<string, Map<string, StagePolicy>>();
   for (const policy of stages) {
     if (!policy) continue;
@@ -215,7 +213,8 @@ function keyPolicy(row: KeyRow, stages: readonly (StagePolicy | null)[]): KeyPol
     clockOffsetMs: Number(row.clockOffsetMs),
     memo: new Map(),
     accountThrottle: { rateLimit: row.rateLimit, burstLimit: row.burstLimit },
-    allowsAddress: (sourceIp) => !ips || ipAllowed(ips, sourceIp ?? ''),
+    ipPolicy: row.ipPolicy,
+    allowsAddress: addressCheck(row.ipPolicy),
     stage: (apiId, stage) => byApi.get(apiId)?.get(stage) ?? null,
   };
 }

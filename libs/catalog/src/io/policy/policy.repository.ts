@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import type { IpLists } from '@core/limits';
 import { Database } from '@io/platform';
 
 /** A key with its account's clock and throttle, and the stages that its plans cover. */
@@ -8,7 +9,7 @@ export interface KeyRow {
   readonly customerId: string;
   readonly enabled: boolean;
   readonly expiresAt: Date | null;
-  readonly ipPolicy: { readonly allow?: string[]; readonly deny?: string[] } | null;
+  readonly ipPolicy: IpLists | null;
   /** A bigint, as the driver hands it over. */
   readonly clockOffsetMs: string;
   readonly rateLimit: number;
@@ -34,6 +35,8 @@ export interface StageRow {
   readonly apiId: string;
   readonly stage: string;
   readonly ambiguousPath: 'refuse' | 'strictest' | 'normalise';
+  /** Of the api. */
+  readonly ipPolicy: IpLists | null;
   readonly rateLimit: number | null;
   readonly burstLimit: number | null;
   readonly methods: readonly { readonly httpMethod: string; readonly resourcePath: string }[];
@@ -65,7 +68,7 @@ const KEY_BY_HASH = `
 
 /** $1 is the usage plan, $2 the api, $3 the stage. */
 const STAGE_UNDER_PLAN = `
-  SELECT s.api_id AS "apiId", s.name AS stage, a.ambiguous_path AS "ambiguousPath",
+  SELECT s.api_id AS "apiId", s.name AS stage, a.ambiguous_path AS "ambiguousPath", a.ip_policy AS "ipPolicy",
     s.rate_limit AS "rateLimit", s.burst_limit AS "burstLimit",
     coalesce((
       SELECT jsonb_agg(jsonb_build_object('httpMethod', m.http_method, 'resourcePath', m.resource_path))

@@ -3,12 +3,13 @@ import type { StageRow } from './policy.repository.js';
 
 /** What limits calls to a stage under a plan, as the tables say it. */
 export function stageRules(row: StageRow): StageRules {
-  const { apiId, stage, ambiguousPath } = row;
+  const { apiId, stage, ambiguousPath, ipPolicy } = row;
   return {
     apiId,
     stage,
     plan: planPolicy(row),
     ambiguousPath,
+    ipPolicy,
     stageThrottle: throttle(row),
     methods: methodRules(row),
   };

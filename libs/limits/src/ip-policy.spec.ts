@@ -34,6 +34,23 @@ describe('ipAllowed', () => {
     expect(ipAllowed(parseIpPolicy({}), 'unknown')).toBe(true);
   });
 
+  it('agrees with asking block by block, however they overlap', () => {
+    const block = fc
+      .tuple(fc.nat(1), fc.nat(255), fc.integer({ min: 24, max: 32 }))
+      .map(([third, last, prefix]) => {
+        const free = 32 - prefix;
+        return `10.0.${third}.${(last >> free) << free}/${prefix}`;
+      });
+    const address = fc.nat(511).map((n) => `10.0.${n >> 8}.${n & 255}`);
+    fc.assert(
+      fc.property(fc.array(block, { minLength: 1, maxLength: 12 }), address, (deny, ip) => {
+        expect(ipAllowed(parseIpPolicy({ deny }), ip)).toBe(
+          deny.every((entry) => ipAllowed(parseIpPolicy({ deny: [entry] }), ip)),
+        );
+      }),
+    );
+  });
+
   it.each([
     '',
     'unknown',

@@ -1,11 +1,3 @@
-import { InvalidIpPolicy, type FieldFault } from './errors.js';
-
-/** Which source addresses may use a key: `deny` wins; an `allow` list that has entries admits nobody else. */
-export interface IpPolicy {
-  readonly allow: readonly IpRange[];
-  readonly deny: readonly IpRange[];
-}
-
 /** A block of addresses, both ends included. */
 export interface IpRange {
   readonly family: 4 | 6;
@@ -13,58 +5,23 @@ export interface IpRange {
   readonly last: bigint;
 }
 
-interface IpAddress {
+export interface IpAddress {
   readonly family: 4 | 6;
   readonly value: bigint;
 }
 
-const ENTRIES_MAX = 1_000;
 const BITS = { 4: 32, 6: 128 } as const;
 /** `::ffff:0:0/96`: an IPv4 address as IPv6 sockets write it (RFC 4291 section 2.5.5.2). */
 const MAPPED_PREFIX = 0xffffn;
 const MAPPED_BITS = 96;
 
 /**
- * Reads lists of addresses and CIDR blocks.
+ * The range of an address or CIDR block, or what is wrong with it, read after its place.
  *
- * IPv4-mapped IPv6 entries become IPv4 ones, so that a rule holds whichever way a gateway writes the address. A block
- * with bits set behind its prefix is refused: what its author meant is not certain.
+ * IPv4-mapped IPv6 becomes IPv4, so that a rule holds whichever way a gateway writes the address. A block with bits
+ * set behind its prefix is refused: what its author meant is not certain.
  */
-export function parseIpPolicy(lists: {
-  readonly allow?: readonly string[];
-  readonly deny?: readonly string[];
-}): IpPolicy {
-  const faults: FieldFault[] = [];
-  const parse = (name: 'allow' | 'deny'): IpRange[] => {
-    const entries = lists[name] ?? [];
-    if (entries.length > ENTRIES_MAX) {
-      faults.push({ pointer: `/${name}`, detail: `has more than ${ENTRIES_MAX} entries` });
-      return [];
-    }
-    return entries.flatMap((entry, index) => {
-      const range = parseRange(entry);
-      if (typeof range !== 'string') return [range];
-      faults.push({ pointer: `/${name}/${index}`, detail: range });
-      return [];
-    });
-  };
-  const policy = { allow: parse('allow'), deny: parse('deny') };
-  if (faults.length > 0) throw new InvalidIpPolicy(faults);
-  return policy;
-}
-
-/** Whether the policy admits the address. One that cannot be read passes only a policy without any entry. */
-export function ipAllowed(policy: IpPolicy, address: string): boolean {
-  if (policy.allow.length === 0 && policy.deny.length === 0) return true;
-  const ip = parseAddress(address);
-  if (!ip) return false;
-  const isIn = (range: IpRange) =>
-    range.family === ip.family && range.first <= ip.value && ip.value <= range.last;
-  return !policy.deny.some(isIn) && (policy.allow.length === 0 || policy.allow.some(isIn));
-}
-
-/** The range, or why there is none. */
-function parseRange(entry: string): IpRange | string {
+export function parseIpRange(entry: string): IpRange | string {
   const slash = entry.indexOf('/');
   const ip = parseRawAddress(slash < 0 ? entry : entry.slice(0, slash));
   if (!ip) return 'must be an IPv4 or IPv6 address or a CIDR block, such as 203.0.113.0/24';
@@ -81,7 +38,8 @@ function parseRange(entry: string): IpRange | string {
   return { family: 4, first: range.first & 0xffffffffn, last: range.last & 0xffffffffn };
 }
 
-function parseAddress(text: string): IpAddress | undefined {
+/** An address; a mapped one as IPv4. Undefined when it is none. */
+export function parseIpAddress(text: string): IpAddress | undefined {
   const ip = parseRawAddress(text);
   return ip && isMapped(ip) ? { family: 4, value: ip.value & 0xffffffffn } : ip;
 }
@@ -140,4 +98,38 @@ function halfGroups(half: string): bigint[] | undefined {
     }
   }
   return groups;
+}
+
+/** Sorted, with overlapping and adjacent blocks joined, for `isInRanges`. */
+export function joinRanges(ranges: readonly IpRange[]): IpRange[] {
+  const sorted = ranges.toSorted(
+    (a, b) => a.family - b.family || (a.first < b.first ? -1 : a.first > b.first ? 1 : 0),
+  );
+  const joined: IpRange[] = [];
+  for (const range of sorted) {
+    const before = joined.at(-1);
+    if (before && before.family === range.family && range.first <= before.last + 1n) {
+      if (range.last > before.last) joined[joined.length - 1] = { ...before, last: range.last };
+    } else joined.push(range);
+  }
+  return joined;
+}
+
+/** Whether one of the ranges, as `joinRanges` answers them, holds the address. */
+export function isInRanges(ranges: readonly IpRange[], { family, value }: IpAddress): boolean {
+  let low = 0;
+  let high = ranges.length - 1;
+  while (low <= high) {
+    const middle = (low + high) >> 1;
+    const range = ranges[middle];
+    if (!range) return false;
+    if (range.family > family || (range.family === family && range.first > value)) {
+      high = middle - 1;
+    } else if (range.family < family || range.last < value) {
+      low = middle + 1;
+    } else {
+      return true;
+    }
+  }
+  return false;
 }
