@@ -100,8 +100,10 @@ export async function startNginx(options: NginxOptions): Promise<RunningNginx> {
 
 function mainConfig(folder: string, errorLog: string): string {
   const paths = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
+  // A worker of another user could not keep a large body in a folder of ours.
+  const user = process.getuid?.() === 0 ? 'user root;\n' : '';
   return `daemon off;
-worker_processes 1;
+${user}worker_processes 1;
 pid ${folder}/nginx.pid;
 error_log ${errorLog} warn;
 events { worker_connections 1024; }
