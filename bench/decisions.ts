@@ -1,5 +1,5 @@
 /**
- * What `POST /v1/decisions` costs, as a ratio against a bare node:http server that reads the same request and answers
+ * What `POST /v1/decisions` costs, as a ratio against a bare node:http server that parses the same body and answers
  * the same bytes. Server and load each have a core; rounds alternate; medians are reported.
  *
  * Run: npm run build && npx tsx bench/decisions.ts   (needs wrk and taskset on the PATH)
@@ -93,7 +93,7 @@ async function startServer(entry: string, environment: Record<string, string>): 
   throw new Error(`${entry} did not start.`);
 }
 
-/** The reference: reads the body, answers the same status, headers and bytes. */
+/** The reference: reads and parses the body, answers the same status, headers and bytes. */
 function bareServer({ headers, body }: { headers: string[]; body: string }): string {
   const path = join(home, 'bare.mjs');
   writeFileSync(
@@ -105,6 +105,7 @@ createServer((request, response) => {
   const chunks = [];
   request.on('data', (chunk) => chunks.push(chunk));
   request.on('end', () => {
+    if (chunks.length > 0) JSON.parse(Buffer.concat(chunks).toString('utf8'));
     response.writeHead(200, headers);
     response.end(body);
   });

@@ -30,18 +30,19 @@ import { refuseBytes, sendProblem } from './http/bare-problems.js';
 import { registerBodyParsers } from './http/json-body.js';
 import { requestIds } from './http/request-ids.js';
 import { registerStrictRequests } from './http/strict-requests.js';
+import { KEEP_ALIVE_MS } from './http/whole-answer.js';
 import { serveOpenApi } from './openapi.js';
 import { USAGE_BATCHES_PATHS } from './usage/usage-batches-paths.js';
 import { UsageBatchRoutes } from './usage/usage-batches.routes.js';
 
 const BODY_MAX = 8 * 1024 * 1024;
 
-/** Bounds on slow and large requests; idle connections outlive a proxy's 60 s. */
+/** Bounds on slow and large requests. */
 const SERVER = {
   maxHeaderSize: 16_384,
   headersTimeout: 10_000,
   requestTimeout: 60_000,
-  keepAliveTimeout: 72_000,
+  keepAliveTimeout: KEEP_ALIVE_MS,
 };
 
 /** Builds the api, not yet listening: pipes, filter, parsers and hooks are the same for the process and for tests. */

@@ -3,7 +3,7 @@ import { InvalidRequest, type FieldFault } from '@io/platform';
 import type { DecisionRequest } from '@io/limits';
 
 /** The most decisions of one request. */
-const BATCH_MAX = 1_000;
+export const BATCH_MAX = 1_000;
 
 const TEXT = { type: 'string', minLength: 1, maxLength: 256 } as const;
 

@@ -10,8 +10,10 @@ import { sendProblem } from '../http/bare-problems.js';
 import { checkIsJson, parseJson, readBody } from '../http/json-body.js';
 import { requestIds } from '../http/request-ids.js';
 import { API_HEADERS, readHeaders, type HotHeaders } from '../http/strict-requests.js';
+import { WholeAnswer } from '../http/whole-answer.js';
 import { decisionJson, isoText } from './decision-answer.js';
 import { readDecisions } from './decision-request.js';
+import { readPlainQuestions } from './plain-questions.js';
 
 const BODY_MAX = 1024 * 1024;
 
@@ -23,18 +25,11 @@ const BODY_MAX = 1024 * 1024;
 export class DecisionListener {
   private readonly logger = new Logger('Decisions');
   private readonly nextRequestId = requestIds();
-  /** Of every answer; the first three values are set anew for each. */
-  private readonly headers = [
-    'Content-Length',
-    '',
-    'X-Tollgate-Time',
-    '',
-    'X-Request-Id',
-    '',
+  private readonly decided = new WholeAnswer(200, [
     'Content-Type',
     'application/json; charset=utf-8',
     ...API_HEADERS,
-  ];
+  ]);
   private lastAuthorization: string | undefined;
   private lastToken = '';
 
@@ -96,7 +91,8 @@ export class DecisionListener {
   ): Promise<void> | null {
     const { accountId } = gatewayOf(principal);
     checkIsJson(headers);
-    const asked = readDecisions(parseJson(bytes), accountId);
+    const asked =
+      readPlainQuestions(bytes, accountId) ?? readDecisions(parseJson(bytes), accountId);
     if ('one' in asked) {
       const decision = this.decisions.decide(asked.one);
       if (decision instanceof Promise)
@@ -111,12 +107,12 @@ export class DecisionListener {
 
   /** The text is ASCII: ids, words and numbers of ours, and templates that the catalogue keeps percent-encoded. */
   private send(response: ServerResponse, json: string, decision: Decision | undefined): void {
-    const { headers } = this;
-    headers[1] = String(json.length);
-    headers[3] = decision ? isoText(decision.atMs) : '';
-    headers[5] = this.nextRequestId();
-    response.writeHead(200, headers);
-    response.end(json, 'latin1');
+    const time = decision ? isoText(decision.atMs) : '';
+    this.decided.send(
+      response,
+      ['X-Tollgate-Time', time, 'X-Request-Id', this.nextRequestId()],
+      json,
+    );
   }
 
   private fail(error: unknown, response: ServerResponse): void {
