@@ -42,7 +42,13 @@ const ROWS: Readonly<Record<string, Row>> = {
   'DELETE /v1/usage-plans/{usagePlanId}': {},
   'GET /v1/usage-plans/{usagePlanId}/keys': {},
   'POST /v1/usage-plans/{usagePlanId}/keys': { body: ({ keyId }) => ({ keyId }) },
+  'GET /v1/usage-plans/{usagePlanId}/keys/{keyId}': {},
+  'PATCH /v1/usage-plans/{usagePlanId}/keys/{keyId}': { body: () => ({ throttle: null }) },
   'DELETE /v1/usage-plans/{usagePlanId}/keys/{keyId}': {},
+  'GET /v1/usage-plans/{usagePlanId}/keys/{keyId}/quota-extensions': {},
+  'POST /v1/usage-plans/{usagePlanId}/keys/{keyId}/quota-extensions': {
+    body: () => ({ units: 1, reason: 'x' }),
+  },
   'GET /v1/api-keys/{keyId}': { customersToo: true },
   'PATCH /v1/api-keys/{keyId}': NAME,
   'DELETE /v1/api-keys/{keyId}': {},

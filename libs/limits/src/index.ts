@@ -42,11 +42,14 @@ export {
   type IpPolicy,
 } from './ip-policy.js';
 export { MethodRouter, type RoutedMethod } from './method-router.js';
+export { overridden, quotaLimitIn, type KeyOverride } from './key-override.js';
 export type {
   KeyPolicy,
   MethodMatch,
   MethodPolicy,
   PlanPolicy,
+  QuotaExtension,
+  QuotaLimit,
   StagePolicy,
   ThrottleLimit,
 } from './policy.js';

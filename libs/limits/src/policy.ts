@@ -7,11 +7,24 @@ export interface ThrottleLimit {
   readonly burstLimit: number;
 }
 
-/** What a usage plan allows each of its keys. */
+/** Units on top of a quota's limit in one period, in milliseconds of the business clock. */
+export interface QuotaExtension {
+  readonly fromMs: number;
+  readonly toMs: number;
+  readonly units: number;
+}
+
+/** A quota; what holds in a period is `quotaLimitIn`. */
+export interface QuotaLimit extends QuotaRule {
+  readonly limit: number;
+  readonly extensions?: readonly QuotaExtension[];
+}
+
+/** What a usage plan allows each of its keys, or one of them where it has an override. */
 export interface PlanPolicy {
   readonly id: string;
   readonly throttle: ThrottleLimit | null;
-  readonly quota: (QuotaRule & { readonly limit: number }) | null;
+  readonly quota: QuotaLimit | null;
   /** What happens to a call when the limit authority cannot be asked. */
   readonly onFailure: 'deny' | 'allow';
   /** Decide and record, never refuse. */

@@ -8,7 +8,9 @@ import {
   Nested,
   OneOf,
   PageQuery,
+  parseInstant,
   Text,
+  type Given,
 } from '@io/platform';
 import { ThrottleDto } from './throttle.dto.js';
 
@@ -152,6 +154,57 @@ export class AddPlanKeyDto {
   keyId: string;
 }
 
+export class QuotaLimitDto {
+  @Int({
+    min: 1,
+    max: Number.MAX_SAFE_INTEGER,
+    description: "Calls per period of the plan's quota.",
+  })
+  limit: number;
+}
+
+export class BoostDto extends ThrottleDto {
+  @Instant({ description: "In the account's own time." })
+  until: string;
+}
+
+export class UpdatePlanKeyDto {
+  @Nested(() => ThrottleDto, {
+    optional: true,
+    nullable: true,
+    description: "Instead of the plan's; null: as the plan says.",
+  })
+  throttle?: ThrottleDto | null;
+
+  @Nested(() => QuotaLimitDto, {
+    optional: true,
+    nullable: true,
+    description: "Instead of the plan's limit; the period stays the plan's.",
+  })
+  quota?: QuotaLimitDto | null;
+
+  @Nested(() => BoostDto, {
+    optional: true,
+    nullable: true,
+    description: 'A throttle instead of either, until an instant.',
+  })
+  boost?: BoostDto | null;
+}
+
+/** The fields of a request as the domain takes them. */
+export function toPlanKeySettings({ boost, ...rest }: Given<UpdatePlanKeyDto>) {
+  if (boost === undefined) return rest;
+  if (boost === null) return { ...rest, boost };
+  const { rateLimit, burstLimit } = boost;
+  const until = parseInstant(boost.until);
+  return { ...rest, boost: until && { rateLimit, burstLimit, until } };
+}
+
+export class BoostView extends ThrottleDto {
+  @Instant({ description: 'It has no effect from then on.' })
+  until: Date;
+}
+
 export class UsagePlanKeyView {
   @Id()
   usagePlanId: string;
@@ -165,8 +218,59 @@ export class UsagePlanKeyView {
   @Id()
   customerId: string;
 
+  @Nested(() => ThrottleDto, { nullable: true, description: 'Null: as the plan says.' })
+  throttle: ThrottleDto | null;
+
+  @Nested(() => QuotaLimitDto, { nullable: true, description: 'Null: as the plan says.' })
+  quota: QuotaLimitDto | null;
+
+  @Nested(() => BoostView, { nullable: true })
+  boost: BoostView | null;
+
   @Instant()
   createdAt: Date;
+
+  @Instant()
+  updatedAt: Date;
+}
+
+export class ExtendQuotaDto {
+  @Int({ min: 1, max: 1e12, description: 'Calls on top of the limit, in the current period only.' })
+  units: number;
+
+  @Text({ max: 1_024, description: 'Why; it is shown and audited.' })
+  reason: string;
+}
+
+export class QuotaExtensionView extends ExtendQuotaDto {
+  @Id()
+  id: string;
+
+  @Id()
+  usagePlanId: string;
+
+  @Id()
+  keyId: string;
+
+  @Id({ description: 'The token that granted it.' })
+  grantedBy: string;
+
+  @Instant()
+  periodFrom: Date;
+
+  @Instant({ description: 'From then on it has no effect.' })
+  periodTo: Date;
+
+  @Instant()
+  createdAt: Date;
+}
+
+export class QuotaExtensionPage {
+  @ListOf(() => QuotaExtensionView, { max: 500 })
+  items: QuotaExtensionView[];
+
+  @Text({ optional: true })
+  next?: string;
 }
 
 export class UsagePlanKeyPage {

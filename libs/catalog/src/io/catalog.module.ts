@@ -3,6 +3,8 @@ import { ApiKeysRepository } from './api-keys.repository.js';
 import { ApiKeysService } from './api-keys.service.js';
 import { ApisRepository } from './apis.repository.js';
 import { ApisService } from './apis.service.js';
+import { KeyOverridesService } from './key-overrides.service.js';
+import { QuotaExtensionsRepository } from './quota-extensions.repository.js';
 import { StagesRepository } from './stages.repository.js';
 import { StagesService } from './stages.service.js';
 import { UsagePlanKeysRepository } from './usage-plan-keys.repository.js';
@@ -16,6 +18,8 @@ import { UsagePlansService } from './usage-plans.service.js';
     ApiKeysService,
     ApisRepository,
     ApisService,
+    KeyOverridesService,
+    QuotaExtensionsRepository,
     StagesRepository,
     StagesService,
     UsagePlanKeysRepository,
@@ -23,6 +27,13 @@ import { UsagePlansService } from './usage-plans.service.js';
     UsagePlansRepository,
     UsagePlansService,
   ],
-  exports: [ApiKeysService, ApisService, StagesService, UsagePlanKeysService, UsagePlansService],
+  exports: [
+    ApiKeysService,
+    ApisService,
+    KeyOverridesService,
+    StagesService,
+    UsagePlanKeysService,
+    UsagePlansService,
+  ],
 })
 export class CatalogModule {}

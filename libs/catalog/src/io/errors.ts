@@ -79,6 +79,18 @@ export class UsagePlanHasSubscriptions extends DomainError {
   }
 }
 
+/** The usage plan counts nothing, so a key cannot have more or less of it. */
+export class UsagePlanHasNoQuota extends DomainError {
+  readonly code = 'usage-plan-has-no-quota';
+  readonly kind = 'conflict';
+  readonly facts: { readonly usagePlanId: string };
+
+  constructor(usagePlanId: string) {
+    super(`The usage plan "${usagePlanId}" has no quota.`);
+    this.facts = { usagePlanId };
+  }
+}
+
 /** Two usage plans would let the key call the same stage; which limits held would be anyone's guess. */
 export class KeyAlreadyOnStage extends DomainError {
   readonly code = 'key-already-on-stage';

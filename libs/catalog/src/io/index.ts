@@ -7,6 +7,7 @@ export { ApiKeysService, type NewApiKey } from './api-keys.service.js';
 export type { ApiKeySettings, ApiKeyView } from './api-keys.repository.js';
 export { ApisService, type ImportedDocument, type NewApi } from './apis.service.js';
 export type { ApiView, MethodRow } from './apis.repository.js';
+export { KeyOverridesService } from './key-overrides.service.js';
 export { StagesService, type StageRequest } from './stages.service.js';
 export type { StageView } from './stages.repository.js';
 export { UsagePlanKeysService } from './usage-plan-keys.service.js';

@@ -2,7 +2,7 @@ import type { Prisma } from '@io/platform';
 
 /**
  * Row locks of the catalogue, so that a check and the change that rests on it are one. Every transaction takes them in
- * this order: apis (by id), stage, api key, usage plan; the audit chain comes last.
+ * this order: apis (by id), stage, api key, usage plan, key of a usage plan; the audit chain comes last.
  */
 type Tx = Prisma.TransactionClient;
 
@@ -58,5 +58,24 @@ export async function lockUsagePlan(
   const rows = await tx.$queryRaw<Version[]>`
     SELECT updated_at AS "updatedAt" FROM usage_plan
     WHERE account_id = ${accountId} AND id = ${id} FOR UPDATE`;
+  return rows[0] ?? null;
+}
+
+/** Keeps a usage plan as it is until the transaction ends. */
+export async function holdUsagePlan(tx: Tx, accountId: string, id: string): Promise<void> {
+  await tx.$queryRaw`
+    SELECT id FROM usage_plan WHERE account_id = ${accountId} AND id = ${id} FOR SHARE`;
+}
+
+/** Locks a key of a usage plan against changes of it; null when the plan does not have it. */
+export async function lockPlanKey(
+  tx: Tx,
+  accountId: string,
+  { usagePlanId, keyId }: { usagePlanId: string; keyId: string },
+): Promise<Version | null> {
+  const rows = await tx.$queryRaw<Version[]>`
+    SELECT updated_at AS "updatedAt" FROM usage_plan_key
+    WHERE account_id = ${accountId} AND usage_plan_id = ${usagePlanId} AND key_id = ${keyId}
+    FOR NO KEY UPDATE`;
   return rows[0] ?? null;
 }

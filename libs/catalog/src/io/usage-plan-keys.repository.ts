@@ -2,24 +2,49 @@ import { Injectable } from '@nestjs/common';
 import type { Scope } from '@core/identity';
 import {
   appendAudit,
+  checkVersion,
   Database,
   InvalidRequest,
   isReferenceViolation,
   isUniqueViolation,
+  nextVersion,
   NotFound,
+  type IfMatch,
   type PageRequest,
+  type Prisma,
 } from '@io/platform';
-import { KeyAlreadyInPlan, KeyAlreadyOnStage } from './errors.js';
-import { lockKey } from './locks.js';
+import type { Throttle } from '../throttle.js';
+import { KeyAlreadyInPlan, KeyAlreadyOnStage, UsagePlanHasNoQuota } from './errors.js';
+import { lockKey, lockPlanKey } from './locks.js';
+import { columnsOf, throttleOf } from './stages.repository.js';
 import { KEY_STAGE } from './usage-plans.repository.js';
 
+/** A throttle that holds until an instant of the account's own time. */
+export interface Boost extends Throttle {
+  /** It is kept, without effect, when it is over. */
+  readonly until: Date;
+}
+
+/** What a key has in a plan instead of what the plan says; null as the plan says it. */
+export interface PlanKeySettings {
+  readonly throttle: Throttle | null;
+  readonly quota: { readonly limit: number } | null;
+  readonly boost: Boost | null;
+}
+
 /** A key of a plan as it is shown. */
-export interface UsagePlanKeyView {
+export interface UsagePlanKeyView extends PlanKeySettings {
   readonly usagePlanId: string;
   readonly keyId: string;
   readonly name: string | null;
   readonly customerId: string;
   readonly createdAt: Date;
+  readonly updatedAt: Date;
+}
+
+interface Place {
+  readonly usagePlanId: string;
+  readonly keyId: string;
 }
 
 /** Which keys are in which plans. The database keeps the rule: a key at most once per stage. */
@@ -58,14 +83,8 @@ export class UsagePlanKeysRepository {
       if (!(await lockKey(tx, accountId, keyId))) {
         throw new InvalidRequest([{ pointer: '/keyId', detail: `is no api key: "${keyId}"` }]);
       }
-      const { createdAt } = await tx.usagePlanKey.create({
-        data: { accountId, usagePlanId, keyId },
-      });
-      const { name, customerId } = await tx.apiKey.findUniqueOrThrow({
-        where: { accountId_id: { accountId, id: keyId } },
-        select: { name: true, customerId: true },
-      });
-      const after = { usagePlanId, keyId, name, customerId, createdAt };
+      const row = await tx.usagePlanKey.create({ data: { accountId, usagePlanId, keyId } });
+      const after = toView(row, await keyOf(tx, row));
       await appendAudit(tx, {
         ...scope,
         action: 'add-usage-plan-key',
@@ -100,11 +119,46 @@ export class UsagePlanKeysRepository {
       select: { id: true, name: true, customerId: true },
     });
     const byId = new Map(keys.map((key) => [key.id, key]));
-    return rows.flatMap(({ keyId, createdAt }) => {
-      const key = byId.get(keyId);
-      if (!key) return [];
-      const { name, customerId } = key;
-      return [{ usagePlanId, keyId, name, customerId, createdAt }];
+    return rows.flatMap((row) => {
+      const key = byId.get(row.keyId);
+      return key ? [toView(row, key)] : [];
+    });
+  }
+
+  async find({ accountId }: Scope, place: Place): Promise<UsagePlanKeyView | null> {
+    const row = await this.db.usagePlanKey.findFirst({ where: { accountId, ...place } });
+    return row && toView(row, await keyOf(this.db, row));
+  }
+
+  /** Changes what the key has of its own in the plan; what was spent stays spent. */
+  update(
+    scope: Scope,
+    { usagePlanId, keyId }: Place,
+    change: Partial<PlanKeySettings>,
+    { ifMatch, now }: { ifMatch: IfMatch; now: Date },
+  ): Promise<UsagePlanKeyView> {
+    const { accountId } = scope;
+    return this.db.$transaction(async (tx) => {
+      const version = await lockPlanKey(tx, accountId, { usagePlanId, keyId });
+      if (!version) throw new NotFound('key of the usage plan', keyId);
+      checkVersion(ifMatch, version);
+      if (change.quota) await requireQuota(tx, accountId, usagePlanId);
+      const where = { usagePlanId_keyId: { usagePlanId, keyId } };
+      const row = await tx.usagePlanKey.findUniqueOrThrow({ where });
+      const key = await keyOf(tx, row);
+      const updatedAt = nextVersion(version, now);
+      const after = await tx.usagePlanKey.update({
+        where,
+        data: { ...columns(change), updatedAt },
+      });
+      await appendAudit(tx, {
+        ...scope,
+        action: 'update-usage-plan-key',
+        subject: `${usagePlanId}:${keyId}`,
+        before: toView(row, key),
+        after: toView(after, key),
+      });
+      return toView(after, key);
     });
   }
 
@@ -141,4 +195,56 @@ export class UsagePlanKeysRepository {
       ORDER BY o.api_id, o.stage LIMIT 1`;
     return rows[0];
   }
+}
+
+type Row = Prisma.UsagePlanKeyGetPayload<object>;
+
+/** A plan's key is deleted with the key, so there always is one. */
+const keyOf = (tx: Prisma.TransactionClient, { accountId, keyId }: Row) =>
+  tx.apiKey.findUniqueOrThrow({
+    where: { accountId_id: { accountId, id: keyId } },
+    select: { name: true, customerId: true },
+  });
+
+function toView(
+  row: Row,
+  { name, customerId }: { name: string | null; customerId: string },
+): UsagePlanKeyView {
+  const { usagePlanId, keyId, quotaLimit, boostUntil, createdAt, updatedAt } = row;
+  const boost = throttleOf(row.boostRateLimit, row.boostBurstLimit);
+  return {
+    usagePlanId,
+    keyId,
+    name,
+    customerId,
+    throttle: throttleOf(row.rateLimit, row.burstLimit),
+    quota: quotaLimit === null ? null : { limit: Number(quotaLimit) },
+    boost: boost && boostUntil && { ...boost, until: boostUntil },
+    createdAt,
+    updatedAt,
+  };
+}
+
+function columns({ throttle, quota, boost }: Partial<PlanKeySettings>) {
+  return {
+    ...(throttle === undefined ? {} : columnsOf(throttle)),
+    ...(quota === undefined ? {} : { quotaLimit: quota && BigInt(quota.limit) }),
+    ...(boost === undefined
+      ? {}
+      : {
+          boostRateLimit: boost?.rateLimit ?? null,
+          boostBurstLimit: boost?.burstLimit ?? null,
+          boostUntil: boost?.until ?? null,
+        }),
+  };
+}
+
+async function requireQuota(
+  tx: Prisma.TransactionClient,
+  accountId: string,
+  usagePlanId: string,
+): Promise<void> {
+  const where = { accountId_id: { accountId, id: usagePlanId } };
+  const { quotaLimit } = await tx.usagePlan.findUniqueOrThrow({ where });
+  if (quotaLimit === null) throw new UsagePlanHasNoQuota(usagePlanId);
 }

@@ -3,15 +3,15 @@ import {
   blockSize,
   isIdle,
   measuredPace,
+  quotaLimitIn,
   quotaPeriod,
   type KeyPolicy,
   type PlanPolicy,
   type QuotaBlock,
+  type QuotaLimit,
 } from '@core/limits';
 import { messageOf, SystemClock } from '@io/platform';
 import { QuotaAuthority, type QuotaCounter } from './quota-authority.js';
-
-type PlanQuota = NonNullable<PlanPolicy['quota']>;
 
 /** What this process holds of one quota, and how it was spent. */
 export interface HeldQuota extends QuotaBlock {
@@ -22,7 +22,7 @@ export interface HeldQuota extends QuotaBlock {
   believedUntilMs: number;
   inHand: number;
   /** What the period was made from. */
-  readonly rule: PlanQuota;
+  readonly rule: QuotaLimit;
   /** ISO text of the period's end. */
   resetsAt: string;
   counter: QuotaCounter;
@@ -86,7 +86,8 @@ export class QuotaBlocks implements OnModuleInit, OnApplicationShutdown {
     const id = `${plan.id}/${key.keyId}`;
     const held = this.held.get(id);
     if (held && isSamePeriod(held, quota, atMs)) {
-      if (held.limit !== quota.limit) this.changeLimit(held, quota.limit);
+      const limit = limitOf(held, quota);
+      if (held.limit !== limit) this.changeLimit(held, limit);
       return held;
     }
     if (held) this.forget(held);
@@ -105,16 +106,18 @@ export class QuotaBlocks implements OnModuleInit, OnApplicationShutdown {
     await held.waiting;
   }
 
-  private open(key: KeyPolicy, usagePlanId: string, rule: PlanQuota, atMs: number): HeldQuota {
+  private open(key: KeyPolicy, usagePlanId: string, rule: QuotaLimit, atMs: number): HeldQuota {
     const { accountId, customerId, keyId } = key;
     const period = quotaPeriod(rule, new Date(atMs));
+    const fromMs = period.from.getTime();
+    const toMs = period.to.getTime();
     const now = this.clock.monotonicMs();
     return {
-      periodFromMs: period.from.getTime(),
-      periodToMs: period.to.getTime(),
+      periodFromMs: fromMs,
+      periodToMs: toMs,
       resetsAt: period.to.toISOString(),
       rule,
-      limit: rule.limit,
+      limit: quotaLimitIn(rule, { fromMs, toMs }),
       remainingAtAuthority: 0,
       believedUntilMs: Number.NEGATIVE_INFINITY,
       inHand: 0,
@@ -251,7 +254,7 @@ export class QuotaBlocks implements OnModuleInit, OnApplicationShutdown {
 }
 
 /** Whether what is held is of the period that this rule finds at this instant. */
-function isSamePeriod(held: HeldQuota, { period, offset }: PlanQuota, atMs: number): boolean {
+function isSamePeriod(held: HeldQuota, { period, offset }: QuotaLimit, atMs: number): boolean {
   return (
     atMs >= held.periodFromMs &&
     atMs < held.periodToMs &&
@@ -260,5 +263,8 @@ function isSamePeriod(held: HeldQuota, { period, offset }: PlanQuota, atMs: numb
   );
 }
 
-const isCurrent = (held: HeldQuota, quota: PlanQuota, atMs: number) =>
-  held.limit === quota.limit && isSamePeriod(held, quota, atMs);
+const limitOf = ({ periodFromMs, periodToMs }: HeldQuota, quota: QuotaLimit) =>
+  quotaLimitIn(quota, { fromMs: periodFromMs, toMs: periodToMs });
+
+const isCurrent = (held: HeldQuota, quota: QuotaLimit, atMs: number) =>
+  isSamePeriod(held, quota, atMs) && held.limit === limitOf(held, quota);

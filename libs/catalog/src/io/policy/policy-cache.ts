@@ -1,6 +1,6 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { hasValidChecksum, looksLikeTollgateKey } from '@core/kernel';
-import { addressCheck, compileStagePolicy, type KeyPolicy, type StagePolicy } from '@core/limits';
+import { compileStagePolicy, type KeyPolicy, type StagePolicy } from '@core/limits';
 import { PolicySource } from '@io/limits';
 import {
   Keyring,
@@ -10,6 +10,7 @@ import {
   SystemClock,
   type PolicyChange,
 } from '@io/platform';
+import { boostEndsInMs, keyPolicy } from './key-policy.js';
 import { PolicyRepository, type KeyRow, type StageRef } from './policy.repository.js';
 import { stageRules } from './stage-rules.js';
 
@@ -20,9 +21,11 @@ const STALE_MS_MAX = 300_000;
 const UNKNOWN_TTL_MS = 10_000;
 const UNKNOWN_MAX = 100_000;
 const VALUE_LENGTH_MAX = 256;
+/** The longest wait of a timer. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
 
 interface Entry {
-  readonly policy: KeyPolicy;
+  policy: KeyPolicy;
   /** What it was made of; the same again is the same policy. */
   readonly source: Source;
   loadedAtMs: number;
@@ -50,6 +53,8 @@ export class PolicyCache extends PolicySource {
   private readonly unknown = new Map<string, number>();
   private readonly loading = new Map<string, Promise<KeyPolicy | null>>();
   private readonly refreshing = new Set<string>();
+  /** By key id, of keys whose throttle is lifted for a while. */
+  private readonly boosts = new Map<string, NodeJS.Timeout>();
   private refreshes: Promise<unknown> = Promise.resolve();
   private changes = 0;
   private failing = false;
@@ -136,10 +141,32 @@ export class PolicyCache extends PolicySource {
       known.loadedAtMs = now;
       return known.policy;
     }
-    const policy = keyPolicy(row, stages);
-    this.entries.set(hash, { policy, source, loadedAtMs: now });
+    const policy = keyPolicy(row, stages, this.clock.nowMs());
+    const entry = { policy, source, loadedAtMs: now };
+    this.entries.set(hash, entry);
     this.hashesOfKey.set(policy.keyId, hash);
+    this.endBoost(hash, entry, row);
     return policy;
+  }
+
+  /** Ends a boost when its time is over: here also without Postgres, elsewhere, in gateways too, by the news of it. */
+  private endBoost(hash: string, entry: Entry, row: KeyRow): void {
+    const { id: keyId, accountId } = row;
+    clearTimeout(this.boosts.get(keyId));
+    this.boosts.delete(keyId);
+    const endsInMs = boostEndsInMs(row, this.clock.nowMs());
+    if (endsInMs === null) return;
+    const timer = setTimeout(
+      () => {
+        this.boosts.delete(keyId);
+        if (this.entries.get(hash) !== entry) return;
+        entry.policy = keyPolicy(row, entry.source.stages, this.clock.nowMs());
+        this.endBoost(hash, entry, row);
+        this.repository.tell({ accountId, keyId }).catch((error: unknown) => this.tell(error));
+      },
+      Math.min(endsInMs, TIMER_MS_MAX),
+    );
+    this.boosts.set(keyId, timer.unref());
   }
 
   private async read(
@@ -196,25 +223,3 @@ const isSameSource = (a: Source, b: Source) =>
   a.row === b.row &&
   a.stages.length === b.stages.length &&
   a.stages.every((stage, i) => stage === b.stages[i]);
-
-function keyPolicy(row: KeyRow, stages: readonly (StagePolicy | null)[]): KeyPolicy {
-  const byApi = new Map<string, Map<string, StagePolicy>>();
-  for (const policy of stages) {
-    if (!policy) continue;
-    const ofApi = byApi.get(policy.apiId) ?? new Map<string, StagePolicy>();
-    byApi.set(policy.apiId, ofApi.set(policy.stage, policy));
-  }
-  return {
-    keyId: row.id,
-    customerId: row.customerId,
-    accountId: row.accountId,
-    enabled: row.enabled,
-    expiresAtMs: row.expiresAt?.getTime() ?? null,
-    clockOffsetMs: Number(row.clockOffsetMs),
-    memo: new Map(),
-    accountThrottle: { rateLimit: row.rateLimit, burstLimit: row.burstLimit },
-    ipPolicy: row.ipPolicy,
-    allowsAddress: addressCheck(row.ipPolicy),
-    stage: (apiId, stage) => byApi.get(apiId)?.get(stage) ?? null,
-  };
-}

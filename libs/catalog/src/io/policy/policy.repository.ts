@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import type { IpLists } from '@core/limits';
+import type { IpLists, QuotaExtension } from '@core/limits';
 import { Database } from '@io/platform';
 
 /** A key with its account's clock and throttle, and the stages that its plans cover. */
@@ -15,6 +15,20 @@ export interface KeyRow {
   readonly rateLimit: number;
   readonly burstLimit: number;
   readonly stages: readonly StageRef[];
+  /** Of plans in which the key has anything of its own. */
+  readonly overrides: readonly OverrideRow[];
+}
+
+/** What a key has in one plan instead of what the plan says; extensions of periods that are not over. */
+export interface OverrideRow {
+  readonly usagePlanId: string;
+  readonly rateLimit: number | null;
+  readonly burstLimit: number | null;
+  readonly quotaLimit: number | null;
+  readonly boostRateLimit: number | null;
+  readonly boostBurstLimit: number | null;
+  readonly boostUntilMs: number | null;
+  readonly extensions: readonly QuotaExtension[];
 }
 
 export interface StageRef {
@@ -62,7 +76,23 @@ const KEY_BY_HASH = `
     coalesce((
       SELECT jsonb_agg(jsonb_build_object('usagePlanId', s.usage_plan_id, 'apiId', s.api_id, 'stage', s.stage) ORDER BY s.api_id, s.stage)
       FROM usage_plan_key_stage s WHERE s.key_id = k.id
-    ), '[]') AS stages
+    ), '[]') AS stages,
+    coalesce((
+      SELECT jsonb_agg(jsonb_build_object('usagePlanId', p.usage_plan_id, 'rateLimit', p.rate_limit, 'burstLimit', p.burst_limit,
+        'quotaLimit', p.quota_limit, 'boostRateLimit', p.boost_rate_limit, 'boostBurstLimit', p.boost_burst_limit,
+        'boostUntilMs', floor(extract(epoch FROM p.boost_until) * 1000), 'extensions', coalesce(x.extensions, '[]'))
+        ORDER BY p.usage_plan_id)
+      FROM usage_plan_key p
+      LEFT JOIN LATERAL (
+        SELECT jsonb_agg(jsonb_build_object('units', e.units, 'fromMs', floor(extract(epoch FROM e.period_from) * 1000),
+          'toMs', floor(extract(epoch FROM e.period_to) * 1000)) ORDER BY e.id) AS extensions
+        FROM quota_extension e
+        WHERE e.key_id = p.key_id AND e.usage_plan_id = p.usage_plan_id
+          AND e.period_to > now() + make_interval(secs => a.clock_offset_ms / 1000.0)
+      ) x ON true
+      WHERE p.key_id = k.id
+        AND (p.rate_limit IS NOT NULL OR p.quota_limit IS NOT NULL OR p.boost_until IS NOT NULL OR x.extensions IS NOT NULL)
+    ), '[]') AS overrides
   FROM api_key k JOIN account a ON a.id = k.account_id
   WHERE k.hash = ANY($1::bytea[]) AND k.deleted_at IS NULL`;
 
@@ -106,6 +136,11 @@ export class PolicyRepository {
       values: [hashes],
     });
     return rows[0] ?? null;
+  }
+
+  /** Tells every process that what it knows of a key holds no longer, as a trigger would. */
+  async tell(change: { accountId: string; keyId: string }): Promise<void> {
+    await this.db.pool.query("SELECT pg_notify('tollgate_policy', $1)", [JSON.stringify(change)]);
   }
 
   /** The stage with its own limits and the plan's; null when it has gone since. */

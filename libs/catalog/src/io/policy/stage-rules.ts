@@ -48,7 +48,8 @@ function methodRules(row: StageRow): MethodRules[] {
   });
 }
 
-function throttle({
+/** A throttle of two columns, which are null together. */
+export function throttle({
   rateLimit,
   burstLimit,
 }: {
