@@ -16,11 +16,13 @@ export {
 } from './decide.js';
 export { BLOCK_SHARE, blockSize, isIdle, measuredPace, type BlockRequest } from './lease.js';
 export {
+  clientHeaders,
   rateLimit,
   rateLimitPolicy,
   refusalAnswer,
   retryAfterSeconds,
   windowSeconds,
+  type ClientFacts,
   type RefusalAnswer,
   type RefusalReason,
   type VisibleLimit,

@@ -103,6 +103,68 @@ export function rateLimit(limits: readonly VisibleLimit[]): string {
     .join(', ');
 }
 
+/** What of a decision its client is told in header fields. */
+export interface ClientFacts {
+  /** Null when the call may pass. */
+  readonly reason: RefusalReason | null;
+  /** Null when waiting does not help. */
+  readonly retryAfterMs: number | null;
+  /** The key's bucket in its plan; a `rateLimit` of NaN is not known, and its window not shown. */
+  readonly rate: {
+    readonly limit: number;
+    readonly rateLimit: number;
+    readonly remaining: number;
+  } | null;
+  /** The key's quota in its plan; a `periodMs` of NaN is not known, and not shown. */
+  readonly quota: {
+    readonly limit: number;
+    readonly remaining: number;
+    readonly resetMs: number;
+    readonly periodMs: number;
+  } | null;
+}
+
+/** The header fields of an answer to a client, in the case that proxies look for them in. */
+export function clientHeaders(facts: ClientFacts): Record<string, string> {
+  const headers: Record<string, string> = {};
+  const limits = visibleLimits(facts);
+  if (limits.length > 0) {
+    headers['RateLimit-Policy'] = rateLimitPolicy(limits);
+    headers['RateLimit'] = rateLimit(limits);
+  }
+  if (facts.reason !== null) {
+    const { status, errorType } = refusalAnswer(facts.reason);
+    headers['x-amzn-ErrorType'] = errorType;
+    if (status === 429) {
+      headers['Retry-After'] = String(retryAfterSeconds(facts.retryAfterMs ?? Infinity));
+    }
+  }
+  return headers;
+}
+
+function visibleLimits({ rate, quota }: ClientFacts): VisibleLimit[] {
+  const limits: VisibleLimit[] = [];
+  if (rate) {
+    limits.push({
+      name: 'key',
+      quota: rate.limit,
+      windowSeconds: windowSeconds({ rate: rate.rateLimit, burst: rate.limit }),
+      remaining: rate.remaining,
+      moreInMs: rate.remaining > 0 ? 0 : 1000 / rate.rateLimit,
+    });
+  }
+  if (quota) {
+    limits.push({
+      name: 'quota',
+      quota: quota.limit,
+      windowSeconds: quota.periodMs / 1000,
+      remaining: quota.remaining,
+      moreInMs: quota.resetMs,
+    });
+  }
+  return limits;
+}
+
 function parameter(key: 'w' | 't', seconds: number): string {
   return Number.isFinite(seconds) ? `;${key}=${sf(Math.ceil(seconds))}` : '';
 }

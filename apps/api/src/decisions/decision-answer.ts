@@ -1,11 +1,4 @@
-import {
-  rateLimit,
-  rateLimitPolicy,
-  refusalAnswer,
-  retryAfterSeconds,
-  windowSeconds,
-  type VisibleLimit,
-} from '@core/limits';
+import { refusalAnswer } from '@core/limits';
 import type { Decision } from '@io/limits';
 
 /** The JSON text of a decision. Written by hand, since a general serialiser takes longer than the decision. */
@@ -42,46 +35,6 @@ const PLAIN = /^[ !#-[\]-~]*$/;
 
 /** For ids and words of ours, which hold nothing that JSON escapes. */
 const text = (word: string | null) => (word === null ? 'null' : `"${word}"`);
-
-/** The header fields of an answer to a client, in the case that proxies look for them in. */
-export function clientHeaders(decision: Decision): Record<string, string> {
-  const headers: Record<string, string> = {};
-  const limits = visibleLimits(decision);
-  if (limits.length > 0) {
-    headers['RateLimit-Policy'] = rateLimitPolicy(limits);
-    headers['RateLimit'] = rateLimit(limits);
-  }
-  if (decision.reason !== null) {
-    headers['x-amzn-ErrorType'] = refusalAnswer(decision.reason).errorType;
-    const { status } = refusalAnswer(decision.reason);
-    if (status === 429)
-      headers['Retry-After'] = String(retryAfterSeconds(decision.retryAfterMs ?? Infinity));
-  }
-  return headers;
-}
-
-function visibleLimits({ rate, quota }: Decision): VisibleLimit[] {
-  const limits: VisibleLimit[] = [];
-  if (rate) {
-    limits.push({
-      name: 'key',
-      quota: rate.limit,
-      windowSeconds: windowSeconds({ rate: rate.rateLimit, burst: rate.limit }),
-      remaining: rate.remaining,
-      moreInMs: rate.remaining > 0 ? 0 : 1000 / rate.rateLimit,
-    });
-  }
-  if (quota) {
-    limits.push({
-      name: 'quota',
-      quota: quota.limit,
-      windowSeconds: quota.periodMs / 1000,
-      remaining: quota.remaining,
-      moreInMs: quota.resetMs,
-    });
-  }
-  return limits;
-}
 
 let second = -1;
 let secondText = '';

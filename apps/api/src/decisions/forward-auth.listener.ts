@@ -1,12 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Injectable, Logger } from '@nestjs/common';
 import type { Principal } from '@core/identity';
-import { refusalAnswer } from '@core/limits';
+import { clientHeaders, refusalAnswer } from '@core/limits';
 import { Authenticator } from '@io/identity';
 import { DecisionService, type Decision } from '@io/limits';
 import { requestIds } from '../http/request-ids.js';
 import { API_HEADERS, excessOf } from '../http/strict-requests.js';
-import { clientHeaders, isoText } from './decision-answer.js';
+import { isoText } from './decision-answer.js';
 import { readForwardedCall } from './forward-auth-request.js';
 
 /** `/v1/forward-auth/{apiId}/{stage}/{tail}`, the tail as it came. */
