@@ -22,6 +22,7 @@ const SECONDS = 3;
 const CONNECTIONS = 50;
 /** A few busy keys, whose state stays in the processor's caches, and many, whose state does not. */
 const KEYS_IN_USE = [10, 1_000];
+const BATCH = 100;
 const TOKEN = `tgw_${'b'.repeat(40)}`;
 const SECRET = randomBytes(32).toString('base64');
 
@@ -43,6 +44,7 @@ async function main(): Promise<void> {
     const answer = await post(api.url, keys[0] ?? '');
     const bare = await startServer(bareServer(answer), {});
     for (const inUse of KEYS_IN_USE) compare(bare, api, keys.slice(0, inUse));
+    batches(api, keys);
   } finally {
     for (const child of children) child.kill('SIGKILL');
     await postgres.stop();
@@ -52,7 +54,7 @@ async function main(): Promise<void> {
 
 /** Alternates the two servers, and prints each round and the medians. */
 function compare(bare: Server, api: Server, keys: readonly string[]): void {
-  const script = wrkScript(keys);
+  const script = wrkScript(keys.map(question));
   for (const server of [bare, api]) wrk(server, script, 3);
   const rounds = Array.from({ length: ROUNDS }, (_, round) => {
     const row = { bare: wrk(bare, script, SECONDS), api: wrk(api, script, SECONDS) };
@@ -63,6 +65,26 @@ function compare(bare: Server, api: Server, keys: readonly string[]): void {
   const byCpu = median(rounds.map(({ api, bare }) => bare.cpuUs / api.cpuUs));
   console.log(
     `POST /v1/decisions against bare node:http, ${keys.length} keys in use: ratio ${ratio.toFixed(2)} in requests/s, ${byCpu.toFixed(2)} in CPU per request (medians of ${ROUNDS} rounds)`,
+  );
+}
+
+/** Decisions per second when each request asks for 100 of them. */
+function batches(api: Server, keys: readonly string[]): void {
+  const bodies = Array.from({ length: 50 }, (_, i) =>
+    JSON.stringify({
+      decisions: Array.from({ length: BATCH }, (_unused, j) =>
+        questionOf(keys[(i * BATCH + j) % keys.length] ?? ''),
+      ),
+    }),
+  );
+  const script = wrkScript(bodies);
+  wrk(api, script, 3);
+  const perSecond = Array.from(
+    { length: ROUNDS },
+    () => wrk(api, script, SECONDS).perSecond * BATCH,
+  );
+  console.log(
+    `batches of ${BATCH}, ${keys.length} keys in use: ${median(perSecond).toFixed(0)} decisions/s (median of ${ROUNDS} rounds)`,
   );
 }
 
@@ -115,15 +137,16 @@ createServer((request, response) => {
   return path;
 }
 
-const question = (apiKey: string) =>
-  JSON.stringify({
-    apiKey,
-    apiId: 'a1b2c3d4e5',
-    stage: 'prod',
-    method: 'GET',
-    path: '/pets/42',
-    sourceIp: '203.0.113.7',
-  });
+const questionOf = (apiKey: string) => ({
+  apiKey,
+  apiId: 'a1b2c3d4e5',
+  stage: 'prod',
+  method: 'GET',
+  path: '/pets/42',
+  sourceIp: '203.0.113.7',
+});
+
+const question = (apiKey: string) => JSON.stringify(questionOf(apiKey));
 
 function post(url: string, apiKey: string): Promise<{ headers: string[]; body: string }> {
   return new Promise((resolve, reject) => {
@@ -202,23 +225,21 @@ async function seed(databaseUrl: string): Promise<string[]> {
   return keys;
 }
 
-function wrkScript(keys: readonly string[]): string {
+/** Sends the bodies one after the other, over and over. */
+function wrkScript(bodies: readonly string[]): string {
   const path = join(home, 'post.lua');
   writeFileSync(
     path,
-    `local keys = { ${keys.map((key) => `'${key}'`).join(', ')} }
-local bodies = {}
+    `local headers = { ['Authorization'] = 'Bearer ${TOKEN}', ['Content-Type'] = 'application/json', ['Host'] = '127.0.0.1' }
+local bodies = { ${bodies.map((body) => `[[${body}]]`).join(', ')} }
+local requests = {}
 function init(args)
-  local headers = { ['Authorization'] = 'Bearer ${TOKEN}', ['Content-Type'] = 'application/json', ['Host'] = '127.0.0.1' }
-  for i, key in ipairs(keys) do
-    local body = string.gsub([[${question('KEY')}]], 'KEY', key)
-    bodies[i] = wrk.format('POST', '/v1/decisions', headers, body)
-  end
+  for i, body in ipairs(bodies) do requests[i] = wrk.format('POST', '/v1/decisions', headers, body) end
 end
 local at = 0
 request = function()
-  at = at % #bodies + 1
-  return bodies[at]
+  at = at % #requests + 1
+  return requests[at]
 end
 `,
   );

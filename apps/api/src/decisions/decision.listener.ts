@@ -100,9 +100,21 @@ export class DecisionListener {
       this.send(response, decisionJson(decision), decision);
       return null;
     }
-    return Promise.all(asked.many.map(async (one) => this.decisions.decide(one))).then((decided) =>
-      this.send(response, `{"decisions":[${decided.map(decisionJson).join(',')}]}`, decided[0]),
+    const decisions = asked.many.map((one) => this.decisions.decide(one));
+    if (areDecided(decisions)) {
+      this.sendMany(response, decisions);
+      return null;
+    }
+    return Promise.all(decisions.map(async (one) => one)).then((decided) =>
+      this.sendMany(response, decided),
     );
+  }
+
+  private sendMany(response: ServerResponse, decisions: readonly Decision[]): void {
+    let json = '{"decisions":[';
+    for (const [i, decision] of decisions.entries())
+      json += (i === 0 ? '' : ',') + decisionJson(decision);
+    this.send(response, `${json}]}`, decisions[0]);
   }
 
   /** The text is ASCII: ids, words and numbers of ours, and templates that the catalogue keeps percent-encoded. */
@@ -128,3 +140,7 @@ export class DecisionListener {
     sendProblem(response, problem, id);
   }
 }
+
+const areDecided = (
+  decisions: readonly (Decision | Promise<Decision>)[],
+): decisions is Decision[] => !decisions.some((decision) => decision instanceof Promise);
