@@ -6,6 +6,7 @@ import { AccessGuard } from './access/access.guard.js';
 import { BillingApiModule } from './billing/billing-api.module.js';
 import { DecisionsModule } from './decisions/decisions.module.js';
 import { CatalogApiModule } from './catalog/catalog-api.module.js';
+import { EnvoyModule } from './envoy/envoy.module.js';
 import { HealthController } from './health/health.controller.js';
 import { EntityTagInterceptor } from './http/entity-tag.js';
 import { KnownQueryInterceptor } from './http/known-query.js';
@@ -21,6 +22,7 @@ import { UsageApiModule } from './usage/usage-api.module.js';
     PlatformModule,
     IdentityModule,
     DecisionsModule,
+    EnvoyModule,
     BillingApiModule,
     CatalogApiModule,
     UsageApiModule,

@@ -23,5 +23,6 @@ import { ForwardAuthListener } from './forward-auth.listener.js';
     { provide: PolicySource, useClass: PolicyCache },
     { provide: QuotaAuthority, useClass: QuotaSpendRepository },
   ],
+  exports: [DecisionService],
 })
 export class DecisionsModule {}

@@ -3,15 +3,12 @@ import { ApiExcludeController } from '@nestjs/swagger';
 import { DomainError } from '@core/kernel';
 import { Database } from '@io/platform';
 import { Public } from '../access/access.js';
+import { EnvoyPort } from '../envoy/envoy-port.js';
 
 class NotReady extends DomainError {
   readonly code = 'not-ready';
   readonly kind = 'unavailable';
   readonly facts = {};
-
-  constructor() {
-    super('The database does not answer.');
-  }
 }
 
 /** For whoever runs the process: is it alive, may it get traffic. */
@@ -19,7 +16,10 @@ class NotReady extends DomainError {
 @Public()
 @Controller('health')
 export class HealthController {
-  constructor(private readonly db: Database) {}
+  constructor(
+    private readonly db: Database,
+    private readonly envoy: EnvoyPort,
+  ) {}
 
   /** The event loop answers; nothing else is asked. */
   @Get('live')
@@ -27,14 +27,15 @@ export class HealthController {
     return { status: 'live' };
   }
 
-  /** The database answers and is migrated. */
+  /** The database answers and is migrated, and every port that was asked for is open. */
   @Get('ready')
   async ready() {
     try {
       await this.db.$queryRaw`SELECT 1 FROM account LIMIT 1`;
     } catch {
-      throw new NotReady();
+      throw new NotReady('The database does not answer.');
     }
+    if (!this.envoy.isReady) throw new NotReady('The gRPC port is closed.');
     return { status: 'ready' };
   }
 }

@@ -31,6 +31,8 @@ const KNOWN = new Set([
 export class Config {
   readonly port: number;
   readonly host: string;
+  /** Where Envoy asks over gRPC; null when nobody does. */
+  readonly grpcPort: number | null;
   readonly databaseUrl: string;
   readonly redisUrl: string | null;
   readonly rootKeys: readonly RootKey[];
@@ -51,6 +53,8 @@ export class Config {
     }
     this.port = read.integer('PORT', { otherwise: 3000, min: 0, max: 65_535 });
     this.host = read.text('HOST') ?? '127.0.0.1';
+    const grpcPort = read.integer('GRPC_PORT', { otherwise: -1, min: 0, max: 65_535 });
+    this.grpcPort = grpcPort < 0 ? null : grpcPort;
     this.databaseUrl = read.url('DATABASE_URL', ['postgresql:', 'postgres:']) ?? '';
     if (read.text('DATABASE_URL') === null) {
       faults.push(

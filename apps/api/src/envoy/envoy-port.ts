@@ -1,0 +1,65 @@
+import type { Server } from '@grpc/grpc-js';
+import {
+  Injectable,
+  Logger,
+  type BeforeApplicationShutdown,
+  type OnApplicationBootstrap,
+} from '@nestjs/common';
+import { Config } from '@io/platform';
+import { AuthorizationService } from './authorization.service.js';
+import { drain, grpcServer, listen } from './grpc-server.js';
+import { RateLimitService } from './rate-limit.service.js';
+
+/** How long calls that are under way may take when the process ends; Envoy waits 200 ms by default. */
+const GRACE_MS = 5_000;
+
+/** Envoy's two services on a port of their own, when `GRPC_PORT` is set. */
+@Injectable()
+export class EnvoyPort implements OnApplicationBootstrap, BeforeApplicationShutdown {
+  private readonly logger = new Logger('Envoy');
+  private readonly server: Server | null;
+  private boundPort: number | null = null;
+
+  constructor(
+    private readonly config: Config,
+    authorization: AuthorizationService,
+    rateLimit: RateLimitService,
+  ) {
+    this.server =
+      config.grpcPort === null
+        ? null
+        : grpcServer({
+            '/envoy.service.auth.v3.Authorization/Check': (request, metadata) =>
+              authorization.check(request, metadata),
+            '/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit': (request, metadata) =>
+              rateLimit.shouldRateLimit(request, metadata),
+          });
+  }
+
+  /** The port it listens on; null when it does not. */
+  get port(): number | null {
+    return this.boundPort;
+  }
+
+  /** Whether it does what the settings say. */
+  get isReady(): boolean {
+    return this.server === null || this.boundPort !== null;
+  }
+
+  async onApplicationBootstrap(): Promise<void> {
+    const { server } = this;
+    if (!server) return;
+    const { host, grpcPort } = this.config;
+    const address = host.includes(':') ? `[${host}]` : host;
+    this.boundPort = await listen(server, `${address}:${grpcPort}`);
+    this.logger.log(`Envoy's gRPC services listen on ${address}:${this.boundPort}`);
+  }
+
+  /** Before the rest stops: decisions of calls under way still need the limits and the database. */
+  async beforeApplicationShutdown(): Promise<void> {
+    const { server } = this;
+    if (!server || this.boundPort === null) return;
+    this.boundPort = null;
+    await drain(server, GRACE_MS);
+  }
+}

@@ -1,0 +1,131 @@
+import { clientHeaders, refusalAnswer, type RefusalReason } from '@core/limits';
+import type { Decision } from '@io/limits';
+import { stringStruct } from './dynamic-metadata.js';
+import type { DescribedCall } from './rate-limit-request.js';
+import { field, numberField, toBytes } from './wire.js';
+
+/** What one descriptor was answered; without a decision nobody could be found to decide about. */
+export interface Answered {
+  readonly call: DescribedCall | null;
+  readonly decision: Decision | null;
+}
+
+/** Fields of `envoy.service.ratelimit.v3`, by their numbers in rls.proto and base.proto. */
+const RESPONSE = {
+  overallCode: 1,
+  statuses: 2,
+  responseHeadersToAdd: 3,
+  rawBody: 5,
+  dynamicMetadata: 6,
+};
+const STATUS = { code: 1, currentLimit: 2, limitRemaining: 3, durationUntilReset: 4 };
+const RATE_LIMIT = { requestsPerUnit: 1, unit: 2, name: 3 };
+const OK = 1;
+const OVER_LIMIT = 2;
+const SECOND = 1;
+const MINUTE = 2;
+const HOUR = 3;
+const QUOTA_UNITS: readonly (readonly [days: number, unit: number])[] = [
+  [1, 4],
+  [7, 7],
+  [31, 5],
+];
+const UINT32_MAX = 0xffff_ffff;
+const DAY_MS = 86_400_000;
+
+/** One status for each descriptor in its place, and what the client is told: by the first that was refused. */
+export function rateLimitResponse(answered: readonly Answered[]): Buffer {
+  const told = answered.find(({ decision }) => !decision?.allowed) ?? answered[0];
+  const { decision = null, call = null } = told ?? {};
+  let bytes = numberField(RESPONSE.overallCode, decision?.allowed ? OK : OVER_LIMIT);
+  for (const each of answered) bytes += field(RESPONSE.statuses, statusOf(each.decision));
+  bytes += decision ? headersOf(clientHeaders(decision)) : '';
+  if (!decision?.allowed) bytes += refusal(decision?.reason ?? 'missing-key', decision !== null);
+  if (decision && call)
+    bytes += field(RESPONSE.dynamicMetadata, stringStruct(decision, call.apiId, call.stage));
+  return toBytes(bytes);
+}
+
+/** The answer when nothing could be decided: over the limit, since an RPC error could let the call pass. */
+export function overLimitResponse(): Buffer {
+  return toBytes(
+    numberField(RESPONSE.overallCode, OVER_LIMIT) +
+      headersOf({ 'retry-after': '1' }) +
+      refusal('unavailable', false),
+  );
+}
+
+/** The body that Envoy sends the client. It is always a 429 there: the service can say no other status. */
+function refusal(reason: RefusalReason, isTypeTold: boolean): string {
+  const { message, errorType } = refusalAnswer(reason);
+  const headers = {
+    ...(!isTypeTold && { 'x-amzn-errortype': errorType }),
+    'content-type': 'application/json; charset=utf-8',
+  };
+  return headersOf(headers) + field(RESPONSE.rawBody, `{"message":"${message}"}`);
+}
+
+function headersOf(headers: Readonly<Record<string, string>>): string {
+  let bytes = '';
+  for (const name in headers) {
+    const value = field(1, name.toLowerCase()) + field(2, headers[name] ?? '');
+    bytes += field(RESPONSE.responseHeadersToAdd, value);
+  }
+  return bytes;
+}
+
+/** The nearest limit: the one that refused, or the one with less left. */
+function statusOf(decision: Decision | null): string {
+  const code = numberField(STATUS.code, decision?.allowed ? OK : OVER_LIMIT);
+  if (!decision) return code;
+  const { rate, quota, reason, level } = decision;
+  if (reason === 'throttled' && level !== 'usage-plan')
+    return code + field(STATUS.durationUntilReset, duration(decision.retryAfterMs ?? Infinity));
+  if (rate && reason !== 'quota-exceeded' && !(quota && quota.remaining < rate.remaining)) {
+    return (
+      code +
+      limitOf(rate.remaining, rate.resetMs, {
+        ...perUnit(rate.rateLimit),
+        name: 'key',
+      })
+    );
+  }
+  if (!quota) return code;
+  return (
+    code +
+    limitOf(quota.remaining, quota.resetMs, {
+      requests: quota.limit,
+      unit: QUOTA_UNITS.find(([days]) => quota.periodMs <= days * DAY_MS)?.[1] ?? 0,
+      name: 'quota',
+    })
+  );
+}
+
+function limitOf(
+  remaining: number,
+  resetMs: number,
+  { requests, unit, name }: { requests: number; unit: number; name: string },
+): string {
+  const limit =
+    numberField(RATE_LIMIT.requestsPerUnit, uint32(requests)) +
+    numberField(RATE_LIMIT.unit, unit) +
+    field(RATE_LIMIT.name, name);
+  return (
+    field(STATUS.currentLimit, limit) +
+    numberField(STATUS.limitRemaining, uint32(remaining)) +
+    field(STATUS.durationUntilReset, duration(resetMs))
+  );
+}
+
+/** A pace as whole calls: per second, or in the first longer unit in which it is whole. */
+function perUnit(perSecond: number): { requests: number; unit: number } {
+  if (Number.isInteger(perSecond)) return { requests: perSecond, unit: SECOND };
+  if (Number.isInteger(perSecond * 60)) return { requests: perSecond * 60, unit: MINUTE };
+  return { requests: Math.round(perSecond * 3_600), unit: HOUR };
+}
+
+const uint32 = (value: number) => Math.min(Math.max(0, Math.floor(value)), UINT32_MAX);
+
+/** A `google.protobuf.Duration` in whole seconds, rounded up; a day where waiting never helps. */
+const duration = (ms: number) =>
+  numberField(1, Number.isFinite(ms) ? uint32(Math.ceil(ms / 1_000)) : DAY_MS / 1_000);

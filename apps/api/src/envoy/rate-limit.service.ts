@@ -1,0 +1,97 @@
+import type { Metadata } from '@grpc/grpc-js';
+import { Injectable, Logger } from '@nestjs/common';
+import type { GatewayPrincipal } from '@core/identity';
+import { DecisionService, type Decision } from '@io/limits';
+import { GatewayMetadata } from './gateway-metadata.js';
+import { readRateLimitRequest, type DescribedCall } from './rate-limit-request.js';
+import { overLimitResponse, rateLimitResponse } from './rate-limit-response.js';
+
+/**
+ * `envoy.service.ratelimit.v3.RateLimitService`: is there something left? It can say no other refusal than "over the
+ * limit", so that is what a key without leave gets as well.
+ */
+@Injectable()
+export class RateLimitService {
+  private readonly logger = new Logger('RateLimit');
+
+  constructor(
+    private readonly decisions: DecisionService,
+    private readonly gateways: GatewayMetadata,
+  ) {}
+
+  /**
+   * A `RateLimitResponse` to a `RateLimitRequest`, null to whoever is no gateway; at once when nothing has to be asked
+   * first. Never throws or rejects.
+   */
+  shouldRateLimit(request: Buffer, metadata: Metadata): Buffer | null | Promise<Buffer | null> {
+    try {
+      const gateway = this.gateways.gateway(metadata);
+      const answer =
+        gateway instanceof Promise
+          ? gateway.then((found) => this.decide(found, request))
+          : this.decide(gateway, request);
+      return answer instanceof Promise ? answer.catch((error) => this.broken(error)) : answer;
+    } catch (error) {
+      return this.broken(error);
+    }
+  }
+
+  private decide(
+    gateway: GatewayPrincipal | null,
+    request: Buffer,
+  ): Buffer | null | Promise<Buffer> {
+    if (!gateway) return null;
+    const { accountId } = gateway;
+    const calls = readRateLimitRequest(request);
+    if (!calls) return overLimitResponse();
+    const [only = null] = calls;
+    if (calls.length > 1) return this.decideAll(accountId, calls);
+    const decision = this.decideOne(accountId, only, false);
+    return decision instanceof Promise
+      ? decision.then((decided) => rateLimitResponse([{ call: only, decision: decided }]))
+      : rateLimitResponse([{ call: only, decision }]);
+  }
+
+  /** All or none: nothing is consumed unless every descriptor would pass by itself. */
+  private async decideAll(
+    accountId: string,
+    calls: readonly (DescribedCall | null)[],
+  ): Promise<Buffer> {
+    const decideEach = (isDryRun: boolean) =>
+      Promise.all(
+        calls.map(async (call) => ({
+          call,
+          decision: await this.decideOne(accountId, call, isDryRun),
+        })),
+      );
+    const asked = await decideEach(true);
+    const mayPass = asked.every(({ decision }) => decision?.allowed);
+    return rateLimitResponse(mayPass ? await decideEach(false) : asked);
+  }
+
+  private decideOne(
+    accountId: string,
+    call: DescribedCall | null,
+    dryRun: boolean,
+  ): Decision | null | Promise<Decision> {
+    if (!call) return null;
+    const { apiKey, apiId, stage, method, path, resourcePath, sourceIp, cost } = call;
+    return this.decisions.decide({
+      accountId,
+      apiKey,
+      apiId,
+      stage,
+      method,
+      path,
+      resourcePath,
+      sourceIp,
+      cost,
+      dryRun,
+    });
+  }
+
+  private broken(error: unknown): Buffer {
+    this.logger.error('ShouldRateLimit failed', error instanceof Error ? error.stack : undefined);
+    return overLimitResponse();
+  }
+}
