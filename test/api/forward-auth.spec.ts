@@ -471,6 +471,59 @@ describe('strange paths', () => {
   });
 });
 
+describe('behind TRUSTED_PROXIES', () => {
+  const BLOCKS = '10.0.0.0/8, 2001:db8:aaaa::/48,::ffff:192.0.2.0/120';
+  let proxied: TestApi;
+  let of: Catalogue;
+  beforeAll(async () => {
+    proxied = await startApi({ TRUSTED_PROXIES: BLOCKS });
+    of = await aCatalogue(proxied, { ipPolicy: { allow: ['203.0.113.0/24', '2001:db8:1::/48'] } });
+  });
+
+  it.each([
+    { list: '203.0.113.7', is: 200, why: 'the gateway has seen the client itself' },
+    { list: '203.0.113.7, 10.1.2.3', is: 200, why: 'a proxy has seen the client' },
+    { list: '203.0.113.7,10.1.2.3 ,10.9.9.9', is: 200, why: 'so have two' },
+    { list: '203.0.113.7, 192.0.2.1', is: 200, why: 'a mapped block is one of IPv4' },
+    { list: '203.0.113.7, ::ffff:10.1.2.3', is: 200, why: 'a mapped address is in it' },
+    { list: '2001:db8:1::7, 2001:db8:aaaa::1', is: 200, why: 'IPv6 is the same' },
+    { list: '203.0.113.7, 198.51.100.1', is: 403, why: 'the client has written the first one' },
+    { list: '203.0.113.7, 198.51.100.1, 10.1.2.3', is: 403, why: 'and sent it through the proxy' },
+    { list: '10.1.2.3, 10.9.9.9', is: 403, why: 'a proxy called by itself' },
+    { list: '10.1.2.3, 203.0.113.7', is: 200, why: 'a client says that it came by a proxy' },
+    { list: '203.0.113.7, unknown, 10.1.2.3', is: 403, why: 'no proxy writes that' },
+    { list: '203.0.113.7, , 10.1.2.3', is: 403, why: 'nor nothing' },
+    { list: '203.0.113.7, 10.1.2.3x', is: 403, why: 'nor that' },
+  ])('$list is $is: $why', async ({ list, is }) => {
+    for (const face of FACES) {
+      const { status } = await ask(face, of, { address: list, api: proxied });
+      // nginx has resolved the address by itself and sends one.
+      expect({ face, status }).toEqual({ face, status: isNginxList(face, list) ? 403 : is });
+    }
+  });
+});
+
+const isNginxList = (face: Face, list: string) => face === 'nginx' && list.includes(',');
+
+describe('what a call costs', () => {
+  it('is one, whatever a client says of it', async () => {
+    const of = await aCatalogue(api, { quota: { limit: 100, period: 'DAY' } });
+    for (const cost of ['0', '-1', '1000', 'x']) {
+      for (const face of FACES) {
+        const { status } = await ask(face, of, { fields: [['X-Tollgate-Cost', cost]] });
+        expect({ face, cost, status }).toEqual({ face, cost, status: 200 });
+      }
+    }
+    const { apiKey, apiId, stage } = of;
+    const question = { apiKey, apiId, stage, method: 'GET', path: '/pets', dryRun: true };
+    const { body } = await api.call('POST', '/v1/decisions', {
+      token: api.gatewayToken,
+      body: question,
+    });
+    expect(body['quota'].remaining).toBe(100 - 4 * FACES.length);
+  });
+});
+
 describe('without its database', () => {
   it('refuses with 403 or 429, never 5xx, and asks by the plan of whom it knows', async () => {
     const lonely = await startApi();

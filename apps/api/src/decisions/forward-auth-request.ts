@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { isInRanges, parseIpAddress, type IpRange } from '@core/kernel';
 import { repeatedHeader } from '../http/strict-requests.js';
 
 /** Where each gateway says what the client asked for: exactly one source, since clients can send all others themselves. */
@@ -40,8 +41,14 @@ const SINGLE_OF: ReadonlyMap<string, ReadonlySet<string>> = new Map(
 );
 const SINGLE_IN_PATH: ReadonlySet<string> = new Set([...ALWAYS_SINGLE, 'x-forwarded-for']);
 
-/** Reads what the gateway says; null when it cannot be believed: no such gateway, a header twice, one missing. */
-export function readForwardedCall(request: RawRequest): ForwardedCall | null {
+/**
+ * Reads what the gateway says; null when it cannot be believed: no such gateway, a header twice, one missing.
+ * `trustedProxies` stand between the clients and the gateway.
+ */
+export function readForwardedCall(
+  request: RawRequest,
+  trustedProxies: readonly IpRange[],
+): ForwardedCall | null {
   const { tail, headers, rawHeaders } = request;
   if (hasUnderscoreAlias(rawHeaders)) return null;
   if (tail.startsWith('path/')) {
@@ -50,7 +57,7 @@ export function readForwardedCall(request: RawRequest): ForwardedCall | null {
       apiKey: single(headers['x-api-key']),
       method: request.method,
       path: tail.slice('path'.length),
-      sourceIp: lastAddress(single(headers['x-forwarded-for'])),
+      sourceIp: clientAddress(single(headers['x-forwarded-for']), trustedProxies),
     };
   }
   const singleNames = SINGLE_OF.get(tail);
@@ -65,7 +72,8 @@ export function readForwardedCall(request: RawRequest): ForwardedCall | null {
     apiKey: single(headers['x-api-key']),
     method,
     path: path.split('?', 1)[0] ?? path,
-    sourceIp: source.address === 'x-forwarded-for' ? lastAddress(address) : address,
+    sourceIp:
+      source.address === 'x-forwarded-for' ? clientAddress(address, trustedProxies) : address,
   };
 }
 
@@ -74,10 +82,22 @@ const isGateway = (name: string): name is GatewayName => Object.hasOwn(SOURCES, 
 const single = (value: string | string[] | undefined): string | null =>
   typeof value === 'string' ? value : null;
 
-/** The address that the gateway itself appended: the last one; those before it are the client's word. */
-function lastAddress(list: string | null): string | null {
-  const address = list?.split(',').at(-1)?.trim() ?? '';
-  return isIP(address) ? address : null;
+/**
+ * The last address of the list that is no trusted proxy's. The gateway appended the last one itself, and a trusted
+ * proxy the one before its own; all before that is the client's word.
+ */
+function clientAddress(list: string | null, trustedProxies: readonly IpRange[]): string | null {
+  const addresses = list?.split(',') ?? [];
+  let address: string | null = null;
+  for (let i = addresses.length - 1; i >= 0; i -= 1) {
+    const entry = addresses[i]?.trim() ?? '';
+    if (!isIP(entry)) return null;
+    address = entry;
+    if (trustedProxies.length === 0) break;
+    const ip = parseIpAddress(entry);
+    if (!ip || !isInRanges(trustedProxies, ip)) break;
+  }
+  return address;
 }
 
 /** `X_Original-Uri` becomes `X-Original-Uri` in many a proxy; no honest gateway sends it. */

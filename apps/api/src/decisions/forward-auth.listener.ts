@@ -4,6 +4,7 @@ import type { Principal } from '@core/identity';
 import { clientHeaders, refusalAnswer } from '@core/limits';
 import { Authenticator } from '@io/identity';
 import { DecisionService, type Decision } from '@io/limits';
+import { Config } from '@io/platform';
 import { requestIds } from '../http/request-ids.js';
 import { API_HEADERS, excessOf } from '../http/strict-requests.js';
 import { isoText } from './decision-answer.js';
@@ -29,6 +30,7 @@ export class ForwardAuthListener {
   constructor(
     private readonly decisions: DecisionService,
     private readonly authenticator: Authenticator,
+    private readonly config: Config,
   ) {}
 
   /** Takes the request if it is one of its own; false leaves it to Fastify. */
@@ -54,7 +56,11 @@ export class ForwardAuthListener {
     const gateway = await this.gateway(request);
     if (!gateway) return null;
     const { method = '', headers, rawHeaders } = request;
-    const call = readForwardedCall({ method, tail: target.tail, headers, rawHeaders });
+    const { trustedProxies } = this.config;
+    const call = readForwardedCall(
+      { method, tail: target.tail, headers, rawHeaders },
+      trustedProxies,
+    );
     if (!call) return null;
     const { apiId, stage } = target;
     const { accountId } = gateway;

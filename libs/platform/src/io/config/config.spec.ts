@@ -50,6 +50,15 @@ describe('Config', () => {
       why: 'a key of zeros',
     },
     { setting: { TOLLGATE_SECRETT: 'x' }, why: 'a name that nobody reads' },
+    { setting: { TRUSTED_PROXIES: '1' }, why: 'a number of proxies' },
+    { setting: { TRUSTED_PROXIES: 'true' }, why: 'trust in everybody' },
+    { setting: { TRUSTED_PROXIES: '0.0.0.0/0' }, why: 'trust in everybody, as a block' },
+    { setting: { TRUSTED_PROXIES: '::/0' }, why: 'trust in everybody, as a block of IPv6' },
+    { setting: { TRUSTED_PROXIES: 'loopback' }, why: 'a name of a block' },
+    {
+      setting: { TRUSTED_PROXIES: '10.0.0.0/8,10.0.0.1/8' },
+      why: 'a block with bits behind its prefix',
+    },
     { setting: { TOLLGATE_ACCESS_KEY_ID: 'AKIAABCDEFGHIJKLMNOP' }, why: 'half an access key' },
   ])('refuses $why', ({ setting }) => {
     expect(faultsOf({ ...VALID, ...setting })).toHaveLength(1);

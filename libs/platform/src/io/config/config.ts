@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Injectable } from '@nestjs/common';
+import { joinRanges, parseIpRange, type IpRange } from '@core/kernel';
 import { parseKeys, type RootKey } from '../security/root-keys.js';
 
 /** Settings that the process cannot start with; every fault is listed, one a line. */
@@ -40,6 +41,8 @@ export class Config {
   readonly accessKey: { readonly id: string; readonly secret: string } | null;
   readonly gatewayToken: string | null;
   readonly demo: boolean;
+  /** Proxies before the gateway, whose own entries in X-Forwarded-For are believed; joined. */
+  readonly trustedProxies: readonly IpRange[];
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
   constructor(environment: Environment) {
@@ -75,6 +78,7 @@ export class Config {
     this.accessKey =
       accessKeyId && secretAccessKey ? { id: accessKeyId, secret: secretAccessKey } : null;
     this.demo = read.oneOf('TOLLGATE_DEMO', ['on', 'off'], 'off') === 'on';
+    this.trustedProxies = read.ranges('TRUSTED_PROXIES');
     this.logLevel = read.oneOf(
       'TOLLGATE_LOG_LEVEL',
       ['debug', 'info', 'warn', 'error', 'silent'],
@@ -142,6 +146,18 @@ function settingsReader(environment: Environment, faults: string[]) {
         .every((part) => URL.canParse(part) && protocols.includes(new URL(part).protocol));
       if (!isUrl) faults.push(`${name} must be a URL that starts with ${protocols[0]}//`);
       return value;
+    },
+    /** Blocks of addresses, separated by commas. How many proxies there are says nothing of who wrote an entry. */
+    ranges(name: string): IpRange[] {
+      const ranges = (text(name)?.split(',') ?? []).flatMap((entry) => {
+        const range = parseIpRange(entry.trim());
+        if (typeof range === 'string') faults.push(`${name}: "${entry.trim()}" ${range}.`);
+        else if (entry.trim().endsWith('/0'))
+          faults.push(`${name}: "${entry.trim()}" would believe every client.`);
+        else return [range];
+        return [];
+      });
+      return joinRanges(ranges);
     },
     secret(name: string, lengthMin: number): string | null {
       const value = text(name);
