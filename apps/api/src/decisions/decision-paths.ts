@@ -80,7 +80,7 @@ const forwardAuth = (operationId: string) => ({
   responses: {
     '200': {
       description:
-        'The call may pass; X-Tollgate-Key-Id, -Customer-Id, -Decision-Id and -Resource-Path say more.',
+        'The call may pass; X-Tollgate-Key-Id, -Customer-Id, -Decision-Id and -Resource-Path say more, and -Shadowed what a plan in shadow would have refused it for.',
     },
     '403': {
       description:

@@ -97,6 +97,7 @@ export class ForwardAuthListener {
       'X-Tollgate-Customer-Id': decision?.customerId ?? '',
       'X-Tollgate-Decision-Id': decision?.decisionId ?? '',
       'X-Tollgate-Resource-Path': decision?.resourcePath ?? '',
+      'X-Tollgate-Shadowed': decision?.shadowed ?? '',
       'X-Tollgate-Time': decision ? isoText(decision.atMs) : '',
       ...(refusal && { 'x-amzn-ErrorType': refusal.errorType }),
       ...(outcome === BROKEN && { 'Retry-After': '1' }),
