@@ -125,10 +125,14 @@ describe('tables of accounts', () => {
     expect(loose).toEqual([]);
   });
 
-  it('are each tied to an account, but for usage, whose ids are checked when it comes in', async () => {
+  it('are each tied to an account, but for usage, whose ids are checked when it comes in, and news', async () => {
     const tied = new Set((await foreignKeys()).map(({ from }) => from));
     const owned = (await columnsWhere(`column_name = 'account_id'`)).map((c) => c.table);
-    expect(owned.filter((table) => !tied.has(table))).toEqual(['usage_hour', 'usage_record']);
+    expect(owned.filter((table) => !tied.has(table))).toEqual([
+      'policy_change',
+      'usage_hour',
+      'usage_record',
+    ]);
   });
 
   it('have a foreign key behind every column that names a row of another table', async () => {
@@ -142,8 +146,10 @@ describe('tables of accounts', () => {
        AND table_name NOT IN ('usage_record', 'usage_hour')`,
     );
     const loose = named.map(({ table, column }) => `${table}.${column}`);
-    // What was spent and which plans covered a key stay known, also when the plan or the api is deleted.
+    // What was spent and which plans covered a key stay known, also when the plan or the api is deleted; that a key was
+    // deleted is news of it.
     expect(loose.filter((column) => !covered.has(column))).toEqual([
+      'policy_change.key_id',
       'quota_spend.usage_plan_id',
       'usage_plan_key_stage_past.api_id',
       'usage_plan_key_stage_past.usage_plan_id',

@@ -5,6 +5,7 @@ import { PlatformModule } from '@io/platform';
 import { AccessGuard } from './access/access.guard.js';
 import { BillingApiModule } from './billing/billing-api.module.js';
 import { DecisionsModule } from './decisions/decisions.module.js';
+import { GatewayEventsModule } from './gateway-events/gateway-events.module.js';
 import { CatalogApiModule } from './catalog/catalog-api.module.js';
 import { EnvoyModule } from './envoy/envoy.module.js';
 import { HealthController } from './health/health.controller.js';
@@ -23,6 +24,7 @@ import { UsageApiModule } from './usage/usage-api.module.js';
     IdentityModule,
     DecisionsModule,
     EnvoyModule,
+    GatewayEventsModule,
     BillingApiModule,
     CatalogApiModule,
     UsageApiModule,

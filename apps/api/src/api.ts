@@ -26,6 +26,8 @@ import { ApiModule } from './api.module.js';
 import { DecisionListener } from './decisions/decision.listener.js';
 import { DECISION_PATHS } from './decisions/decision-paths.js';
 import { ForwardAuthListener } from './decisions/forward-auth.listener.js';
+import { GATEWAY_EVENTS_PATHS } from './gateway-events/gateway-events-paths.js';
+import { GatewayEventsRoutes } from './gateway-events/gateway-events.routes.js';
 import { refuseBytes, sendProblem } from './http/bare-problems.js';
 import { registerBodyParsers } from './http/json-body.js';
 import { requestIds } from './http/request-ids.js';
@@ -91,6 +93,7 @@ export async function createApi(config: Config): Promise<NestFastifyApplication>
   registerStrictRequests(fastify);
   registerBodyParsers(fastify);
   app.get(UsageBatchRoutes).register(fastify);
+  app.get(GatewayEventsRoutes).register(fastify);
   const decisions = app.get(DecisionListener);
   const forwardAuth = app.get(ForwardAuthListener);
   hot.handle = (request, response) =>
@@ -98,6 +101,6 @@ export async function createApi(config: Config): Promise<NestFastifyApplication>
   app.setGlobalPrefix('v1', { exclude: ['health/live', 'health/ready'] });
   app.useGlobalPipes(requestValidation());
   app.useGlobalFilters(new ProblemFilter());
-  serveOpenApi(app, { ...DECISION_PATHS, ...USAGE_BATCHES_PATHS });
+  serveOpenApi(app, { ...DECISION_PATHS, ...GATEWAY_EVENTS_PATHS, ...USAGE_BATCHES_PATHS });
   return app;
 }

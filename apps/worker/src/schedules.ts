@@ -3,15 +3,18 @@ import { Injectable, Module, type OnApplicationBootstrap } from '@nestjs/common'
 import { ModuleRef } from '@nestjs/core';
 import { CLOSE_PERIODS } from '@io/billing';
 import { ENSURE_USAGE_PARTITIONS, ROLL_UP_USAGE } from '@io/metering';
+import { TRIM_POLICY_CHANGES } from '@io/platform';
 import type { Queue } from 'bullmq';
 
 const SECOND_MS = 1_000;
+const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
 
 /** Every repeating job: its queue, which has its name, and how often. A run that is missed is not made up for. */
 const SCHEDULES = [
   { job: ROLL_UP_USAGE, everyMs: SECOND_MS },
   { job: CLOSE_PERIODS, everyMs: 2 * SECOND_MS },
+  { job: TRIM_POLICY_CHANGES, everyMs: 10 * MINUTE_MS },
   { job: ENSURE_USAGE_PARTITIONS, everyMs: HOUR_MS },
 ] as const;
 

@@ -6,7 +6,14 @@ export { BusinessClock } from './clock/business-clock.js';
 export { SystemClock } from './clock/system-clock.js';
 export { Keyring, type SealedPlace } from './security/keyring.js';
 export { memoryKey } from './security/memory-key.js';
+export { parsePlace, placeText } from './policy/change-place.js';
+export { NotListening } from './policy/errors.js';
 export { PolicyEvents, type PolicyChange } from './policy/policy-events.js';
+export {
+  PolicyHistory,
+  TRIM_POLICY_CHANGES,
+  type RememberedChange,
+} from './policy/policy-history.js';
 export { appendAudit, auditHash, type AuditEntry, type ChainedEvent } from './audit/audit-log.js';
 export { InvalidRequest, NotFound, VersionMismatch, type FieldFault } from './problem/errors.js';
 export { PROBLEM_TYPE, problemHeaders, toProblem, type Problem } from './problem/problem.js';

@@ -6,6 +6,7 @@ import { Config } from './config/config.js';
 import { Database } from './database/database.js';
 import { Pages } from './http/pages.js';
 import { PolicyEvents } from './policy/policy-events.js';
+import { PolicyHistory } from './policy/policy-history.js';
 import { queueOptions } from './queue/queues.js';
 import { Keyring } from './security/keyring.js';
 
@@ -17,6 +18,7 @@ const providers = [
   BusinessClock,
   Pages,
   PolicyEvents,
+  PolicyHistory,
 ];
 
 /** The outside world, for every lib. */
