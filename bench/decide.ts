@@ -18,15 +18,15 @@ const keys = Uint32Array.from({ length: CALLS }, () => Math.floor(KEYS * Math.ra
 
 function ours(): (i: number, now: number) => boolean {
   const buckets = new Buckets();
-  const stage = Array.from({ length: METHODS }, (_, m) =>
-    buckets.bucket(`stage ${m}`, WIDE.rate, WIDE.burst),
-  );
-  const account = buckets.bucket('account', WIDE.rate, WIDE.burst);
+  const aBucket = (name: string, { rate, burst }: typeof PLAN) =>
+    buckets.bucket({ name, home: name, rateLimit: rate, burstLimit: burst }, 0);
+  const stage = Array.from({ length: METHODS }, (_, m) => aBucket(`stage ${m}`, WIDE));
+  const account = aBucket('account', WIDE);
   const levels: Levels[] = [];
   const quotas: QuotaBlock[] = [];
   for (let key = 0; key < KEYS; key++) {
-    const method = buckets.bucket(`method ${key}`, PLAN.rate, PLAN.burst);
-    const usagePlan = buckets.bucket(`plan ${key}`, PLAN.rate, PLAN.burst);
+    const method = aBucket(`method ${key}`, PLAN);
+    const usagePlan = aBucket(`plan ${key}`, PLAN);
     levels.push({ method, usagePlan, stageMethod: stage[key % METHODS] ?? account, account });
     quotas.push({
       periodFromMs: 0,
@@ -37,7 +37,7 @@ function ours(): (i: number, now: number) => boolean {
       inHand: 1e9,
     });
   }
-  const call = { cost: 1, now: 0, at: 1, isDryRun: false };
+  const call = { cost: 1, now: 0, at: 1, isDryRun: false, isRateUnknown: false };
   return (i, now) => {
     call.now = now;
     const key = keys[i] ?? 0;

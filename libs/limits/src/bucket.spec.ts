@@ -2,16 +2,23 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Buckets } from './index.js';
 
+const aLimit = (name: string, rateLimit: number, burstLimit: number) => ({
+  name,
+  home: name,
+  rateLimit,
+  burstLimit,
+});
+
 /** A bucket on its own, with the two steps of a call as one. */
 function aBucket(rate: number, burst: number) {
   const buckets = new Buckets();
-  const id = buckets.bucket('alone', rate, burst);
+  const id = buckets.bucket(aLimit('alone', rate, burst), 0);
   return {
     wait: (cost: number, now: number) => buckets.wait(id, cost, now),
     remaining: (now: number) => buckets.remaining(id, now),
     resetMs: (now: number) => buckets.resetMs(id, now),
     setLimit: (newRate: number, newBurst: number, now: number) =>
-      buckets.setLimit(id, newRate, newBurst, now),
+      buckets.bucket(aLimit('alone', newRate, newBurst), now),
     call: (cost: number, now: number) => {
       const passes = buckets.wait(id, cost, now) === 0;
       if (passes) buckets.take(id, cost, now);
@@ -176,12 +183,14 @@ describe('a bucket', () => {
 describe('Buckets', () => {
   it('hands out one id per name, and keeps each state when it grows', () => {
     const buckets = new Buckets();
-    const ids = Array.from({ length: 1_000 }, (_, i) => buckets.bucket(`key ${i}`, 1, 1_000));
+    const ids = Array.from({ length: 1_000 }, (_, i) =>
+      buckets.bucket(aLimit(`key ${i}`, 1, 1_000), 0),
+    );
     ids.forEach((id, i) => buckets.take(id, i, 0));
-    buckets.bucket('one more', 1, 1);
+    buckets.bucket(aLimit('one more', 1, 1), 0);
     expect(new Set(ids).size).toBe(1_000);
     expect(ids.map((id) => 1_000 - buckets.remaining(id, 0))).toEqual(ids.map((_, i) => i));
-    expect(buckets.bucket('key 7', 99, 99)).toBe(ids[7]);
+    expect(buckets.bucket(aLimit('key 7', 1, 1_000), 0)).toBe(ids[7]);
     expect(buckets.remaining(ids[7]!, 0)).toBe(993);
   });
 
@@ -194,8 +203,9 @@ describe('Buckets', () => {
     [1, Infinity],
   ])('does not take %d/s, burst %d for a limit', (rate, burst) => {
     const buckets = new Buckets();
-    expect(() => buckets.bucket('bad', rate, burst)).toThrow(/finite/);
-    expect(() => buckets.setLimit(buckets.bucket('good', 1, 1), rate, burst, 0)).toThrow(/finite/);
+    expect(() => buckets.bucket(aLimit('bad', rate, burst), 0)).toThrow(/finite/);
+    buckets.bucket(aLimit('good', 1, 1), 0);
+    expect(() => buckets.bucket(aLimit('good', rate, burst), 0)).toThrow(/finite/);
   });
 
   it('lets nothing pass a bucket that does not exist', () => {

@@ -1,7 +1,6 @@
 import assert from 'node:assert';
-
-/** A bucket id that means "no limit at this level". */
-export const NO_LIMIT = -1;
+import type { RateBucket } from './rate-authority.js';
+import type { Rates } from './rates.js';
 
 // One bucket is four doubles side by side, so that a decision touches one cache line for each.
 const STRIDE = 4;
@@ -28,7 +27,7 @@ const TOLERANCE = 1e-6;
  * At most `burst + rate × window` passes in any window. `now` is in milliseconds of a clock that never
  * goes back. A bucket whose rate or burst is 0 lets nothing pass, and no cost above the burst ever passes.
  */
-export class Buckets {
+export class Buckets implements Rates {
   readonly #ids = new Map<string, number>();
   #state = new Float64Array(64 * STRIDE);
 
@@ -38,13 +37,16 @@ export class Buckets {
   }
 
   /**
-   * The id of the bucket of that name, made full with this limit when it is new. One that exists keeps
-   * its limit (see `setLimit`), so a name never contains a version of the plan.
+   * The id of the bucket of that name: made full when it is new. One that is known takes rate and burst
+   * over for the next decision; what was spent stays spent.
    */
-  bucket(name: string, rate: number, burst: number): number {
+  bucket({ name, rateLimit, burstLimit }: RateBucket, now: number): number {
     const known = this.#ids.get(name);
-    if (known !== undefined) return known;
-    assertLimit(rate, burst);
+    if (known !== undefined) {
+      this.#setLimit(known, { rateLimit, burstLimit }, now);
+      return known;
+    }
+    assertLimit(rateLimit, burstLimit);
     const id = this.#ids.size;
     if ((id + 1) * STRIDE > this.#state.length) {
       const grown = new Float64Array(this.#state.length * 2);
@@ -52,15 +54,21 @@ export class Buckets {
       this.#state = grown;
     }
     this.#ids.set(name, id);
-    this.#state.set([-Infinity, 0, rate / 1000, burst], id * STRIDE);
+    this.#state.set([-Infinity, 0, rateLimit / 1000, burstLimit], id * STRIDE);
     return id;
   }
 
-  /** Changes rate (per second) and burst for the next decision; what was spent stays spent. */
-  setLimit(id: number, rate: number, burst: number, now: number): void {
-    assert(id >= 0 && id < this.size, `bucket ${id} exists`);
-    assertLimit(rate, burst);
-    this.#state.set([this.#spent(id, now), now, rate / 1000, burst], id * STRIDE);
+  #setLimit(
+    id: number,
+    { rateLimit, burstLimit }: Pick<RateBucket, 'rateLimit' | 'burstLimit'>,
+    now: number,
+  ): void {
+    const at = id * STRIDE;
+    const isSame =
+      this.#state[at + RATE_PER_MS] === rateLimit / 1000 && this.#state[at + BURST] === burstLimit;
+    if (isSame) return;
+    assertLimit(rateLimit, burstLimit);
+    this.#state.set([this.#spent(id, now), now, rateLimit / 1000, burstLimit], at);
   }
 
   /** Milliseconds until the cost fits: 0 when it does now, Infinity when it never will. Consumes nothing. */
@@ -88,6 +96,19 @@ export class Buckets {
       this.#state[at + TAT] = cost;
       this.#state[at + ORIGIN] = now;
     }
+  }
+
+  /**
+   * Takes back units that were taken `heldMs` ago or later and that nobody spent. What has refilled since
+   * then is not credited again: a unit that was lent and returned is never worth more than one that was
+   * not lent (docs/limits.md).
+   */
+  giveBack(id: number, { units, heldMs }: { units: number; heldMs: number }, now: number): void {
+    const at = id * STRIDE;
+    const spent = this.#spent(id, now);
+    const credit = units - Math.max(0, heldMs) * (this.#state[at + RATE_PER_MS] ?? NaN);
+    if (!(credit > 0 && spent > 0)) return;
+    this.#state[at + TAT] = (this.#state[at + TAT] ?? NaN) - Math.min(credit, spent);
   }
 
   /** Whole calls that would pass now, one after the other. */

@@ -1,12 +1,21 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Buckets, decide, NO_LIMIT, type Call, type Levels, type QuotaBlock } from './index.js';
+import {
+  Buckets,
+  decide,
+  NO_LIMIT,
+  type Call,
+  type Levels,
+  type QuotaBlock,
+  type Rates,
+} from './index.js';
 
 const aCall = (overrides: Partial<Call> = {}): Call => ({
   cost: 1,
   now: 0,
   at: 0,
   isDryRun: false,
+  isRateUnknown: false,
   ...overrides,
 });
 
@@ -20,6 +29,13 @@ const aQuota = (overrides: Partial<QuotaBlock> = {}): QuotaBlock => ({
   ...overrides,
 });
 
+const needsQuota = (missingQuota: number) => ({
+  kind: 'needs-blocks',
+  level: null,
+  buckets: [],
+  missingQuota,
+});
+
 const UNLIMITED: Levels = {
   method: NO_LIMIT,
   usagePlan: NO_LIMIT,
@@ -29,10 +45,13 @@ const UNLIMITED: Levels = {
 
 const NAMES = ['method', 'usagePlan', 'stageMethod', 'account'] as const;
 
+const aBucket = (rates: Rates, name: string, rateLimit: number, burstLimit: number) =>
+  rates.bucket({ name, home: name, rateLimit, burstLimit }, 0);
+
 /** All four levels, each with a burst and one call per second. */
 function fourLevels(bursts: Partial<Record<(typeof NAMES)[number], number>> = {}) {
   const buckets = new Buckets();
-  const id = (name: (typeof NAMES)[number]) => buckets.bucket(name, 1, bursts[name] ?? 10);
+  const id = (name: (typeof NAMES)[number]) => aBucket(buckets, name, 1, bursts[name] ?? 10);
   const levels: Levels = {
     method: id('method'),
     usagePlan: id('usagePlan'),
@@ -68,7 +87,7 @@ describe('decide', () => {
 
   it('tells the wait of the slowest level, since only then all let it pass', () => {
     const { buckets, levels } = fourLevels({ method: 1 });
-    const slow = buckets.bucket('slow', 0.1, 1);
+    const slow = aBucket(buckets, 'slow', 0.1, 1);
     const both = { ...levels, account: slow };
     decide(buckets, both, null, aCall());
     const refused = decide(buckets, both, null, aCall());
@@ -81,12 +100,12 @@ describe('decide', () => {
     { quota: { inHand: 3 }, outcome: { kind: 'allowed' }, why: 'just enough is in hand' },
     {
       quota: { inHand: 1 },
-      outcome: { kind: 'needs-quota-block', missing: 2 },
+      outcome: needsQuota(2),
       why: 'the rest is at the authority',
     },
     {
       quota: { inHand: 1, remainingAtAuthority: 2 },
-      outcome: { kind: 'needs-quota-block', missing: 2 },
+      outcome: needsQuota(2),
       why: 'the authority has just that',
     },
     {
@@ -96,7 +115,7 @@ describe('decide', () => {
     },
     {
       quota: { inHand: 0, remainingAtAuthority: 0, believedUntilMs: 0 },
-      outcome: { kind: 'needs-quota-block', missing: 3 },
+      outcome: needsQuota(3),
       why: 'somebody may have given back since',
     },
     {
@@ -106,12 +125,12 @@ describe('decide', () => {
     },
     {
       quota: { periodFromMs: -86_400_000, periodToMs: 1_000 },
-      outcome: { kind: 'needs-quota-block', missing: 3 },
+      outcome: needsQuota(3),
       why: 'what is in hand belongs to the period before',
     },
     {
       quota: { periodFromMs: 1_001, inHand: 5 },
-      outcome: { kind: 'needs-quota-block', missing: 3 },
+      outcome: needsQuota(3),
       why: 'what is in hand belongs to the next period',
     },
   ])('with the quota $quota a cost of 3 is $outcome.kind: $why', ({ quota, outcome }) => {

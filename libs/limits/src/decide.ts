@@ -1,4 +1,4 @@
-import { NO_LIMIT, type Buckets } from './bucket.js';
+import { NEEDS_BLOCK, NO_LIMIT, type Rates } from './rates.js';
 
 /** The throttle levels, in the order in which they are asked and named in a refusal. */
 export const LEVELS = ['method', 'usage-plan', 'stage-method', 'account'] as const;
@@ -47,6 +47,8 @@ export interface Call {
   readonly at: number;
   /** Answers the same and consumes nothing. */
   readonly isDryRun: boolean;
+  /** The authority of the rates is gone and the plan lets calls pass then: levels that need a block are left out. */
+  readonly isRateUnknown: boolean;
 }
 
 /** The answer to one call. Only `allowed` has consumed anything, and then at every level. */
@@ -56,8 +58,16 @@ export type Outcome =
   | { readonly kind: 'throttled'; readonly level: Level; readonly retryAfterMs: number }
   /** Waiting helps when the period is over. */
   | { readonly kind: 'quota-exceeded'; readonly retryAfterMs: number }
-  /** Get at least `missing` more of the quota of this instant's period, then decide again. */
-  | { readonly kind: 'needs-quota-block'; readonly missing: number };
+  /**
+   * Nothing was consumed. Get a block of each bucket in `buckets` (`level` is the first of their levels), and at least
+   * `missingQuota` more of the quota of this instant's period, then decide again.
+   */
+  | {
+      readonly kind: 'needs-blocks';
+      readonly level: Level | null;
+      readonly buckets: readonly number[];
+      readonly missingQuota: number;
+    };
 
 const ALLOWED: Outcome = { kind: 'allowed' };
 
@@ -68,17 +78,17 @@ const ALLOWED: Outcome = { kind: 'allowed' };
  * levels is told, because a client that comes back after the first one's would be refused by another.
  */
 export function decide(
-  buckets: Buckets,
+  rates: Rates,
   levels: Levels,
   quota: QuotaBlock | null,
   call: Call,
 ): Outcome {
   const { method, usagePlan, stageMethod, account } = levels;
   const { cost, now } = call;
-  const methodWait = method === NO_LIMIT ? 0 : buckets.wait(method, cost, now);
-  const planWait = usagePlan === NO_LIMIT ? 0 : buckets.wait(usagePlan, cost, now);
-  const stageWait = stageMethod === NO_LIMIT ? 0 : buckets.wait(stageMethod, cost, now);
-  const accountWait = account === NO_LIMIT ? 0 : buckets.wait(account, cost, now);
+  const methodWait = method === NO_LIMIT ? 0 : rates.wait(method, cost, now);
+  const planWait = usagePlan === NO_LIMIT ? 0 : rates.wait(usagePlan, cost, now);
+  const stageWait = stageMethod === NO_LIMIT ? 0 : rates.wait(stageMethod, cost, now);
+  const accountWait = account === NO_LIMIT ? 0 : rates.wait(account, cost, now);
   const retryAfterMs = Math.max(methodWait, planWait, stageWait, accountWait);
   if (retryAfterMs > 0) {
     const level =
@@ -91,22 +101,45 @@ export function decide(
             : 'account';
     return { kind: 'throttled', level, retryAfterMs };
   }
-  if (quota !== null) {
-    const refusal = quotaRefusal(quota, call);
-    if (refusal !== null) return refusal;
+  const refusal = quota === null ? null : quotaRefusal(quota, call);
+  if (methodWait + planWait + stageWait + accountWait < 0 && !call.isRateUnknown) {
+    return needsBlocks([methodWait, planWait, stageWait, accountWait], levels, refusal);
   }
+  if (refusal !== null) return refusal;
   if (call.isDryRun) return ALLOWED;
-  if (method !== NO_LIMIT) buckets.take(method, cost, now);
-  if (usagePlan !== NO_LIMIT) buckets.take(usagePlan, cost, now);
-  if (stageMethod !== NO_LIMIT) buckets.take(stageMethod, cost, now);
-  if (account !== NO_LIMIT) buckets.take(account, cost, now);
+  if (method !== NO_LIMIT && methodWait === 0) rates.take(method, cost, now);
+  if (usagePlan !== NO_LIMIT && planWait === 0) rates.take(usagePlan, cost, now);
+  if (stageMethod !== NO_LIMIT && stageWait === 0) rates.take(stageMethod, cost, now);
+  if (account !== NO_LIMIT && accountWait === 0) rates.take(account, cost, now);
   if (quota !== null) quota.inHand -= cost;
   return ALLOWED;
 }
 
+/** Throttles are asked before the quota: one that is used up is told only when no level refuses. */
+function needsBlocks(
+  waits: readonly number[],
+  { method, usagePlan, stageMethod, account }: Levels,
+  refusal: Outcome | null,
+): Outcome {
+  const ids = [method, usagePlan, stageMethod, account];
+  return {
+    kind: 'needs-blocks',
+    level: LEVELS[waits.indexOf(NEEDS_BLOCK)] ?? null,
+    buckets: ids.filter((_, level) => waits[level] === NEEDS_BLOCK),
+    missingQuota: refusal?.kind === 'needs-blocks' ? refusal.missingQuota : 0,
+  };
+}
+
+const needsQuota = (missingQuota: number): Outcome => ({
+  kind: 'needs-blocks',
+  level: null,
+  buckets: [],
+  missingQuota,
+});
+
 function quotaRefusal(quota: QuotaBlock, { cost, now, at }: Call): Outcome | null {
   if (at < quota.periodFromMs || at >= quota.periodToMs) {
-    return { kind: 'needs-quota-block', missing: cost };
+    return needsQuota(cost);
   }
   if (cost > quota.limit) {
     return { kind: 'quota-exceeded', retryAfterMs: quota.periodToMs - at };
@@ -116,5 +149,5 @@ function quotaRefusal(quota: QuotaBlock, { cost, now, at }: Call): Outcome | nul
   if (missing > quota.remainingAtAuthority && now < quota.believedUntilMs) {
     return { kind: 'quota-exceeded', retryAfterMs: quota.periodToMs - at };
   }
-  return { kind: 'needs-quota-block', missing };
+  return needsQuota(missing);
 }

@@ -4,7 +4,16 @@ export {
   type QuotaInterval,
   type QuotaRule,
 } from './quota-period.js';
-export { Buckets, NO_LIMIT } from './bucket.js';
+export { Buckets } from './bucket.js';
+export { NEEDS_BLOCK, NO_LIMIT, type Rates } from './rates.js';
+export { LeasedRates, RETURN_MS_MAX } from './leased-rates.js';
+export { MemoryRateAuthority } from './memory-rate-authority.js';
+export {
+  RATE_SWEEP_MS,
+  RateLeases,
+  type LeaseStats,
+  type LeaseSurroundings,
+} from './rate-leases.js';
 export {
   decide,
   LEVELS,
@@ -14,7 +23,15 @@ export {
   type Outcome,
   type QuotaBlock,
 } from './decide.js';
-export { BLOCK_SHARE, blockSize, isIdle, measuredPace, type BlockRequest } from './lease.js';
+export {
+  BLOCK_SHARE,
+  blockSize,
+  grantSize,
+  isIdle,
+  measuredPace,
+  type BlockRequest,
+  type GrantQuestion,
+} from './lease.js';
 export {
   clientHeaders,
   rateLimit,

@@ -32,6 +32,29 @@ export function blockSize({ asked, remaining, pacePerSecond }: BlockRequest): nu
   return Math.max(0, Math.min(Math.max(asked, ahead), remaining));
 }
 
+/** What is known when a block is granted. All are whole calls but `available`. */
+export interface GrantQuestion {
+  /** What the waiting calls need together. */
+  readonly asked: number;
+  /** What the smallest of them needs. */
+  readonly least: number;
+  /** What the holder would like to have ahead. */
+  readonly wanted: number;
+  /** What the authority has left. */
+  readonly available: number;
+}
+
+/**
+ * How many calls an authority hands out, for quotas and rates alike: what is asked as far as it is there,
+ * and ahead of need no more than a 64th of what is left. Nothing while not even the smallest waiting call
+ * would fit. Written again in SQL (`QuotaSpendRepository`) and Lua, where the counters are.
+ */
+export function grantSize({ asked, least, wanted, available }: GrantQuestion): number {
+  if (available < least) return 0;
+  const ahead = Math.min(wanted, Math.floor(available / BLOCK_SHARE));
+  return Math.max(0, Math.min(Math.floor(available), Math.max(asked, ahead)));
+}
+
 /** Whether the block is to be given back: something is in hand that nobody has wanted for two seconds. */
 export function isIdle(block: { inHand: number; spentAtMs: number }, now: number): boolean {
   return block.inHand > 0 && now - block.spentAtMs >= IDLE_MS;

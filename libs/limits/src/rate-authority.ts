@@ -37,8 +37,9 @@ export interface RateReturn {
   readonly bucket: RateBucket;
   readonly units: number;
   /**
-   * For how long they were held, at least. What the bucket has refilled meanwhile is not credited again, so that a
-   * unit that was lent and returned is as if it had never been lent.
+   * For how long they were held, at most: since the question was sent, with what the return may take. What the bucket
+   * has refilled meanwhile is not credited again: `units - rate × heldMs` is, so that a unit that was lent and returned
+   * is never worth more than one that was not.
    */
   readonly heldMs: number;
 }

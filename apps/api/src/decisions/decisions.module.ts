@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { Buckets, MemoryRateAuthority, RateAuthority } from '@core/limits';
 import { PolicyCache, PolicyRepository } from '@io/catalog';
 import { IdentityModule } from '@io/identity';
 import {
@@ -7,7 +8,9 @@ import {
   QuotaAuthority,
   QuotaBlocks,
   QuotaSpendRepository,
+  RateBlocks,
 } from '@io/limits';
+import { SystemClock } from '@io/platform';
 import { DecisionListener } from './decision.listener.js';
 import { ForwardAuthListener } from './forward-auth.listener.js';
 
@@ -19,9 +22,16 @@ import { ForwardAuthListener } from './forward-auth.listener.js';
     ForwardAuthListener,
     DecisionService,
     QuotaBlocks,
+    RateBlocks,
     PolicyRepository,
     { provide: PolicySource, useClass: PolicyCache },
     { provide: QuotaAuthority, useClass: QuotaSpendRepository },
+    {
+      provide: RateAuthority,
+      useFactory: (clock: SystemClock) =>
+        new MemoryRateAuthority(new Buckets(), () => clock.monotonicMs()),
+      inject: [SystemClock],
+    },
   ],
   exports: [DecisionService],
 })

@@ -2,13 +2,14 @@ import { randomBytes } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { randomBase62 } from '@core/kernel';
 import {
-  Buckets,
   decide,
   NO_LIMIT,
   type KeyPolicy,
   type Level,
   type Levels,
   type MethodPolicy,
+  type Outcome,
+  type Rates,
   type RefusalReason,
   type StagePolicy,
   type ThrottleLimit,
@@ -16,6 +17,7 @@ import {
 import { SystemClock } from '@io/platform';
 import { PolicySource } from './policy-source.js';
 import { QuotaBlocks, type HeldQuota } from './quota-blocks.js';
+import { RateBlocks } from './rate-blocks.js';
 
 /** May this call pass? Either `path` or `resourcePath` names what is called. */
 export interface DecisionRequest {
@@ -63,6 +65,7 @@ export interface Decision {
   readonly allowed: boolean;
   readonly decisionId: string;
   readonly reason: RefusalReason | null;
+  /** Which throttle refused, or could not be asked; null with `unavailable` when that was the quota. */
   readonly level: Level | null;
   readonly retryAfterMs: number | null;
   readonly keyId: string | null;
@@ -87,26 +90,27 @@ class Resolved {
   ) {}
 }
 
-/** How often a call asks the authority before it counts as gone; each round a block was granted and taken by others. */
+/** How often a call asks the authorities before they count as gone; each round a block was granted and taken by others. */
 const ROUNDS_MAX = 10;
 
 /**
  * Decides whether calls may pass: who the key is, then four levels of throttle and the quota, all or nothing. Runs
- * synchronously while the key's policy and a block of its quota are at hand, and asks only when they are not.
+ * synchronously while the key's policy and blocks of its rates and quota are at hand, and asks only when they are not.
  */
 @Injectable()
 export class DecisionService {
-  private readonly buckets = new Buckets();
-  /** What each bucket's limit was set to, so that a changed plan is seen. */
-  private readonly limits: ThrottleLimit[] = [];
+  private readonly rates: Rates;
   private readonly idPrefix = `dec_${randomBase62(12, randomBytes)}`;
   private ids = 0;
 
   constructor(
     private readonly policies: PolicySource,
     private readonly quotas: QuotaBlocks,
+    private readonly rateBlocks: RateBlocks,
     private readonly clock: SystemClock,
-  ) {}
+  ) {
+    this.rates = rateBlocks.rates;
+  }
 
   /** The decision, or a promise of it when something has to be asked first. Never rejects. */
   decide(request: DecisionRequest): Decision | Promise<Decision> {
@@ -140,10 +144,10 @@ export class DecisionService {
       return this.refuse('ip-denied', key, stage, atMs);
     const method = findMethod(stage, request);
     if (!method) return this.refuse('ambiguous-path', key, stage, atMs);
-    return this.consume({ key, stage, method, atMs, rounds: 0, isQuotaUnknown: false }, request);
+    return this.consume({ ...FIRST_ROUND, key, stage, method, atMs }, request);
   }
 
-  /** Throttles and quota, all or nothing; asks for a block of quota and begins again when there is none at hand. */
+  /** Throttles and quota, all or nothing; asks for blocks and begins again when there is none at hand. */
   private consume(call: CallInPlan, request: DecisionRequest): Decision | Promise<Decision> {
     const { key, stage, method } = call;
     const now = this.clock.monotonicMs();
@@ -152,11 +156,12 @@ export class DecisionService {
     const quota = call.isQuotaUnknown
       ? null
       : (buckets.quota = this.quotas.of(key, stage.plan, atMs, buckets.quota));
-    const outcome = decide(this.buckets, buckets.levels, quota, {
+    const outcome = decide(this.rates, buckets.levels, quota, {
       cost: request.cost,
       now,
       at: atMs,
       isDryRun: request.dryRun,
+      isRateUnknown: call.isRateUnknown,
     });
     switch (outcome.kind) {
       case 'allowed':
@@ -177,30 +182,40 @@ export class DecisionService {
           { reason: 'quota-exceeded', level: 'usage-plan', retryAfterMs: outcome.retryAfterMs },
           { buckets, quota, now },
         );
-      case 'needs-quota-block':
-        return quota
-          ? this.consumeWithBlock(call, request, { buckets, quota, missing: outcome.missing })
-          : this.refuse('unavailable', key, stage, atMs);
+      case 'needs-blocks':
+        return this.consumeWithBlocks(call, request, { buckets, quota, needs: outcome });
     }
   }
 
-  private async consumeWithBlock(
+  /** Asks both authorities at once. One that does not answer is left out or refuses, as the plan says. */
+  private async consumeWithBlocks(
     call: CallInPlan,
     request: DecisionRequest,
-    { buckets, quota, missing }: { buckets: Resolved; quota: HeldQuota; missing: number },
+    { buckets, quota, needs }: { buckets: Resolved; quota: HeldQuota | null; needs: Needs },
   ): Promise<Decision> {
-    const { plan } = call.stage;
-    try {
-      if (call.rounds >= ROUNDS_MAX) throw new Error('Other calls took every block.');
-      await this.quotas.take(quota, missing);
-    } catch {
-      if (plan.onFailure === 'allow')
-        return this.consume({ ...call, isQuotaUnknown: true }, request);
+    const hasRoundLeft = call.rounds < ROUNDS_MAX;
+    const needsQuota = quota !== null && needs.missingQuota > 0;
+    const needsRates = needs.buckets.length > 0;
+    const [ofRates, ofQuota] = await Promise.all([
+      !needsRates ||
+        (hasRoundLeft && isAnswered(this.rateBlocks.take(needs.buckets, request.cost))),
+      !needsQuota || (hasRoundLeft && isAnswered(this.quotas.take(quota, needs.missingQuota))),
+    ]);
+    if ((!ofRates || !ofQuota) && call.stage.plan.onFailure === 'deny') {
+      const level = ofRates ? null : needs.level;
       const now = this.clock.monotonicMs();
-      const refusal = { reason: 'unavailable', level: null, retryAfterMs: 1_000 } as const;
+      const refusal = { reason: 'unavailable', level, retryAfterMs: 1_000 } as const;
       return this.answer(call, refusal, { buckets, quota, now });
     }
-    return this.consume({ ...call, rounds: call.rounds + 1 }, request);
+    return this.consume(
+      {
+        ...call,
+        rounds: call.rounds + 1,
+        isRateUnknown: call.isRateUnknown || !ofRates,
+        isQuotaUnknown: call.isQuotaUnknown || !ofQuota,
+      },
+      request,
+    );
   }
 
   private bucketsOf(
@@ -213,34 +228,37 @@ export class DecisionService {
     if (known instanceof Resolved) return known;
     const { plan, apiId } = stage;
     const inStage = `${apiId}/${stage.stage}`;
-    const planBucket = this.bucket(`plan ${plan.id}/${key.keyId}`, plan.throttle, now);
+    const ofKey = (name: string, limit: ThrottleLimit | null) =>
+      this.bucket({ name, home: key.keyId }, limit, now);
+    const planBucket = ofKey(`plan ${plan.id}/${key.keyId}`, plan.throttle);
     const resolved = new Resolved(planBucket, {
-      method: this.bucket(
+      method: ofKey(
         `method ${plan.id}/${key.keyId}/${inStage}/${method.name}`,
         method.planThrottle,
-        now,
       ),
       usagePlan: planBucket,
-      stageMethod: this.bucket(`stage ${inStage}/${method.stageBucket}`, method.stageThrottle, now),
-      account: this.bucket(`account ${key.accountId}`, key.accountThrottle, now),
+      stageMethod: this.bucket(
+        { name: `stage ${inStage}/${method.stageBucket}`, home: `stage ${inStage}` },
+        method.stageThrottle,
+        now,
+      ),
+      account: this.bucket(
+        { name: `account ${key.accountId}`, home: `account ${key.accountId}` },
+        key.accountThrottle,
+        now,
+      ),
     });
     key.memo.set(method, resolved);
     return resolved;
   }
 
-  /** The bucket of that name with this limit from now on; what was spent of it stays spent. */
-  private bucket(name: string, limit: ThrottleLimit | null, now: number): number {
-    if (!limit) return NO_LIMIT;
-    const id = this.buckets.bucket(name, limit.rateLimit, limit.burstLimit);
-    const before = this.limits[id];
-    if (
-      before &&
-      (before.rateLimit !== limit.rateLimit || before.burstLimit !== limit.burstLimit)
-    ) {
-      this.buckets.setLimit(id, limit.rateLimit, limit.burstLimit, now);
-    }
-    this.limits[id] = limit;
-    return id;
+  /** The bucket of that name with this limit from now on. */
+  private bucket(
+    named: { readonly name: string; readonly home: string },
+    limit: ThrottleLimit | null,
+    now: number,
+  ): number {
+    return limit ? this.rates.bucket({ ...named, ...limit }, now) : NO_LIMIT;
   }
 
   private answer(
@@ -280,11 +298,11 @@ export class DecisionService {
     { rateLimit, burstLimit }: ThrottleLimit,
     now: number,
   ): RateAllowance {
-    const resetMs = this.buckets.resetMs(bucket, now);
+    const resetMs = this.rates.resetMs(bucket, now);
     return {
       limit: burstLimit,
       rateLimit,
-      remaining: this.buckets.remaining(bucket, now),
+      remaining: this.rates.remaining(bucket, now),
       resetMs,
       resetsAtMs: this.clock.nowMs() + (Number.isFinite(resetMs) ? resetMs : 0),
     };
@@ -326,9 +344,21 @@ interface CallInPlan {
   readonly method: MethodPolicy;
   readonly atMs: number;
   readonly rounds: number;
-  /** The authority is gone and the plan lets calls pass then: only the throttles count. */
+  /** The authority of the quotas is gone and the plan lets calls pass then: only the throttles count. */
   readonly isQuotaUnknown: boolean;
+  /** The same of the rates: only levels of which something is in hand count, and the quota. */
+  readonly isRateUnknown: boolean;
 }
+
+const FIRST_ROUND = { rounds: 0, isQuotaUnknown: false, isRateUnknown: false };
+
+type Needs = Extract<Outcome, { kind: 'needs-blocks' }>;
+
+const isAnswered = (question: Promise<void>) =>
+  question.then(
+    () => true,
+    () => false,
+  );
 
 function findMethod(
   stage: StagePolicy,

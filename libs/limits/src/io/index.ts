@@ -6,6 +6,7 @@ export {
   type QuotaCounter,
 } from './quota-authority.js';
 export { QuotaBlocks } from './quota-blocks.js';
+export { RateBlocks } from './rate-blocks.js';
 export { QuotaSpendRepository } from './quota-spend.repository.js';
 export { PolicySource } from './policy-source.js';
 export { DecisionService, type Decision, type DecisionRequest } from './decision.service.js';

@@ -1,0 +1,68 @@
+import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import {
+  MemoryRateAuthority,
+  RATE_SWEEP_MS,
+  RateAuthority,
+  RateLeases,
+  type LeaseStats,
+  type Rates,
+} from '@core/limits';
+import { messageOf, SystemClock } from '@io/platform';
+
+/**
+ * The rates that this process decides on: its own buckets where it is itself the authority, else leases of it, given
+ * back when they lie idle and when the process stops.
+ */
+@Injectable()
+export class RateBlocks implements OnModuleInit, OnApplicationShutdown {
+  readonly rates: Rates;
+  private readonly logger = new Logger('RateBlocks');
+  private readonly leases: RateLeases | null;
+  private timer: NodeJS.Timeout | null = null;
+  private failing = false;
+
+  constructor(authority: RateAuthority, clock: SystemClock) {
+    if (authority instanceof MemoryRateAuthority) {
+      this.rates = authority.buckets;
+      this.leases = null;
+      return;
+    }
+    this.leases = new RateLeases(authority, {
+      monotonicMs: () => clock.monotonicMs(),
+      tick: () => new Promise((resolve) => setImmediate(resolve)),
+      tell: (error) => this.tell(error),
+    });
+    this.rates = this.leases.rates;
+  }
+
+  onModuleInit(): void {
+    const { leases } = this;
+    if (!leases) return;
+    this.timer = setInterval(() => void leases.sweep({ all: false }), RATE_SWEEP_MS);
+    this.timer.unref();
+  }
+
+  /** After the last answer, since calls take blocks until then. */
+  async onApplicationShutdown(): Promise<void> {
+    if (this.timer) clearInterval(this.timer);
+    await this.leases?.sweep({ all: true });
+  }
+
+  /** Waits until the authority has answered for these buckets. Rejects when it cannot be asked. */
+  async take(buckets: readonly number[], cost: number): Promise<void> {
+    await this.leases?.take(buckets, cost);
+  }
+
+  /** Null where the process is itself the authority. */
+  stats(): (LeaseStats & { readonly isFailing: boolean }) | null {
+    return this.leases && { ...this.leases.stats(), isFailing: this.failing };
+  }
+
+  /** One log line per change of state, not per call. */
+  private tell(error: unknown): void {
+    if (this.failing === (error !== null)) return;
+    this.failing = error !== null;
+    if (error === null) this.logger.log('The rate authority answers again.');
+    else this.logger.error(`The rate authority does not answer: ${messageOf(error)}`);
+  }
+}

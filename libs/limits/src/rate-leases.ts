@@ -1,0 +1,94 @@
+import { LeasedRates } from './leased-rates.js';
+import type { RateAuthority } from './rate-authority.js';
+import { Rounds } from './rounds.js';
+
+/** What a holder of leases needs of the process that it lives in. */
+export interface LeaseSurroundings {
+  /** Milliseconds of a clock that never goes back. */
+  monotonicMs(): number;
+  /** Resolves when the calls that arrived together have said what they want: a turn of the event loop. */
+  tick(): Promise<void>;
+  /** Hears of each answer: null, or why there was none. */
+  tell(error: unknown): void;
+}
+
+/** What a holder did since it began. */
+export interface LeaseStats {
+  /** Questions to the authority, and how many failed. */
+  readonly questions: number;
+  readonly failures: number;
+  /** Blocks that were wished for, and calls that were granted and returned. */
+  readonly wishes: number;
+  readonly granted: number;
+  readonly returned: number;
+}
+
+/** How often `sweep` is to be called. */
+export const RATE_SWEEP_MS = 250;
+
+/** Leases of rates: what is in hand, and the one question at a time to their authority for all calls that wait. */
+export class RateLeases {
+  readonly rates = new LeasedRates();
+  readonly #rounds: Rounds;
+  readonly #stats = { questions: 0, failures: 0, wishes: 0, granted: 0, returned: 0 };
+
+  constructor(
+    private readonly authority: RateAuthority,
+    private readonly surroundings: LeaseSurroundings,
+  ) {
+    this.#rounds = new Rounds(
+      () => this.#ask(),
+      () => surroundings.tick(),
+    );
+  }
+
+  /** Waits until the authority has answered for these buckets. Rejects when it cannot be asked. */
+  take(buckets: readonly number[], cost: number): Promise<void> {
+    for (const id of buckets) this.rates.want(id, cost);
+    return this.#rounds.next();
+  }
+
+  /** Gives back what is idle or about to be void; `all` when the process stops. Never rejects. */
+  async sweep({ all }: { all: boolean }): Promise<void> {
+    if (all) await this.#rounds.idle;
+    const now = this.surroundings.monotonicMs();
+    const returns = this.rates.returns(now, { everyMs: RATE_SWEEP_MS, all });
+    if (returns.length === 0) return;
+    await this.#telling(async () => {
+      await this.authority.giveBack(returns);
+      this.#stats.returned += returns.reduce((sum, { units }) => sum + units, 0);
+    }).catch(() => undefined);
+  }
+
+  stats(): LeaseStats {
+    return { ...this.#stats };
+  }
+
+  async #ask(): Promise<void> {
+    const sentAtMs = this.surroundings.monotonicMs();
+    const { ids, wishes } = this.rates.wishes(sentAtMs);
+    this.#stats.wishes += wishes.length;
+    await this.#telling(async () => {
+      const grants = await this.authority.lease(wishes);
+      const now = this.surroundings.monotonicMs();
+      for (const [index, id] of ids.entries()) {
+        const [wish, grant] = [wishes[index], grants[index]];
+        if (!wish || !grant) continue;
+        this.rates.grant(id, { wish, grant, sentAtMs }, now);
+        this.#stats.granted += grant.granted;
+      }
+    });
+  }
+
+  async #telling(question: () => Promise<void>): Promise<void> {
+    this.#stats.questions += 1;
+    try {
+      await question();
+    } catch (error) {
+      this.#stats.failures += 1;
+      this.surroundings.tell(error);
+      throw error;
+    }
+    this.surroundings.tell(null);
+  }
+}
