@@ -44,7 +44,7 @@ export class Bench {
   constructor(
     readonly subject: Subject,
     readonly fronts: Fronts,
-    private readonly upstream: Upstream,
+    readonly upstream: Upstream,
     private readonly links: Links | null,
   ) {}
 

@@ -35,6 +35,17 @@ export class Upstream {
     return `127.0.0.1:${portOf(this.server)}`;
   }
 
+  /** Nobody listens for a while. */
+  async whileGone(run: () => Promise<void>): Promise<void> {
+    const port = portOf(this.server);
+    await this.stop();
+    try {
+      await run();
+    } finally {
+      await listen(this.server, port);
+    }
+  }
+
   async stop(): Promise<void> {
     for (const socket of this.sockets) socket.destroy();
     await new Promise((resolve) => this.server.close(resolve));

@@ -23,7 +23,10 @@ function assertInTime({ ms }: Exchange, { deadlineMs }: Front): void {
 }
 
 /** Without a restart, calls are decided again. */
-async function assertRecovers({ call, subject }: Bench, front: Front): Promise<void> {
+async function assertRecovers(
+  { call, subject }: Pick<Bench, 'call' | 'subject'>,
+  front: Front,
+): Promise<void> {
   const since = performance.now();
   for (;;) {
     const exchange = await call({ key: subject.good, front });
@@ -77,7 +80,7 @@ const away = (
   run: (bench) => (way === 'closed' ? assertClosed(bench, state) : assertOpen(bench, state)),
 });
 
-/** What the gateway does when it gets no decision. */
+/** What the gateway does when it gets no decision, or no answer of the application. */
 export const AWAY_CASES = {
   'away-closed-gone': away('closed', STATES[0]),
   'away-closed-silent': away('closed', STATES[1]),
@@ -85,6 +88,19 @@ export const AWAY_CASES = {
   'away-open-gone': away('open', STATES[0]),
   'away-open-silent': away('open', STATES[1]),
   'away-open-broken': away('open', STATES[2]),
+  'application-gone': {
+    says: '502, 503 or 504 of its own when the application is away, and passes again after',
+    run: async ({ call, subject, upstream, fronts }) => {
+      for (const front of [fronts.main, fronts.open].filter((each) => each !== null)) {
+        await upstream.whileGone(async () => {
+          const exchange = await call({ key: subject.good, front });
+          assert.match(String(exchange.status), /^50[234]$/, picture(exchange));
+          assert.notEqual(exchange.header('x-amzn-ErrorType'), UNAVAILABLE.errorType);
+        });
+        await assertRecovers({ call, subject }, front);
+      }
+    },
+  },
   'wrong-token': {
     says: 'never lets a call pass because the service does not know the gateway',
     run: async ({ call, subject, need }) => {
