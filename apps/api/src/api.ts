@@ -35,6 +35,8 @@ import { registerStrictRequests } from './http/strict-requests.js';
 import { KEEP_ALIVE_MS } from './http/whole-answer.js';
 import { serveOpenApi } from './openapi.js';
 import { USAGE_BATCHES_PATHS } from './usage/usage-batches-paths.js';
+import { LEASE_PATHS } from './leases/lease-paths.js';
+import { LeasesRoutes } from './leases/leases.routes.js';
 import { UsageBatchRoutes } from './usage/usage-batches.routes.js';
 
 const BODY_MAX = 8 * 1024 * 1024;
@@ -94,6 +96,7 @@ export async function createApi(config: Config): Promise<NestFastifyApplication>
   registerBodyParsers(fastify);
   app.get(UsageBatchRoutes).register(fastify);
   app.get(GatewayEventsRoutes).register(fastify);
+  app.get(LeasesRoutes).register(fastify);
   const decisions = app.get(DecisionListener);
   const forwardAuth = app.get(ForwardAuthListener);
   hot.handle = (request, response) =>
@@ -101,6 +104,11 @@ export async function createApi(config: Config): Promise<NestFastifyApplication>
   app.setGlobalPrefix('v1', { exclude: ['health/live', 'health/ready'] });
   app.useGlobalPipes(requestValidation());
   app.useGlobalFilters(new ProblemFilter());
-  serveOpenApi(app, { ...DECISION_PATHS, ...GATEWAY_EVENTS_PATHS, ...USAGE_BATCHES_PATHS });
+  serveOpenApi(app, {
+    ...DECISION_PATHS,
+    ...GATEWAY_EVENTS_PATHS,
+    ...LEASE_PATHS,
+    ...USAGE_BATCHES_PATHS,
+  });
   return app;
 }

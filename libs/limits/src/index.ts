@@ -80,3 +80,12 @@ export {
   type RateReturn,
   type RateWish,
 } from './rate-authority.js';
+export {
+  accountBucket,
+  methodBucket,
+  planBucket,
+  stageBucket,
+  type BucketName,
+  type KeyInPlanRef,
+  type StageOfApiRef,
+} from './bucket-names.js';

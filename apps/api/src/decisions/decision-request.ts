@@ -1,6 +1,7 @@
-import { Ajv, type ErrorObject } from 'ajv';
-import { InvalidRequest, type FieldFault } from '@io/platform';
+import { Ajv } from 'ajv';
+import { InvalidRequest } from '@io/platform';
 import type { DecisionRequest } from '@io/limits';
+import { schemaFaults } from '../http/schema-faults.js';
 
 /** The most decisions of one request. */
 export const BATCH_MAX = 1_000;
@@ -79,12 +80,12 @@ export function readDecisions(
   accountId: string,
 ): { readonly one: DecisionRequest } | { readonly many: DecisionRequest[] } {
   if (typeof body === 'object' && body !== null && 'decisions' in body) {
-    if (!isBatch(body)) throw new InvalidRequest(faults(isBatch.errors));
+    if (!isBatch(body)) throw new InvalidRequest(schemaFaults(isBatch.errors));
     const wrong = body.decisions.findIndex((decision) => !namesPath(decision));
     if (wrong >= 0) throw pathMissing(`/decisions/${wrong}`);
     return { many: body.decisions.map((decision) => toRequest(decision, accountId)) };
   }
-  if (!isDecision(body)) throw new InvalidRequest(faults(isDecision.errors));
+  if (!isDecision(body)) throw new InvalidRequest(schemaFaults(isDecision.errors));
   if (!namesPath(body)) throw pathMissing('');
   return { one: toRequest(body, accountId) };
 }
@@ -108,22 +109,4 @@ function toRequest(body: DecisionBody, accountId: string): DecisionRequest {
     cost: body.cost ?? 1,
     dryRun: body.dryRun ?? false,
   };
-}
-
-function faults(errors: readonly ErrorObject[] | null | undefined): FieldFault[] {
-  return (errors ?? []).map(({ instancePath, keyword, params, message = 'is not valid' }) => {
-    const { additionalProperty, missingProperty } = params as Record<string, string | undefined>;
-    if (additionalProperty !== undefined) {
-      return {
-        pointer: `${instancePath}/${additionalProperty}`,
-        detail: 'is not a field of this request',
-      };
-    }
-    if (missingProperty !== undefined)
-      return { pointer: `${instancePath}/${missingProperty}`, detail: 'is required' };
-    return {
-      pointer: instancePath || '/',
-      detail: keyword === 'pattern' ? 'does not have the right form' : message,
-    };
-  });
 }

@@ -4,6 +4,8 @@ import { PolicyCache, PolicyRepository } from '@io/catalog';
 import { IdentityModule } from '@io/identity';
 import {
   DecisionService,
+  LeaseService,
+  PolicyDetails,
   PolicySource,
   QuotaAuthority,
   QuotaBlocks,
@@ -11,6 +13,7 @@ import {
   RateBlocks,
 } from '@io/limits';
 import { SystemClock } from '@io/platform';
+import { LeasesRoutes } from '../leases/leases.routes.js';
 import { DecisionListener } from './decision.listener.js';
 import { ForwardAuthListener } from './forward-auth.listener.js';
 
@@ -21,10 +24,13 @@ import { ForwardAuthListener } from './forward-auth.listener.js';
     DecisionListener,
     ForwardAuthListener,
     DecisionService,
+    LeaseService,
+    LeasesRoutes,
     QuotaBlocks,
     RateBlocks,
     PolicyRepository,
     { provide: PolicySource, useClass: PolicyCache },
+    { provide: PolicyDetails, useExisting: PolicySource },
     { provide: QuotaAuthority, useClass: QuotaSpendRepository },
     {
       provide: RateAuthority,

@@ -2,8 +2,13 @@ import { randomBytes } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { randomBase62 } from '@core/kernel';
 import {
+  accountBucket,
   decide,
+  methodBucket,
   NO_LIMIT,
+  planBucket,
+  stageBucket,
+  type BucketName,
   type KeyPolicy,
   type Level,
   type Levels,
@@ -226,38 +231,20 @@ export class DecisionService {
   ): Resolved {
     const known = key.memo.get(method);
     if (known instanceof Resolved) return known;
-    const { plan, apiId } = stage;
-    const inStage = `${apiId}/${stage.stage}`;
-    const ofKey = (name: string, limit: ThrottleLimit | null) =>
-      this.bucket({ name, home: key.keyId }, limit, now);
-    const planBucket = ofKey(`plan ${plan.id}/${key.keyId}`, plan.throttle);
-    const resolved = new Resolved(planBucket, {
-      method: ofKey(
-        `method ${plan.id}/${key.keyId}/${inStage}/${method.name}`,
-        method.planThrottle,
-      ),
-      usagePlan: planBucket,
-      stageMethod: this.bucket(
-        { name: `stage ${inStage}/${method.stageBucket}`, home: `stage ${inStage}` },
-        method.stageThrottle,
-        now,
-      ),
-      account: this.bucket(
-        { name: `account ${key.accountId}`, home: `account ${key.accountId}` },
-        key.accountThrottle,
-        now,
-      ),
+    const inPlan = { keyId: key.keyId, usagePlanId: stage.plan.id };
+    const ofPlan = this.bucket(planBucket(inPlan), stage.plan.throttle, now);
+    const resolved = new Resolved(ofPlan, {
+      method: this.bucket(methodBucket(inPlan, stage, method.name), method.planThrottle, now),
+      usagePlan: ofPlan,
+      stageMethod: this.bucket(stageBucket(stage, method.stageBucket), method.stageThrottle, now),
+      account: this.bucket(accountBucket(key.accountId), key.accountThrottle, now),
     });
     key.memo.set(method, resolved);
     return resolved;
   }
 
   /** The bucket of that name with this limit from now on. */
-  private bucket(
-    named: { readonly name: string; readonly home: string },
-    limit: ThrottleLimit | null,
-    now: number,
-  ): number {
+  private bucket(named: BucketName, limit: ThrottleLimit | null, now: number): number {
     return limit ? this.rates.bucket({ ...named, ...limit }, now) : NO_LIMIT;
   }
 

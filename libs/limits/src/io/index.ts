@@ -8,5 +8,17 @@ export {
 export { QuotaBlocks } from './quota-blocks.js';
 export { RateBlocks } from './rate-blocks.js';
 export { QuotaSpendRepository } from './quota-spend.repository.js';
-export { PolicySource } from './policy-source.js';
+export {
+  PolicyDetails,
+  PolicySource,
+  type AccountPolicy,
+  type KeyInPlan,
+} from './policy-source.js';
 export { DecisionService, type Decision, type DecisionRequest } from './decision.service.js';
+export {
+  LeaseService,
+  type BucketRef,
+  type KeyAnswer,
+  type LeaseAnswer,
+  type LeaseQuestion,
+} from './lease.service.js';

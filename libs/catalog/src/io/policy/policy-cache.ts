@@ -1,11 +1,20 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { hasValidChecksum, looksLikeTollgateKey } from '@core/kernel';
-import { compileStagePolicy, type KeyPolicy, type StagePolicy } from '@core/limits';
-import { PolicySource } from '@io/limits';
+import {
+  compileStagePolicy,
+  type KeyInPlanRef,
+  type KeyPolicy,
+  type PlanPolicy,
+  type StageOfApiRef,
+  type StagePolicy,
+  type StageRules,
+} from '@core/limits';
+import { PolicyDetails, PolicySource, type AccountPolicy, type KeyInPlan } from '@io/limits';
 import {
   Keyring,
   memoryKey,
   messageOf,
+  NotFound,
   PolicyEvents,
   SystemClock,
   type PolicyChange,
@@ -31,6 +40,22 @@ interface Entry {
   loadedAtMs: number;
 }
 
+/** What is read once and kept until the account changes. */
+interface OfAccount<T> {
+  readonly accountId: string;
+  readonly value: Promise<T>;
+}
+
+interface KnownStage {
+  readonly accountId: string;
+  readonly rules: StageRules;
+  readonly policy: StagePolicy;
+}
+
+type ReadKey = () => Promise<KeyRow | null>;
+
+const idOf = (keyId: string) => `id ${keyId}`;
+
 interface Source {
   readonly row: string;
   readonly stages: readonly (StagePolicy | null)[];
@@ -42,18 +67,18 @@ interface Source {
  * checksum is wrong costs no look-up; one that nobody has is remembered for ten seconds.
  */
 @Injectable()
-export class PolicyCache extends PolicySource {
+export class PolicyCache extends PolicySource implements PolicyDetails {
   private readonly logger = new Logger('PolicyCache');
+  /** By a hash of the key's value, or by `idOf` where only its id was given. */
   private readonly entries = new Map<string, Entry>();
   private readonly hashesOfKey = new Map<string, string>();
-  private readonly stages = new Map<
-    string,
-    { readonly accountId: string; readonly policy: Promise<StagePolicy | null> }
-  >();
+  private readonly stages = new Map<string, OfAccount<KnownStage | null>>();
+  private readonly plansOfStage = new Map<string, OfAccount<string | null>>();
+  private readonly accounts = new Map<string, OfAccount<AccountPolicy>>();
   private readonly unknown = new Map<string, number>();
   private readonly loading = new Map<string, Promise<KeyPolicy | null>>();
   private readonly refreshing = new Set<string>();
-  /** By key id, of keys whose throttle is lifted for a while. */
+  /** Of entries whose throttle is lifted for a while. */
   private readonly boosts = new Map<string, NodeJS.Timeout>();
   private refreshes: Promise<unknown> = Promise.resolve();
   private changes = 0;
@@ -73,58 +98,104 @@ export class PolicyCache extends PolicySource {
     if (apiKey.length > VALUE_LENGTH_MAX) return null;
     const hash = memoryKey(apiKey);
     const entry = this.entries.get(hash);
-    const now = this.clock.monotonicMs();
-    if (entry) {
-      const ageMs = now - entry.loadedAtMs;
-      if (ageMs >= TTL_MS) this.refresh(apiKey, hash);
-      if (ageMs < 2 * TTL_MS) return entry.policy;
-    } else {
-      if (looksLikeTollgateKey(apiKey) && !hasValidChecksum(apiKey)) return null;
-      const unknownUntil = this.unknown.get(hash);
-      if (unknownUntil !== undefined && now < unknownUntil) return null;
-    }
-    return this.load(apiKey, hash);
+    if (entry) return this.use(hash, entry, () => this.readByValue(apiKey));
+    if (looksLikeTollgateKey(apiKey) && !hasValidChecksum(apiKey)) return null;
+    return this.isUnknown(hash) ? null : this.load(hash, () => this.readByValue(apiKey));
+  }
+
+  async inPlan(accountId: string, { keyId, usagePlanId }: KeyInPlanRef): Promise<KeyInPlan | null> {
+    const hash = this.hashesOfKey.get(keyId);
+    const id = hash !== undefined && this.entries.has(hash) ? hash : idOf(keyId);
+    const read = () => this.repository.keyById(keyId);
+    const known = this.entries.get(id);
+    if (!known && this.isUnknown(id)) return null;
+    const key = await (known ? this.use(id, known, read) : this.load(id, read));
+    if (key?.accountId !== accountId) return null;
+    const plan = planOf(key, this.entries.get(id)?.source.stages ?? [], usagePlanId);
+    return plan && { key, plan };
+  }
+
+  async stageUnderPlan(
+    accountId: string,
+    ref: StageOfApiRef & { readonly usagePlanId: string },
+  ): Promise<StageRules | null> {
+    const known = await this.stage(accountId, ref);
+    return known?.accountId === accountId ? known.rules : null;
+  }
+
+  async stageOfApi(accountId: string, { apiId, stage }: StageOfApiRef): Promise<StageRules | null> {
+    const id = `${accountId}/${apiId}/${stage}`;
+    const read = () => this.repository.planOfStage(accountId, apiId, stage);
+    const usagePlanId = await remember(this.plansOfStage, id, accountId, read);
+    return usagePlanId === null
+      ? null
+      : this.stageUnderPlan(accountId, { usagePlanId, apiId, stage });
+  }
+
+  account(accountId: string): Promise<AccountPolicy> {
+    return remember(this.accounts, accountId, accountId, async () => {
+      const row = await this.repository.account(accountId);
+      if (!row) throw new NotFound('account', accountId);
+      const { rateLimit, burstLimit, clockOffsetMs } = row;
+      return { throttle: { rateLimit, burstLimit }, clockOffsetMs: Number(clockOffsetMs) };
+    });
+  }
+
+  /** What is known, as long as it is young enough. */
+  private use(id: string, entry: Entry, read: ReadKey): KeyPolicy | Promise<KeyPolicy | null> {
+    const ageMs = this.clock.monotonicMs() - entry.loadedAtMs;
+    if (ageMs >= TTL_MS) this.refresh(id, read);
+    return ageMs < 2 * TTL_MS ? entry.policy : this.load(id, read);
+  }
+
+  private isUnknown(id: string): boolean {
+    const until = this.unknown.get(id);
+    return until !== undefined && this.clock.monotonicMs() < until;
+  }
+
+  private readByValue(apiKey: string): Promise<KeyRow | null> {
+    return this.repository.keyByHash(this.keyring.hashes('key-pepper', apiKey));
   }
 
   /** Reads a policy again that is in use meanwhile, one after the other, so that many at once are no burst. */
-  private refresh(apiKey: string, hash: string): void {
-    if (this.loading.has(hash) || this.refreshing.has(hash)) return;
-    this.refreshing.add(hash);
+  private refresh(id: string, read: ReadKey): void {
+    if (this.loading.has(id) || this.refreshing.has(id)) return;
+    this.refreshing.add(id);
     this.refreshes = this.refreshes
-      .then(() => this.load(apiKey, hash))
+      .then(() => this.load(id, read))
       .then(undefined, () => null)
-      .finally(() => this.refreshing.delete(hash));
+      .finally(() => this.refreshing.delete(id));
   }
 
-  private load(apiKey: string, hash: string): Promise<KeyPolicy | null> {
-    const running = this.loading.get(hash);
+  private load(id: string, read: ReadKey): Promise<KeyPolicy | null> {
+    const running = this.loading.get(id);
     if (running) return running;
-    const load = this.reload(apiKey, hash).finally(() => this.loading.delete(hash));
-    this.loading.set(hash, load);
+    const load = this.reload(id, read).finally(() => this.loading.delete(id));
+    this.loading.set(id, load);
     return load;
   }
 
   /** Reads until no change came while it was reading; then what was read is what holds. */
-  private async reload(apiKey: string, hash: string): Promise<KeyPolicy | null> {
+  private async reload(id: string, readKey: ReadKey): Promise<KeyPolicy | null> {
     for (;;) {
       const changesBefore = this.changes;
       let found: { row: KeyRow; stages: (StagePolicy | null)[] } | null;
       try {
-        found = await this.read(apiKey);
+        found = await this.read(readKey);
         this.tell(null);
       } catch (error) {
         this.tell(error);
-        const stale = this.entries.get(hash);
+        const stale = this.entries.get(id);
         if (stale && this.clock.monotonicMs() - stale.loadedAtMs < STALE_MS_MAX)
           return stale.policy;
         throw error;
       }
       if (changesBefore !== this.changes) continue;
       const now = this.clock.monotonicMs();
-      if (found) return this.keep(hash, found, now);
-      this.entries.delete(hash);
+      if (found) return this.keep(id, found, now);
+      this.entries.delete(id);
       if (this.unknown.size >= UNKNOWN_MAX) this.unknown.clear();
-      this.unknown.set(hash, now + UNKNOWN_TTL_MS);
+      this.unknown.set(id, now + UNKNOWN_TTL_MS);
       return null;
     }
   }
@@ -144,7 +215,7 @@ export class PolicyCache extends PolicySource {
     const policy = keyPolicy(row, stages, this.clock.nowMs());
     const entry = { policy, source, loadedAtMs: now };
     this.entries.set(hash, entry);
-    this.hashesOfKey.set(policy.keyId, hash);
+    if (hash !== idOf(policy.keyId)) this.hashesOfKey.set(policy.keyId, hash);
     this.endBoost(hash, entry, row);
     return policy;
   }
@@ -152,13 +223,13 @@ export class PolicyCache extends PolicySource {
   /** Ends a boost when its time is over: here also without Postgres, elsewhere, in gateways too, by the news of it. */
   private endBoost(hash: string, entry: Entry, row: KeyRow): void {
     const { id: keyId, accountId } = row;
-    clearTimeout(this.boosts.get(keyId));
-    this.boosts.delete(keyId);
+    clearTimeout(this.boosts.get(hash));
+    this.boosts.delete(hash);
     const endsInMs = boostEndsInMs(row, this.clock.nowMs());
     if (endsInMs === null) return;
     const timer = setTimeout(
       () => {
-        this.boosts.delete(keyId);
+        this.boosts.delete(hash);
         if (this.entries.get(hash) !== entry) return;
         entry.policy = keyPolicy(row, entry.source.stages, this.clock.nowMs());
         this.endBoost(hash, entry, row);
@@ -166,28 +237,26 @@ export class PolicyCache extends PolicySource {
       },
       Math.min(endsInMs, TIMER_MS_MAX),
     );
-    this.boosts.set(keyId, timer.unref());
+    this.boosts.set(hash, timer.unref());
   }
 
   private async read(
-    apiKey: string,
+    readKey: ReadKey,
   ): Promise<{ row: KeyRow; stages: (StagePolicy | null)[] } | null> {
-    const row = await this.repository.keyByHash(this.keyring.hashes('key-pepper', apiKey));
+    const row = await readKey();
     if (!row) return null;
-    const stages = await Promise.all(row.stages.map((ref) => this.stage(row.accountId, ref)));
-    return { row, stages };
+    const known = await Promise.all(row.stages.map((ref) => this.stage(row.accountId, ref)));
+    return { row, stages: known.map((stage) => stage?.policy ?? null) };
   }
 
-  private stage(accountId: string, ref: StageRef): Promise<StagePolicy | null> {
-    const id = `${ref.usagePlanId}/${ref.apiId}/${ref.stage}`;
-    const known = this.stages.get(id);
-    if (known) return known.policy;
-    const policy = this.repository
-      .stage(ref)
-      .then((row) => row && compileStagePolicy(stageRules(row)));
-    this.stages.set(id, { accountId, policy });
-    policy.catch(() => this.stages.delete(id));
-    return policy;
+  private stage(accountId: string, ref: StageRef): Promise<KnownStage | null> {
+    const id = `${accountId}/${ref.usagePlanId}/${ref.apiId}/${ref.stage}`;
+    return remember(this.stages, id, accountId, async () => {
+      const row = await this.repository.stage(ref);
+      if (!row) return null;
+      const rules = stageRules(row);
+      return { accountId: row.accountId, rules, policy: compileStagePolicy(rules) };
+    });
   }
 
   private forget(change: PolicyChange): void {
@@ -197,6 +266,7 @@ export class PolicyCache extends PolicySource {
     if (change?.keyId !== undefined) {
       const hash = this.hashesOfKey.get(change.keyId);
       if (hash !== undefined) this.entries.delete(hash);
+      this.entries.delete(idOf(change.keyId));
       this.hashesOfKey.delete(change.keyId);
       return;
     }
@@ -205,8 +275,10 @@ export class PolicyCache extends PolicySource {
       this.entries.delete(hash);
       this.hashesOfKey.delete(policy.keyId);
     }
-    for (const [id, { accountId }] of this.stages) {
-      if (change === null || accountId === change.accountId) this.stages.delete(id);
+    for (const known of [this.stages, this.plansOfStage, this.accounts]) {
+      for (const [id, { accountId }] of known) {
+        if (change === null || accountId === change.accountId) known.delete(id);
+      }
     }
   }
 
@@ -217,6 +289,35 @@ export class PolicyCache extends PolicySource {
     if (error === null) this.logger.log('Policies can be read again.');
     else this.logger.error(`Policies cannot be read: ${messageOf(error)}`);
   }
+}
+
+/** Reads once for all who ask, and keeps it until it is taken out of the map; not when it could not be read. */
+function remember<T>(
+  known: Map<string, OfAccount<T>>,
+  id: string,
+  accountId: string,
+  read: () => Promise<T>,
+): Promise<T> {
+  const before = known.get(id);
+  if (before) return before.value;
+  const entry = { accountId, value: read() };
+  known.set(id, entry);
+  const forget = () => {
+    if (known.get(id) === entry) known.delete(id);
+  };
+  // What is not there is not kept: anyone can ask for it under any name.
+  entry.value.then((value) => value === null && forget(), forget);
+  return entry.value;
+}
+
+/** A key's plan with its overrides, which hold on each of the plan's stages. */
+function planOf(
+  key: KeyPolicy,
+  stages: readonly (StagePolicy | null)[],
+  usagePlanId: string,
+): PlanPolicy | null {
+  const covered = stages.find((stage) => stage?.plan.id === usagePlanId);
+  return (covered && key.stage(covered.apiId, covered.stage)?.plan) ?? null;
 }
 
 const isSameSource = (a: Source, b: Source) =>

@@ -46,6 +46,7 @@ interface ThrottleRow {
 
 /** One stage under one plan, with everything that limits calls to it. */
 export interface StageRow {
+  readonly accountId: string;
   readonly apiId: string;
   readonly stage: string;
   readonly ambiguousPath: 'refuse' | 'strictest' | 'normalise';
@@ -68,8 +69,7 @@ export interface StageRow {
   };
 }
 
-/** $1 are the hashes that the key's value may be stored under. */
-const KEY_BY_HASH = `
+const KEY = `
   SELECT k.id, k.account_id AS "accountId", k.customer_id AS "customerId", k.enabled, k.expires_at AS "expiresAt",
     k.ip_policy AS "ipPolicy", a.clock_offset_ms AS "clockOffsetMs",
     a.rate_limit AS "rateLimit", a.burst_limit AS "burstLimit",
@@ -94,11 +94,15 @@ const KEY_BY_HASH = `
         AND (p.rate_limit IS NOT NULL OR p.quota_limit IS NOT NULL OR p.boost_until IS NOT NULL OR x.extensions IS NOT NULL)
     ), '[]') AS overrides
   FROM api_key k JOIN account a ON a.id = k.account_id
-  WHERE k.hash = ANY($1::bytea[]) AND k.deleted_at IS NULL`;
+  WHERE k.deleted_at IS NULL AND`;
+
+/** $1 are the hashes that the key's value may be stored under. */
+const KEY_BY_HASH = `${KEY} k.hash = ANY($1::bytea[])`;
+const KEY_BY_ID = `${KEY} k.id = $1`;
 
 /** $1 is the usage plan, $2 the api, $3 the stage. */
 const STAGE_UNDER_PLAN = `
-  SELECT s.api_id AS "apiId", s.name AS stage, a.ambiguous_path AS "ambiguousPath", a.ip_policy AS "ipPolicy",
+  SELECT s.account_id AS "accountId", s.api_id AS "apiId", s.name AS stage, a.ambiguous_path AS "ambiguousPath", a.ip_policy AS "ipPolicy",
     s.rate_limit AS "rateLimit", s.burst_limit AS "burstLimit",
     coalesce((
       SELECT jsonb_agg(jsonb_build_object('httpMethod', m.http_method, 'resourcePath', m.resource_path))
@@ -123,6 +127,14 @@ const STAGE_UNDER_PLAN = `
   JOIN usage_plan p ON p.account_id = s.account_id AND p.id = $1
   WHERE s.api_id = $2 AND s.name = $3`;
 
+/** What holds for all of an account. */
+export interface AccountRow {
+  readonly rateLimit: number;
+  readonly burstLimit: number;
+  /** A bigint, as the driver hands it over. */
+  readonly clockOffsetMs: string;
+}
+
 /** What decisions have to know, read in one statement each; prepared, since there is one for each key in use. */
 @Injectable()
 export class PolicyRepository {
@@ -138,9 +150,37 @@ export class PolicyRepository {
     return rows[0] ?? null;
   }
 
+  async keyById(keyId: string): Promise<KeyRow | null> {
+    const { rows } = await this.db.pool.query<KeyRow>({
+      name: 'policy-of-key-by-id',
+      text: KEY_BY_ID,
+      values: [keyId],
+    });
+    return rows[0] ?? null;
+  }
+
+  async account(accountId: string): Promise<AccountRow | null> {
+    const { rows } = await this.db.pool.query<AccountRow>(
+      `SELECT rate_limit AS "rateLimit", burst_limit AS "burstLimit", clock_offset_ms AS "clockOffsetMs"
+       FROM account WHERE id = $1`,
+      [accountId],
+    );
+    return rows[0] ?? null;
+  }
+
+  /** One of the plans that cover a stage; null when none does. */
+  async planOfStage(accountId: string, apiId: string, stage: string): Promise<string | null> {
+    const { rows } = await this.db.pool.query<{ usage_plan_id: string }>(
+      `SELECT usage_plan_id FROM usage_plan_stage
+       WHERE account_id = $1 AND api_id = $2 AND stage = $3 ORDER BY 1 LIMIT 1`,
+      [accountId, apiId, stage],
+    );
+    return rows[0]?.usage_plan_id ?? null;
+  }
+
   /** Tells every process that what it knows of a key holds no longer, as a trigger would. */
   async tell(change: { accountId: string; keyId: string }): Promise<void> {
-    await this.db.pool.query("SELECT pg_notify('tollgate_policy', $1)", [JSON.stringify(change)]);
+    await this.db.pool.query('SELECT tell_policy_of($1, $2)', [change.accountId, change.keyId]);
   }
 
   /** The stage with its own limits and the plan's; null when it has gone since. */

@@ -31,7 +31,12 @@ function planPolicy({ plan }: StageRow): PlanPolicy {
 
 function methodRules(row: StageRow): MethodRules[] {
   const named = (throttles: StageRow['planThrottles']) =>
-    new Map(throttles.map((limit) => [`${limit.httpMethod} ${limit.resourcePath}`, limit]));
+    new Map<string, ThrottleLimit>(
+      throttles.map(({ httpMethod, resourcePath, rateLimit, burstLimit }) => [
+        `${httpMethod} ${resourcePath}`,
+        { rateLimit, burstLimit },
+      ]),
+    );
   const ofStage = named(row.stageThrottles);
   const ofPlan = named(row.planThrottles);
   const stageDefault = throttle(row);
