@@ -3,7 +3,7 @@ import type { Decision } from '@io/limits';
 import { isoText } from '../decisions/decision-answer.js';
 import type { CheckedCall } from './check-request.js';
 import { stringStruct } from './dynamic-metadata.js';
-import { field, numberField, toBytes, utf8 } from './wire.js';
+import { field, numberField, slot, toBytes, utf8, type Slot } from './wire.js';
 
 /** Fields of `envoy.service.auth.v3`, by their numbers in external_auth.proto and base.proto. */
 const CHECK_RESPONSE = { status: 1, deniedResponse: 2, okResponse: 3, dynamicMetadata: 4 };
@@ -16,15 +16,55 @@ const OK = { headers: 2, headersToRemove: 5, responseHeadersToAdd: 6 };
 const PERMISSION_DENIED = 7;
 const RESOURCE_EXHAUSTED = 8;
 
+/**
+ * A `HeaderValueOption` that replaces all values of that name, in a field of an answer. Envoy looks at `append` where it
+ * is there at all, and at `append_action` otherwise, whose default is to add one more.
+ */
+const header = (number: number, name: string): Slot =>
+  slot((value) => field(number, field(1, field(1, name) + field(2, value)) + OVERWRITES));
+
+/** `append` false, and OVERWRITE_IF_EXISTS_OR_ADD. */
+const OVERWRITES = field(2, '') + numberField(3, 2);
+
 /** Headers that only the gateway sends to the upstream: set on every call that passes, so that no client's copy lives. */
-const OWN = {
+const OWN_NAMES = {
   keyId: 'x-tollgate-key-id',
   customerId: 'x-tollgate-customer-id',
   decisionId: 'x-tollgate-decision-id',
   resourcePath: 'x-tollgate-resource-path',
   time: 'x-tollgate-time',
 } as const;
-const OWN_NAMES: ReadonlySet<string> = new Set(Object.values(OWN));
+const IS_SET: ReadonlySet<string> = new Set(Object.values(OWN_NAMES));
+const OWN = {
+  keyId: header(OK.headers, OWN_NAMES.keyId),
+  customerId: header(OK.headers, OWN_NAMES.customerId),
+  decisionId: header(OK.headers, OWN_NAMES.decisionId),
+  resourcePath: header(OK.headers, OWN_NAMES.resourcePath),
+  time: header(OK.headers, OWN_NAMES.time),
+};
+const TOKEN_REMOVED = field(OK.headersToRemove, 'x-tollgate-token');
+const KEY_REMOVED = field(OK.headersToRemove, 'x-api-key');
+const PASSED = field(CHECK_RESPONSE.status, '');
+
+/** What clients are told, by the names that `clientHeaders` gives. */
+const TOLD_WITH_OK = told(OK.responseHeadersToAdd);
+const TOLD_WITH_DENIAL = told(DENIED.headers);
+const JSON_BODY = header(DENIED.headers, 'content-type')('application/json; charset=utf-8');
+
+function told(number: number): ReadonlyMap<string, Slot> {
+  return new Map(
+    ['RateLimit-Policy', 'RateLimit', 'x-amzn-ErrorType', 'Retry-After'].map((name) => [
+      name,
+      header(number, name.toLowerCase()),
+    ]),
+  );
+}
+
+function headersIn(slots: ReadonlyMap<string, Slot>, headers: Readonly<Record<string, string>>) {
+  let bytes = '';
+  for (const name in headers) bytes += slots.get(name)?.(headers[name] ?? '') ?? '';
+  return bytes;
+}
 
 /** The answer to a call that was decided about. */
 export function checkResponse(call: CheckedCall, decision: Decision): Buffer {
@@ -59,20 +99,16 @@ export function brokenResponse(): Buffer {
 function okResponse({ route, forged }: CheckedCall, decision: Decision): string {
   const { keyId, customerId, decisionId, resourcePath, atMs } = decision;
   let body =
-    field(OK.headers, header(OWN.keyId, keyId ?? '')) +
-    field(OK.headers, header(OWN.customerId, customerId ?? '')) +
-    field(OK.headers, header(OWN.decisionId, decisionId)) +
-    field(OK.headers, header(OWN.resourcePath, utf8(resourcePath ?? ''))) +
-    field(OK.headers, header(OWN.time, isoText(atMs))) +
-    field(OK.headersToRemove, 'x-tollgate-token');
-  if (route.stripsApiKey) body += field(OK.headersToRemove, 'x-api-key');
-  for (const name of forged) {
-    if (!OWN_NAMES.has(name)) body += field(OK.headersToRemove, name);
-  }
-  const limits = clientHeaders(decision);
-  for (const name in limits)
-    body += field(OK.responseHeadersToAdd, header(name.toLowerCase(), limits[name] ?? ''));
-  return field(CHECK_RESPONSE.status, '') + field(CHECK_RESPONSE.okResponse, body);
+    OWN.keyId(keyId ?? '') +
+    OWN.customerId(customerId ?? '') +
+    OWN.decisionId(decisionId) +
+    OWN.resourcePath(utf8(resourcePath ?? '')) +
+    OWN.time(isoText(atMs)) +
+    TOKEN_REMOVED;
+  if (route.stripsApiKey) body += KEY_REMOVED;
+  for (const name of forged) if (!IS_SET.has(name)) body += field(OK.headersToRemove, name);
+  body += headersIn(TOLD_WITH_OK, clientHeaders(decision));
+  return PASSED + field(CHECK_RESPONSE.okResponse, body);
 }
 
 function deniedResponse(
@@ -81,26 +117,14 @@ function deniedResponse(
   why: string = reason,
 ): string {
   const { status, message } = refusalAnswer(reason);
-  let body =
+  const body =
     field(DENIED.status, numberField(HTTP_STATUS.code, status)) +
-    field(DENIED.headers, header('content-type', 'application/json; charset=utf-8'));
-  for (const name in headers)
-    body += field(DENIED.headers, header(name.toLowerCase(), headers[name] ?? ''));
-  body += field(DENIED.body, `{"message":"${message}"}`);
+    JSON_BODY +
+    headersIn(TOLD_WITH_DENIAL, headers) +
+    field(DENIED.body, `{"message":"${message}"}`);
   const code = status === 429 ? RESOURCE_EXHAUSTED : PERMISSION_DENIED;
   return (
     field(CHECK_RESPONSE.status, numberField(STATUS.code, code) + field(STATUS.message, why)) +
     field(CHECK_RESPONSE.deniedResponse, body)
   );
 }
-
-/**
- * A `HeaderValueOption` that replaces all values of that name. Envoy looks at `append` where it is there at all, and at
- * `append_action` otherwise, whose default is to add one more.
- */
-function header(name: string, value: string): string {
-  return field(1, field(1, name) + field(2, value)) + OVERWRITES;
-}
-
-/** `append` false, and OVERWRITE_IF_EXISTS_OR_ADD. */
-const OVERWRITES = field(2, '') + numberField(3, 2);

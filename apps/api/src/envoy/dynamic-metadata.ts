@@ -1,6 +1,21 @@
 import type { Decision } from '@io/limits';
 import { isoText } from '../decisions/decision-answer.js';
-import { field, utf8 } from './wire.js';
+import { field, slot, utf8 } from './wire.js';
+
+/** One entry of the map `fields`: a name, and a `Value` with its `string_value`. */
+const entry = (name: string) => slot((text) => field(1, field(1, name) + field(2, field(3, text))));
+
+const DECISION = {
+  allowed: entry('decision')('allowed'),
+  refused: entry('decision')('refused'),
+};
+const DECISION_ID = entry('decisionId');
+const KEY_ID = entry('keyId');
+const CUSTOMER_ID = entry('customerId');
+const API_ID = entry('apiId');
+const STAGE = entry('stage');
+const RESOURCE_PATH = entry('resourcePath');
+const TIME = entry('tollgateTime');
 
 /**
  * What was decided, as a `google.protobuf.Struct` of texts under the names of the access log that `tollgate collect`
@@ -9,16 +24,13 @@ import { field, utf8 } from './wire.js';
 export function stringStruct(decision: Decision, apiId: string, stage: string): string {
   const { keyId, customerId, decisionId, resourcePath, atMs } = decision;
   return (
-    entry('decision', decision.allowed ? 'allowed' : 'refused') +
-    entry('decisionId', decisionId) +
-    (keyId === null ? '' : entry('keyId', keyId)) +
-    (customerId === null ? '' : entry('customerId', customerId)) +
-    entry('apiId', apiId) +
-    entry('stage', stage) +
-    (resourcePath === null ? '' : entry('resourcePath', utf8(resourcePath))) +
-    entry('tollgateTime', isoText(atMs))
+    (decision.allowed ? DECISION.allowed : DECISION.refused) +
+    DECISION_ID(decisionId) +
+    (keyId === null ? '' : KEY_ID(keyId)) +
+    (customerId === null ? '' : CUSTOMER_ID(customerId)) +
+    API_ID(apiId) +
+    STAGE(stage) +
+    (resourcePath === null ? '' : RESOURCE_PATH(utf8(resourcePath))) +
+    TIME(isoText(atMs))
   );
 }
-
-/** One entry of the map `fields`: a name, and a `Value` with its `string_value`. */
-const entry = (name: string, text: string) => field(1, field(1, name) + field(2, field(3, text)));

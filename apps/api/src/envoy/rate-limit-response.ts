@@ -2,7 +2,7 @@ import { clientHeaders, refusalAnswer, type RefusalReason } from '@core/limits';
 import type { Decision } from '@io/limits';
 import { stringStruct } from './dynamic-metadata.js';
 import type { DescribedCall } from './rate-limit-request.js';
-import { field, numberField, toBytes } from './wire.js';
+import { field, numberField, slot, toBytes, type Slot } from './wire.js';
 
 /** What one descriptor was answered; without a decision nobody could be found to decide about. */
 export interface Answered {
@@ -67,11 +67,20 @@ function refusal(reason: RefusalReason, isTypeTold: boolean): string {
 
 function headersOf(headers: Readonly<Record<string, string>>): string {
   let bytes = '';
-  for (const name in headers) {
-    const value = field(1, name.toLowerCase()) + field(2, headers[name] ?? '');
-    bytes += field(RESPONSE.responseHeadersToAdd, value);
-  }
+  for (const name in headers) bytes += slotOf(name)(headers[name] ?? '');
   return bytes;
+}
+
+const SLOTS = new Map<string, Slot>();
+
+/** The place of a header; there are a handful of names, all of ours. */
+function slotOf(name: string): Slot {
+  const known = SLOTS.get(name);
+  if (known) return known;
+  const key = field(1, name.toLowerCase());
+  const made = slot((value) => field(RESPONSE.responseHeadersToAdd, key + field(2, value)));
+  SLOTS.set(name, made);
+  return made;
 }
 
 /** The nearest limit: the one that refused, or the one with less left. */

@@ -34,6 +34,32 @@ export const field = (number: number, body: string): string =>
 export const numberField = (number: number, value: number): string =>
   value === 0 ? '' : (BYTES[number * 8] ?? '') + varint(value);
 
+/** Puts a text into the place that a slot is for. */
+export type Slot = (text: string) => string;
+
+const SLOT_LENGTH_MAX = 512;
+
+/**
+ * A place that many texts are put into, one after the other: what stands before and after a text depends on its length
+ * alone, and is put together once for each. `encode` must leave the text as it is.
+ */
+export function slot(encode: (text: string) => string): Slot {
+  const frames: (readonly [before: string, after: string])[] = [];
+  return (text) => {
+    const { length } = text;
+    if (length === 0 || length > SLOT_LENGTH_MAX) return encode(text);
+    const [before, after] = (frames[length] ??= frameOf(encode, length));
+    return before + text + after;
+  };
+}
+
+function frameOf(encode: Slot, length: number): readonly [string, string] {
+  const mark = '\xff'.repeat(length);
+  const whole = encode(mark);
+  const at = whole.lastIndexOf(mark);
+  return [whole.slice(0, at), whole.slice(at + length)];
+}
+
 /**
  * Goes through the fields of one message, in the order they came. Throws RangeError at bytes that are no message. A
  * field of another type than the one that is asked for reads as its default.
