@@ -118,6 +118,20 @@ export function checkRequest(call: EnvoyCall): object {
   };
 }
 
+type ServiceName =
+  'envoy.service.auth.v3.Authorization' | 'envoy.service.ratelimit.v3.RateLimitService';
+
+function methodOf(service: ServiceName, method: string): MethodDefinition<object, object> {
+  const definition = DEFINITIONS[service] as Record<string, MethodDefinition<object, object>>;
+  return definition[method]!;
+}
+
+/** The bytes of a request, and the path that it is sent to. */
+export function encoded(service: ServiceName, method: string, request: object) {
+  const { path, requestSerialize } = methodOf(service, method);
+  return { path, bytes: requestSerialize(request) };
+}
+
 /** A gRPC client that asks as Envoy does. */
 export class EnvoyClient {
   private readonly client: Client;
@@ -148,18 +162,26 @@ export class EnvoyClient {
     return this.send(path, same, same, bytes, deadlineMs);
   }
 
+  /** Resolves when there is a connection. */
+  ready(deadlineMs: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.client.waitForReady(Date.now() + deadlineMs, (error) =>
+        error ? reject(error) : resolve(),
+      );
+    });
+  }
+
   close(): void {
     this.client.close();
   }
 
   private call<T>(
-    service: string,
+    service: ServiceName,
     method: string,
     request: object,
     deadlineMs: number,
   ): Promise<T> {
-    const definition = DEFINITIONS[service] as Record<string, MethodDefinition<object, object>>;
-    const { path, requestSerialize, responseDeserialize } = definition[method]!;
+    const { path, requestSerialize, responseDeserialize } = methodOf(service, method);
     const read = (bytes: Buffer) => responseDeserialize(bytes) as T;
     return this.send(path, requestSerialize, read, request, deadlineMs);
   }
