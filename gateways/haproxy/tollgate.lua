@@ -21,6 +21,7 @@ local told = {
     ['x-tollgate-customer-id'] = 'txn.tollgate_customer_id',
     ['x-tollgate-decision-id'] = 'txn.tollgate_decision_id',
     ['x-tollgate-resource-path'] = 'txn.tollgate_resource_path',
+    ['x-tollgate-shadowed'] = 'txn.tollgate_shadowed',
     ['x-tollgate-time'] = 'txn.tollgate_time',
     ['ratelimit'] = 'txn.tollgate_ratelimit',
     ['ratelimit-policy'] = 'txn.tollgate_ratelimit_policy',

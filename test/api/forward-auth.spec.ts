@@ -118,7 +118,8 @@ describe.each(FACES)('/v1/forward-auth/{apiId}/{stage}/%s', (face) => {
       quota: { limit: 100, period: 'DAY' },
     });
     const answer = await ask(face, catalogue);
-    expect(answer).toMatchObject({ status: 200, body: '{}' });
+    // auth_request reads no body, and closes a connection on which one is left.
+    expect(answer).toMatchObject({ status: 200, body: face === 'nginx' ? '' : '{}' });
     expect(namesOf(answer)).toEqual(
       expect.arrayContaining([...ALWAYS_THERE, 'RateLimit', 'RateLimit-Policy']),
     );

@@ -34,6 +34,7 @@ export {
 } from './lease.js';
 export {
   clientHeaders,
+  pushClientFields,
   rateLimit,
   rateLimitPolicy,
   refusalAnswer,

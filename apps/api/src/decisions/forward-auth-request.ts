@@ -1,24 +1,16 @@
 import { isIP } from 'node:net';
 import { isInRanges, parseIpAddress, type IpRange } from '@core/kernel';
-import { repeatedHeader } from '../http/strict-requests.js';
-
-/** Where each gateway says what the client asked for: exactly one source, since clients can send all others themselves. */
-const SOURCES = {
-  nginx: { path: 'x-original-uri', method: 'x-original-method', address: 'x-real-ip' },
-  caddy: { path: 'x-forwarded-uri', method: 'x-forwarded-method', address: 'x-forwarded-for' },
-  traefik: { path: 'x-forwarded-uri', method: 'x-forwarded-method', address: 'x-forwarded-for' },
-  haproxy: { path: 'x-forwarded-uri', method: 'x-forwarded-method', address: 'x-forwarded-for' },
-  apisix: { path: 'x-forwarded-uri', method: 'x-forwarded-method', address: 'x-forwarded-for' },
-} as const;
-
-type GatewayName = keyof typeof SOURCES;
 
 /** What a gateway asks about. */
 export interface ForwardedCall {
+  /** Of the gateway; null when it sent none. */
+  readonly token: string | null;
   readonly apiKey: string | null;
   readonly method: string;
   readonly path: string;
   readonly sourceIp: string | null;
+  /** Some gateways send the client's body on; nothing in it is asked for. */
+  readonly hasBody: boolean;
 }
 
 /** The request as it came over the wire. */
@@ -27,19 +19,96 @@ export interface RawRequest {
   /** Below `/v1/forward-auth/{apiId}/{stage}/`, without the query. */
   readonly tail: string;
   readonly rawHeaders: readonly string[];
-  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
 }
 
-const ALWAYS_SINGLE = ['x-api-key', 'x-tollgate-token', 'host', 'authorization'];
+interface Source {
+  readonly path: string | null;
+  readonly method: string | null;
+  readonly address: string;
+}
 
-/** What each gateway must not say twice. */
-const SINGLE_OF: ReadonlyMap<string, ReadonlySet<string>> = new Map(
-  Object.entries(SOURCES).map(([gateway, { path, method, address }]) => [
-    gateway,
-    new Set([...ALWAYS_SINGLE, path, method, address]),
-  ]),
+const FORWARDED: Source = {
+  path: 'x-forwarded-uri',
+  method: 'x-forwarded-method',
+  address: 'x-forwarded-for',
+};
+
+/** Where each gateway says what the client asked for: exactly one source, since clients can send all others themselves. */
+const SOURCES: Readonly<Record<string, Source>> = {
+  nginx: { path: 'x-original-uri', method: 'x-original-method', address: 'x-real-ip' },
+  caddy: FORWARDED,
+  traefik: FORWARDED,
+  haproxy: FORWARDED,
+  apisix: FORWARDED,
+};
+
+/** The places of what is read; all but the last must come once. */
+const API_KEY = 0;
+const TOKEN = 1;
+const PATH = 2;
+const METHOD = 3;
+const ADDRESS = 4;
+/** Two of these are a trick, and proxies disagree which counts. */
+const HOST = 5;
+const AUTHORIZATION = 6;
+const BODY = 7;
+const PLACES = 8;
+
+/** Where each header field is kept that one kind of gateway is read from. */
+class Reader {
+  private readonly places: ReadonlyMap<string, number>;
+  /** Most headers are told apart from these by their length alone. */
+  private readonly lengths: ReadonlySet<number>;
+  private readonly readsForwardedFor: boolean;
+
+  constructor({ path, method, address }: Source) {
+    this.places = new Map([
+      ['x-api-key', API_KEY],
+      ['x-tollgate-token', TOKEN],
+      ...(path === null ? [] : [[path, PATH] as const]),
+      ...(method === null ? [] : [[method, METHOD] as const]),
+      [address, ADDRESS],
+      ['host', HOST],
+      ['authorization', AUTHORIZATION],
+      ['content-length', BODY],
+      ['transfer-encoding', BODY],
+    ]);
+    this.lengths = new Set([...this.places.keys()].map((name) => name.length));
+    this.readsForwardedFor = address === 'x-forwarded-for';
+  }
+
+  /** In one pass; null when a field that must be single comes twice, or one has an alias that proxies read as it. */
+  fields(rawHeaders: readonly string[]): (string | null)[] | null {
+    const found = Array<string | null>(PLACES).fill(null);
+    for (let i = 0; i < rawHeaders.length; i += 2) {
+      const raw = rawHeaders[i] ?? '';
+      if (raw.includes('_') && ALIAS.test(raw)) return null;
+      if (!this.lengths.has(raw.length)) continue;
+      const place = this.places.get(raw.toLowerCase());
+      if (place === undefined) continue;
+      if (found[place] !== null && place !== BODY) return null;
+      found[place] = rawHeaders[i + 1] ?? '';
+    }
+    return found;
+  }
+
+  address(list: string | null, trustedProxies: readonly IpRange[]): string | null {
+    return this.readsForwardedFor ? clientAddress(list, trustedProxies) : list;
+  }
+}
+
+/** `X_Original-Uri` becomes `X-Original-Uri` in many a proxy; no honest gateway sends it. */
+const ALIAS = /^x[-_](original|forwarded|real|tollgate|api)[-_]/i;
+
+const READERS: ReadonlyMap<string, Reader> = new Map(
+  Object.entries(SOURCES).map(([gateway, source]) => [gateway, new Reader(source)]),
 );
-const SINGLE_IN_PATH: ReadonlySet<string> = new Set([...ALWAYS_SINGLE, 'x-forwarded-for']);
+/** Whether the tail names a gateway, and nothing of the call. */
+export const isFixedTail = (tail: string): boolean => READERS.has(tail);
+
+/** Envoy and Istio say path and method in the request line. */
+const IN_PATH = 'path/';
+const PATH_READER = new Reader({ path: null, method: null, address: FORWARDED.address });
 
 /**
  * Reads what the gateway says; null when it cannot be believed: no such gateway, a header twice, one missing.
@@ -49,38 +118,26 @@ export function readForwardedCall(
   request: RawRequest,
   trustedProxies: readonly IpRange[],
 ): ForwardedCall | null {
-  const { tail, headers, rawHeaders } = request;
-  if (hasUnderscoreAlias(rawHeaders)) return null;
-  if (tail.startsWith('path/')) {
-    if (repeatedHeader(rawHeaders, SINGLE_IN_PATH)) return null;
-    return {
-      apiKey: single(headers['x-api-key']),
-      method: request.method,
-      path: tail.slice('path'.length),
-      sourceIp: clientAddress(single(headers['x-forwarded-for']), trustedProxies),
-    };
-  }
-  const singleNames = SINGLE_OF.get(tail);
-  if (!singleNames || !isGateway(tail)) return null;
-  if (repeatedHeader(rawHeaders, singleNames)) return null;
-  const source = SOURCES[tail];
-  const path = single(headers[source.path]);
-  const method = single(headers[source.method]);
-  if (!path || !method || !/^[A-Z]{1,32}$/.test(method)) return null;
-  const address = single(headers[source.address]);
+  const { tail } = request;
+  const isInPath = tail.startsWith(IN_PATH);
+  const reader = isInPath ? PATH_READER : READERS.get(tail);
+  const found = reader?.fields(request.rawHeaders);
+  if (!reader || !found) return null;
+  const path = isInPath ? tail.slice(IN_PATH.length - 1) : found[PATH];
+  const method = isInPath ? request.method : found[METHOD];
+  if (!path || !method || !(isInPath || METHOD_NAME.test(method))) return null;
+  const query = path.indexOf('?');
   return {
-    apiKey: single(headers['x-api-key']),
+    token: found[TOKEN] ?? null,
+    apiKey: found[API_KEY] ?? null,
     method,
-    path: path.split('?', 1)[0] ?? path,
-    sourceIp:
-      source.address === 'x-forwarded-for' ? clientAddress(address, trustedProxies) : address,
+    path: query === -1 ? path : path.slice(0, query),
+    sourceIp: reader.address(found[ADDRESS] ?? null, trustedProxies),
+    hasBody: found[BODY] != null,
   };
 }
 
-const isGateway = (name: string): name is GatewayName => Object.hasOwn(SOURCES, name);
-
-const single = (value: string | string[] | undefined): string | null =>
-  typeof value === 'string' ? value : null;
+const METHOD_NAME = /^[A-Z]{1,32}$/;
 
 /**
  * The last address of the list that is no trusted proxy's. The gateway appended the last one itself, and a trusted
@@ -98,14 +155,4 @@ function clientAddress(list: string | null, trustedProxies: readonly IpRange[]):
     if (!ip || !isInRanges(trustedProxies, ip)) break;
   }
   return address;
-}
-
-/** `X_Original-Uri` becomes `X-Original-Uri` in many a proxy; no honest gateway sends it. */
-function hasUnderscoreAlias(rawHeaders: readonly string[]): boolean {
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const name = rawHeaders[i] ?? '';
-    if (name.includes('_') && /^x[-_](original|forwarded|real|tollgate|api)[-_]/i.test(name))
-      return true;
-  }
-  return false;
 }

@@ -1,18 +1,22 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Injectable, Logger } from '@nestjs/common';
 import type { Principal } from '@core/identity';
-import { clientHeaders, refusalAnswer } from '@core/limits';
+import { pushClientFields, refusalAnswer } from '@core/limits';
 import { Authenticator } from '@io/identity';
 import { DecisionService, type Decision } from '@io/limits';
 import { Config } from '@io/platform';
 import { requestIds } from '../http/request-ids.js';
 import { API_HEADERS, excessOf } from '../http/strict-requests.js';
+import { WholeAnswer } from '../http/whole-answer.js';
 import { isoText } from './decision-answer.js';
-import { readForwardedCall } from './forward-auth-request.js';
+import { isFixedTail, readForwardedCall, type ForwardedCall } from './forward-auth-request.js';
 
 /** `/v1/forward-auth/{apiId}/{stage}/{tail}`, the tail as it came. */
 const TARGET = /^\/v1\/forward-auth\/([^/?]+)\/([^/?]+)\/([^?]*)/;
 const PREFIX = '/v1/forward-auth/';
+const TARGETS_MAX = 1_000;
+/** No token of ours is as long. */
+const TOKEN_LENGTH_MAX = 256;
 
 /** The call could not be decided about: nobody may pass, and "come back later" is true. */
 const BROKEN = 'broken';
@@ -26,6 +30,7 @@ const BROKEN = 'broken';
 export class ForwardAuthListener {
   private readonly logger = new Logger('ForwardAuth');
   private readonly nextRequestId = requestIds();
+  private readonly targets = new Map<string, Target>();
 
   constructor(
     private readonly decisions: DecisionService,
@@ -37,79 +42,141 @@ export class ForwardAuthListener {
   handle(request: IncomingMessage, response: ServerResponse): boolean {
     const { url = '' } = request;
     if (!url.startsWith(PREFIX)) return false;
-    // Some gateways send the client's body on; nothing in it is asked for.
-    request.resume();
-    const target = targetOf(url);
-    const isNginx = target?.tail === 'nginx';
+    const question = this.read(request, url);
     const answer = (decision: Decision | typeof BROKEN | null) =>
-      this.send(response, { isNginx, decision });
-    this.decide(request, target).then(answer, (error: unknown) => {
+      this.send({ request, response, question }, decision);
+    const broken = (error: unknown) => {
       this.logger.error('Forward-auth failed', error instanceof Error ? error.stack : undefined);
       answer(BROKEN);
-    });
+    };
+    try {
+      const decision = question.call && this.decide(question.call, question.target);
+      if (decision instanceof Promise) decision.then(answer, broken);
+      else answer(decision);
+    } catch (error) {
+      broken(error);
+    }
     return true;
   }
 
-  /** The decision; null for whoever cannot be believed, which no plan's policy softens. */
-  private async decide(request: IncomingMessage, target: Target | null): Promise<Decision | null> {
-    if (!target || excessOf(request)) return null;
-    const gateway = await this.gateway(request);
-    if (!gateway) return null;
-    const { method = '', headers, rawHeaders } = request;
+  /** What is asked; nobody is asked about a call that cannot be believed. */
+  private read(request: IncomingMessage, url: string): Question {
+    const { method = '', rawHeaders } = request;
+    const target = this.target(url);
+    if (!target || excessOf(request)) return { target: target ?? NOWHERE, call: null };
+    const { tail } = target;
     const { trustedProxies } = this.config;
-    const call = readForwardedCall(
-      { method, tail: target.tail, headers, rawHeaders },
-      trustedProxies,
-    );
-    if (!call) return null;
-    const { apiId, stage } = target;
-    const { accountId } = gateway;
-    return this.decisions.decide({ ...call, accountId, apiId, stage, cost: 1, dryRun: false });
+    return { target, call: readForwardedCall({ method, tail, rawHeaders }, trustedProxies) };
   }
 
-  /** The gateway whose token the request carries; a missing or bad one is refused, whatever the plan says. */
-  private async gateway({ headers }: IncomingMessage): Promise<Principal | null> {
-    const token = headers['x-tollgate-token'];
-    if (typeof token !== 'string') return null;
-    try {
-      const principal = await this.authenticator.principal(token);
-      return principal?.kind === 'gateway' ? principal : null;
-    } catch {
-      // The database cannot say who this is: refused like a stranger, since a 5xx would let some gateways pass the call.
-      return null;
+  /** A gateway asks at the same address again and again, unless that holds the path of the call. */
+  private target(url: string): Target | null {
+    const known = this.targets.get(url);
+    if (known) return known;
+    const target = targetOf(url);
+    if (target && isFixedTail(target.tail)) {
+      if (this.targets.size >= TARGETS_MAX) this.targets.clear();
+      this.targets.set(url, target);
     }
+    return target;
+  }
+
+  /** The decision, at once when nothing has to be asked first; null for whoever is no gateway, which no plan's policy softens. */
+  private decide(call: ForwardedCall, target: Target): Decision | null | Promise<Decision | null> {
+    const { token } = call;
+    if (token === null || token.length > TOKEN_LENGTH_MAX) return null;
+    const known = this.authenticator.known(token);
+    if (known !== undefined) return this.decideFor(known, call, target);
+    return this.authenticator.principal(token).then(
+      (found) => this.decideFor(found, call, target),
+      // The database cannot say who this is: refused like a stranger, since a 5xx would let some gateways pass the call.
+      () => null,
+    );
+  }
+
+  private decideFor(
+    principal: Principal | null,
+    { apiKey, method, path, sourceIp }: ForwardedCall,
+    { apiId, stage }: Target,
+  ): Decision | null | Promise<Decision> {
+    if (principal?.kind !== 'gateway') return null;
+    const { accountId } = principal;
+    return this.decisions.decide({
+      accountId,
+      apiKey,
+      apiId,
+      stage,
+      method,
+      path,
+      sourceIp,
+      cost: 1,
+      dryRun: false,
+    });
   }
 
   /** Exactly 200, 403 or 429. Every `X-Tollgate-*` is there, so that none of the client's own survives at a gateway. */
   private send(
-    response: ServerResponse,
-    { isNginx, decision: outcome }: { isNginx: boolean; decision: Decision | typeof BROKEN | null },
+    { request, response, question }: Asked,
+    outcome: Decision | typeof BROKEN | null,
   ): void {
     const decision = outcome === BROKEN ? null : outcome;
-    const reason = outcome === BROKEN ? 'unavailable' : (decision?.reason ?? 'missing-key');
-    const refusal = decision?.allowed ? null : refusalAnswer(reason);
-    const body = refusal ? `{"message":"${refusal.message}"}` : '{}';
-    const headers: Record<string, string> = {
-      'Content-Type': 'application/json; charset=utf-8',
-      'Content-Length': String(body.length),
-      'X-Request-Id': this.nextRequestId(),
-      'X-Tollgate-Key-Id': decision?.keyId ?? '',
-      'X-Tollgate-Customer-Id': decision?.customerId ?? '',
-      'X-Tollgate-Decision-Id': decision?.decisionId ?? '',
-      'X-Tollgate-Resource-Path': decision?.resourcePath ?? '',
-      'X-Tollgate-Shadowed': decision?.shadowed ?? '',
-      'X-Tollgate-Time': decision ? isoText(decision.atMs) : '',
-      ...(refusal && { 'x-amzn-ErrorType': refusal.errorType }),
-      ...(outcome === BROKEN && { 'Retry-After': '1' }),
-      ...(decision && clientHeaders(decision)),
-      // nginx's auth_request makes 500 of everything but 401 and 403.
-      ...(refusal && isNginx && { 'X-Decision-Status': String(refusal.status) }),
-    };
-    const status = !refusal ? 200 : isNginx ? 403 : refusal.status;
-    response.writeHead(status, [...Object.entries(headers).flat(), ...API_HEADERS]);
-    response.end(body);
+    const isNginx = question.target.tail === 'nginx';
+    const refusal = decision?.allowed
+      ? null
+      : refusalAnswer(outcome === BROKEN ? 'unavailable' : (decision?.reason ?? 'missing-key'));
+    const fields = [
+      'X-Request-Id',
+      this.nextRequestId(),
+      'X-Tollgate-Key-Id',
+      decision?.keyId ?? '',
+      'X-Tollgate-Customer-Id',
+      decision?.customerId ?? '',
+      'X-Tollgate-Decision-Id',
+      decision?.decisionId ?? '',
+      'X-Tollgate-Resource-Path',
+      decision?.resourcePath ?? '',
+      'X-Tollgate-Shadowed',
+      decision?.shadowed ?? '',
+      'X-Tollgate-Time',
+      decision ? isoText(decision.atMs) : '',
+    ];
+    if (decision) pushClientFields(fields, decision);
+    else if (refusal) fields.push('x-amzn-ErrorType', refusal.errorType);
+    if (outcome === BROKEN) fields.push('Retry-After', '1');
+    // nginx's auth_request makes 500 of everything but 401 and 403.
+    if (refusal && isNginx) fields.push('X-Decision-Status', String(refusal.status));
+    const answer = !refusal ? ALLOWED : isNginx || refusal.status === 403 ? FORBIDDEN : THROTTLED;
+    // auth_request reads no body, and closes a connection on which one is left.
+    const body = refusal ? `{"message":"${refusal.message}"}` : isNginx ? '' : '{}';
+    const isHead = request.method === 'HEAD';
+    if (question.call?.hasBody === false && (isHead || request.method === 'GET')) {
+      answer.send(response, fields, body, { isHead });
+      return;
+    }
+    request.resume();
+    answer.sendByNode(response, fields, body);
   }
 }
+
+const CONTENT = ['Content-Type', 'application/json; charset=utf-8', ...API_HEADERS];
+const ALLOWED = new WholeAnswer(200, CONTENT);
+const FORBIDDEN = new WholeAnswer(403, CONTENT);
+const THROTTLED = new WholeAnswer(429, CONTENT);
+
+interface Question {
+  readonly target: Target;
+  /** Null when it cannot be believed. */
+  readonly call: ForwardedCall | null;
+}
+
+interface Asked {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly question: Question;
+}
+
+/** Where no gateway asks. */
+const NOWHERE: Target = { apiId: '', stage: '', tail: '' };
 
 interface Target {
   readonly apiId: string;

@@ -22,24 +22,34 @@ export class WholeAnswer {
     this.head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${fieldLines(fixed)}`;
   }
 
-  /** `varying` is name, value, name, value; `body` is text of one byte a character. */
-  send(response: ServerResponse, varying: readonly string[], body: string): void {
+  /** `varying` is name, value, name, value; `body` is text of one byte a character, which HEAD is told the length of. */
+  send(
+    response: ServerResponse,
+    varying: readonly string[],
+    body: string,
+    { isHead = false } = {},
+  ): void {
     const { socket } = response;
     if (socket === null || !response.shouldKeepAlive || socket.writableLength > 0) {
-      response.writeHead(this.status, [
-        ...this.fixed,
-        ...varying,
-        'Content-Length',
-        String(body.length),
-      ]);
-      response.end(body, 'latin1');
+      this.sendByNode(response, varying, body);
       return;
     }
     socket.write(
-      `${this.head}${fieldLines(varying)}Content-Length: ${body.length}\r\n${connectionLines()}\r\n${body}`,
+      `${this.head}${fieldLines(varying)}Content-Length: ${body.length}\r\n${connectionLines()}\r\n${isHead ? '' : body}`,
       'latin1',
     );
     response.emit('finish');
+  }
+
+  /** The same for a request whose body is still to come. */
+  sendByNode(response: ServerResponse, varying: readonly string[], body: string): void {
+    response.writeHead(this.status, [
+      ...this.fixed,
+      ...varying,
+      'Content-Length',
+      String(body.length),
+    ]);
+    response.end(body, 'latin1');
   }
 }
 

@@ -41,6 +41,7 @@ const OURS = [
   'X-Tollgate-Customer-Id',
   'X-Tollgate-Decision-Id',
   'X-Tollgate-Resource-Path',
+  'X-Tollgate-Shadowed',
   'X-Tollgate-Time',
   'X-Decision-Status',
 ] as const;
