@@ -171,7 +171,7 @@ describe.each([
     const reply = await call(gateway, '/pets/42?secret=1', { 'x-api-key': BASIC });
     expect(reply.status).toBe(200);
     expect(reply.headers).toMatchObject({
-      ratelimit: expect.stringMatching(/^"key";r=2;t=1$/),
+      ratelimit: '"key";r=2;t=0',
       'ratelimit-policy': '"key";q=0',
     });
     await gateway.stop();
@@ -224,7 +224,8 @@ describe.each([
       headers: { 'x-amzn-errortype': 'LimitExceededException', 'retry-after': '3600' },
     });
     await gateway.stop();
-    expect(service.asked).toHaveLength(3 + 4 + 3);
+    // A call without a key needs no answer of the service.
+    expect(service.asked).toHaveLength(2 + 4 + 3);
     expect(service.committed('calls', ({ keyId }) => keyId!)).toEqual({
       keybasic01: 3,
       keyfree001: 2,
@@ -304,10 +305,15 @@ describe.each([
     service.fault = fault;
     const replies = await times(8, () => call(gateway, '/pets', { 'x-api-key': OPEN }));
     expect(replies.map((reply) => reply.status)).toEqual(Array(8).fill(status));
-    const causes = gateway.events.flatMap((event) =>
-      event.type === 'service-unavailable' ? [event.cause] : [],
-    );
-    expect(causes.slice(5)).toEqual(Array(3).fill('breaker open'));
+    const away = gateway.events.filter(({ type }) => type === 'service-away');
+    expect(away).toEqual([{ type: 'service-away', cause: expect.stringMatching(/answer|500/) }]);
+    service.fault = 'none';
+    await expect
+      .poll(async () => {
+        const { status: recovered } = await call(gateway, '/pets', { 'x-api-key': OPEN });
+        return { recovered, isAway: gateway.tollgate.stats().isServiceAway };
+      })
+      .toEqual({ recovered: 200, isAway: false });
   });
 });
 
@@ -332,7 +338,7 @@ describe('the plugin', () => {
     const gateway = await aGateway(serveNode, service, { token: 'wrong', onFailure: 'allow' });
     const reply = await call(gateway, '/pets', { 'x-api-key': OPEN });
     expect(reply).toMatchObject({ status: 403, body: '{"message":"Forbidden"}' });
-    expect(gateway.events).toEqual([{ type: 'question-refused', status: 401 }]);
+    expect(gateway.events).toContainEqual({ type: 'question-refused', status: 401 });
   });
 
   it('stamps usage with the account’s clock, or its own when only the network is between', async () => {

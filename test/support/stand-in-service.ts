@@ -1,6 +1,7 @@
 import { timingSafeEqual, createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { StandInLeases } from './stand-in-leases.js';
 
 /** A plan as the stand-in enforces it. */
 export interface StandInPlan {
@@ -24,6 +25,8 @@ export interface StandInOptions {
   readonly stage?: string;
   readonly keys?: Readonly<Record<string, StandInKey>>;
   readonly templates?: readonly string[];
+  /** Without them the service is one that knows no leases and no events. */
+  readonly leases?: StandInLeases;
 }
 
 /** How the stand-in misbehaves: `drop-answer` commits and then cuts the connection. */
@@ -162,7 +165,15 @@ export class StandInService {
     if (token === undefined || !this.isToken(token)) {
       return this.answer(response, 401, { title: 'Unauthorized' });
     }
+    const { leases } = this.options;
+    if (leases !== undefined && url === '/v1/gateway/events') {
+      leases.follow(request, response);
+      return undefined;
+    }
     if (request.method !== 'POST') return this.answer(response, 405, {});
+    if (leases !== undefined && url === '/v1/leases') {
+      return this.answer(response, 200, await leases.answer(body));
+    }
     let fields: unknown;
     try {
       fields = JSON.parse(body);

@@ -1,13 +1,18 @@
 /** What an operator should know of. No event holds a key or a token. */
 export type TollgateEvent =
-  /** A call was answered without the service, by `onFailure`. */
-  | {
-      readonly type: 'service-unavailable';
-      readonly answered: 'allow' | 'deny';
-      readonly cause: string;
-    }
+  /**
+   * The service does not answer any more. Until it does, calls are decided on with what is in hand, then as their plan
+   * says, or by the option `onFailure` where the plan is not known.
+   */
+  | { readonly type: 'service-away'; readonly cause: string }
+  | { readonly type: 'service-back' }
+  /** The stream of policy changes ended, or could not be opened: policies are asked for again every 30 s meanwhile. */
+  | { readonly type: 'news-lost'; readonly cause: string }
+  | { readonly type: 'news-open' }
   /** The service refused the question itself (a wrong token, api or path): the call was answered 403. */
   | { readonly type: 'question-refused'; readonly status: number }
+  /** Something else takes upgrades of a guarded server, so that its WebSockets are not guarded. Told once a server. */
+  | { readonly type: 'upgrade-unguarded' }
   /** A call passed that cannot be metered, since nobody could say whose key it carried. */
   | { readonly type: 'call-unmetered'; readonly method: string }
   /** A batch is not acknowledged yet; it is sent again until it is. */

@@ -1,16 +1,14 @@
-export {
-  createTollgate,
-  type Tollgate,
-  type TollgateOptions,
-  type TollgateStats,
-} from './tollgate.js';
-export type { Decision, LimitState } from './decision.js';
+export { createTollgate, type Tollgate, type TollgateStats } from './tollgate.js';
+export type { TollgateOptions } from './options.js';
+export type { Call } from './deciding/call.js';
+export type { Decision, DecisionReason, LimitState } from './deciding/decision.js';
 export type { EventListener, TollgateEvent } from './events.js';
-export type { TrustedProxy } from './client-request.js';
+export type { WebSocketOptions, WebSocketServerParts } from './adapters/websocket.js';
+export type { TrustedProxy } from './adapters/client-request.js';
 // For other reporters of usage, such as `tollgate collect`.
-export { BATCH_RECORDS_MAX, UsageAggregator, batchBody } from './usage.js';
-export type { MeteredCall, MeteredProtocol, UsageRecord } from './usage.js';
-export { deliverBatch, pause, type Delivery } from './batch-delivery.js';
-export { writeDurably } from './batch-store.js';
-export { epochOf } from './epoch.js';
-export { ServiceClient, ServiceClock, type ServiceAddress } from './service-client.js';
+export { BATCH_RECORDS_MAX, UsageAggregator, batchBody } from './usage/usage.js';
+export type { MeteredCall, MeteredProtocol, UsageRecord } from './usage/usage.js';
+export { deliverBatch, pause, type Delivery } from './usage/batch-delivery.js';
+export { writeDurably } from './usage/batch-store.js';
+export { epochOf } from './usage/epoch.js';
+export { ServiceClient, ServiceClock, type ServiceAddress } from './service/service-client.js';

@@ -1,80 +1,56 @@
+import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
-import { FORBIDDEN, UNAVAILABLE, rateLimitHeaders, refusalOf, type Refusal } from './answer.js';
-import { Breaker } from './breaker.js';
+import type { Duplex } from 'node:stream';
+import { clientAddressReader, headerValues, pathOf } from './adapters/client-request.js';
 import {
-  clientAddressReader,
-  headerValues,
-  pathOf,
-  replaceIdentity,
-  type TrustedProxy,
-} from './client-request.js';
-import { UNMATCHED_PATH, parseDecision, type Decision } from './decision.js';
+  expressAdapter,
+  fastifyAdapter,
+  guardCall,
+  nodeAdapter,
+  type FastifyInstanceParts,
+  type Verdict,
+} from './adapters/http-guard.js';
+import { identify } from './adapters/identity.js';
+import {
+  UpgradeWatch,
+  WebSocketGuard,
+  type WebSocketOptions,
+  type WebSocketServerParts,
+} from './adapters/websocket.js';
+import { refusalOf } from './deciding/answer.js';
+import type { Call } from './deciding/call.js';
+import { Decider } from './deciding/decider.js';
+import type { Decision, Judgement } from './deciding/decision.js';
+import { undecided } from './deciding/undecided.js';
 import { warnings, type EventListener } from './events.js';
-import { countBody } from './response-bytes.js';
-import { ServiceClient, type ServiceAddress } from './service-client.js';
-import type { MeteredProtocol } from './usage.js';
-import { UsageReporter } from './usage-reporter.js';
+import { Holdings } from './leases/holdings.js';
+import { checkOptions, type TollgateOptions } from './options.js';
+import { ServiceClient } from './service/service-client.js';
+import { ServiceHealth } from './service/service-health.js';
+import { countBody } from './usage/response-bytes.js';
+import { UsageReporter } from './usage/usage-reporter.js';
 
-/** How a gateway is connected to Tollgate. */
-export interface TollgateOptions extends ServiceAddress {
-  readonly apiId: string;
-  readonly stage: string;
-  /** HTTP APIs are also metered in units of 512 KiB. Default REST. */
-  readonly protocol?: MeteredProtocol;
-  /** How long a call waits for its decision. Default 200 ms. */
-  readonly deadlineMs?: number;
-  /** What happens to a call that the service did not decide in time. Default deny. */
-  readonly onFailure?: 'allow' | 'deny';
-  /** The proxy in front of this process. Default none: the client is who opened the connection. */
-  readonly trustProxy?: TrustedProxy;
-  /** The api's own template of a request, such as `/pets/{petId}`. Default: the service finds it from the path. */
-  readonly resourcePath?: (request: IncomingMessage) => string | undefined;
-  /** How often usage is sent. Default 1,000 ms. */
-  readonly flushIntervalMs?: number;
-  /** A folder of this process's own where unsent usage survives a crash. Default none: it is in memory. */
-  readonly spoolDir?: string;
-  /** Sends the rest of the usage on SIGTERM and then lets the signal do its work. Default false. */
-  readonly flushOnSigterm?: boolean;
-  /** How long `close()` waits for open calls and unsent usage. Default 5,000 ms. */
-  readonly closeTimeoutMs?: number;
-  /** Hears of failures. Default: Node process warnings, each kind at most once in 10 s. */
-  readonly onEvent?: EventListener;
-}
-
-/** What becomes of one call. */
-type Verdict =
-  | { readonly passes: true; readonly headers: Readonly<Record<string, string>> }
-  | { readonly passes: false; readonly refusal: Refusal };
-
-/** The parts of a Fastify 5 request and reply that the hook touches. */
-interface FastifyRequestParts {
-  readonly raw: IncomingMessage;
-  readonly originalUrl: string;
-}
-interface FastifyReplyParts {
-  readonly raw: ServerResponse;
-  code(status: number): unknown;
-  headers(values: Record<string, string>): unknown;
-  send(body: string): unknown;
-}
-interface FastifyInstanceParts {
-  addHook(
-    name: 'onRequest',
-    hook: (request: FastifyRequestParts, reply: FastifyReplyParts) => Promise<unknown>,
-  ): unknown;
-}
-
-/** What the plugin counted since it was created. */
+/** What the plugin counted since it was created, and how it stands. */
 export interface TollgateStats {
   readonly allowed: number;
   readonly refused: number;
-  /** Calls that the service did not decide, by what they were answered. */
+  /** Calls whose plan was not known while the service was away, by what they were answered. */
   readonly unavailableAllowed: number;
   readonly unavailableDenied: number;
   readonly unmetered: number;
+  /** Questions for policies and blocks, each for many calls. */
+  readonly leaseQuestions: number;
+  /** Keys whose policy is here. */
+  readonly knownKeys: number;
+  /** WebSockets that are open. */
+  readonly connections: number;
+  /** Whether news of changed policies comes. */
+  readonly hasNews: boolean;
+  /** Whether the service answers. */
+  readonly isServiceAway: boolean;
 }
 
-/** One gateway: asks before each call, answers refusals, meters what passed. */
+/** One gateway: decides on each call, answers refusals, meters what passed. */
 export interface Tollgate {
   /** Wraps a listener of `http.createServer()`. */
   node(handler: RequestListener): RequestListener;
@@ -82,13 +58,30 @@ export interface Tollgate {
   express(): (request: IncomingMessage, response: ServerResponse, next: () => void) => void;
   /** Plugin for Fastify 5, for all routes of the instance it is registered on. */
   readonly fastify: (instance: FastifyInstanceParts) => Promise<void>;
-  /** The decision under which a request passed; undefined when it passed by `onFailure`. */
+  /**
+   * Judges a call for a framework that no adapter is made for: answers it when it may not pass, and says whether it may.
+   */
+  guard(request: IncomingMessage, response: ServerResponse): boolean | Promise<boolean>;
+  /**
+   * The listener for a server's `upgrade`, with a `WebSocketServer` of the package `ws` made with `noServer: true`. A
+   * connection is the route `$connect`, each message the route that it names.
+   */
+  upgrade(
+    server: WebSocketServerParts,
+    options?: WebSocketOptions,
+  ): (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+  /**
+   * Decides on a call that no adapter saw, and consumes what it costs; at once when its policy and allowance are at
+   * hand. Nothing is metered by it.
+   */
+  decide(call: Call): Decision | Promise<Decision>;
+  /** The decision under which a request passed; undefined when it passed without one. */
   decisionOf(request: IncomingMessage): Decision | undefined;
   /** Counters for the application's own metrics. */
   stats(): TollgateStats;
   /** Sends the usage so far; resolves when it is acknowledged. */
   flush(): Promise<void>;
-  /** Waits for open calls, sends the rest, stops. Call it after `server.close()`. */
+  /** Waits for open calls, sends the rest, gives unspent allowance back, stops. Call it after `server.close()`. */
   close(): Promise<void>;
 }
 
@@ -105,23 +98,28 @@ interface MeterAs {
   readonly resourcePath: string;
 }
 
-/** What came of asking the service. */
-type Asked =
-  | { readonly outcome: 'decided'; readonly decision: Decision; readonly at: number }
-  | { readonly outcome: 'question-refused'; readonly status: number }
-  | { readonly outcome: 'undecided'; readonly cause: string };
-
 const KNOWN_KEYS_MAX = 10_000;
+const RECHECK_MS = 5_000;
+/** Route keys are methods of the api's root. */
+const ROUTES_PATH = '/';
 
 class Gateway implements Tollgate {
   private readonly client: ServiceClient;
   private readonly reporter: UsageReporter;
-  private readonly breaker = new Breaker();
+  private readonly health: ServiceHealth;
+  private readonly holdings: Holdings;
+  private readonly decider: Decider;
+  private readonly webSockets: WebSocketGuard;
+  private readonly upgrades = new UpgradeWatch();
+  private readonly rechecks: NodeJS.Timeout;
   private readonly onEvent: EventListener;
   private readonly clientAddress: (request: IncomingMessage) => string;
   private readonly decisions = new WeakMap<IncomingMessage, Decision>();
   /** Keys that passed lately, so that calls allowed by `onFailure` are metered too. */
-  private readonly knownKeys = new Map<string, { keyId: string; customerId: string }>();
+  private readonly passedKeys = new Map<
+    string,
+    { keyId: string; customerId: string | undefined }
+  >();
   private readonly counters = {
     allowed: 0,
     refused: 0,
@@ -133,6 +131,7 @@ class Gateway implements Tollgate {
   private onIdle: (() => void) | undefined;
 
   constructor(private readonly options: TollgateOptions) {
+    const { apiId, stage, deadlineMs = 200, onFailure = 'deny' } = options;
     this.onEvent = options.onEvent ?? warnings();
     this.clientAddress = clientAddressReader(options.trustProxy);
     this.client = new ServiceClient(options);
@@ -142,45 +141,111 @@ class Gateway implements Tollgate {
       intervalMs: options.flushIntervalMs ?? 1_000,
       spoolDir: options.spoolDir,
     });
+    this.health = new ServiceHealth(this.onEvent);
+    this.holdings = new Holdings({
+      address: options,
+      client: this.client,
+      health: this.health,
+      holder: this.reporter.epoch,
+      apiId,
+      stage,
+      onEvent: this.onEvent,
+    });
+    this.decider = new Decider({
+      client: this.client,
+      health: this.health,
+      keys: this.holdings.keys,
+      rates: this.holdings.rates,
+      quotas: this.holdings.quotas,
+      apiId,
+      stage,
+      deadlineMs,
+      onFailure,
+      idPrefix: `dec_${randomBytes(9).toString('base64url').replace(/[-_]/g, '0')}`,
+      onQuestionRefused: (status) => this.onEvent({ type: 'question-refused', status }),
+    });
+    this.webSockets = new WebSocketGuard({
+      speakerOf: (request, { apiKey }) => {
+        const keys = apiKey === undefined ? headerValues(request, 'x-api-key') : [apiKey(request)];
+        const sourceIp = this.clientAddress(request);
+        return keys.length > 1 ? null : { apiKey: keys[0], sourceIp };
+      },
+      decide: (speaker, method, otherwise) =>
+        this.decider.decide({ ...speaker, method, resourcePath: ROUTES_PATH, otherwise }),
+      accept: (request, decision) => {
+        this.decisions.set(request, decision);
+        identify(request, decision);
+      },
+      mayStay: async ({ apiKey, sourceIp }) =>
+        apiKey !== undefined && (await this.decider.mayUse(apiKey, sourceIp)),
+    });
+    this.holdings.onChange((keyId) => void this.webSockets.recheck(keyId));
+    // Keys expire without news, and news may be missing.
+    this.rechecks = setInterval(() => void this.webSockets.recheck(null), RECHECK_MS);
+    this.rechecks.unref();
     if (options.flushOnSigterm === true) process.once('SIGTERM', this.onSigterm);
   }
 
+  private readonly judge = (
+    request: IncomingMessage,
+    response: ServerResponse,
+    target: string,
+  ): Verdict | Promise<Verdict> => {
+    if (this.upgrades.finds(request)) this.onEvent({ type: 'upgrade-unguarded' });
+    const keys = headerValues(request, 'x-api-key');
+    const apiKey = keys[0];
+    // Two keys can be judged in two ways.
+    const decision =
+      keys.length > 1
+        ? undecided('question-refused', { allowed: false, at: 0, resourcePath: '' })
+        : this.decider.decide(this.callOf(request, target, apiKey));
+    return decision instanceof Promise
+      ? decision.then((made) => this.verdict(request, response, { decision: made, apiKey }))
+      : this.verdict(request, response, { decision, apiKey });
+  };
+
+  readonly fastify = fastifyAdapter(this.judge);
+
   node(handler: RequestListener): RequestListener {
-    return (request, response) => {
-      const pass = (): void => handler(request, response);
-      void this.passOrRefuse(request, response, request.url ?? '', pass);
-    };
+    return nodeAdapter(this.judge, handler);
   }
 
-  express(): (request: IncomingMessage, response: ServerResponse, next: () => void) => void {
-    return (request: IncomingMessage & { originalUrl?: string }, response, next) => {
-      void this.passOrRefuse(request, response, request.originalUrl ?? request.url ?? '', next);
-    };
+  express(): ReturnType<Tollgate['express']> {
+    return expressAdapter(this.judge);
   }
 
-  // fastify-plugin's mark: the hook belongs to the instance it is registered on, not to a child.
-  readonly fastify = Object.assign(
-    async (instance: FastifyInstanceParts): Promise<void> => {
-      instance.addHook('onRequest', async (request, reply) => {
-        const verdict = await this.judge(request.raw, reply.raw, request.originalUrl);
-        if (verdict.passes) {
-          reply.headers(verdict.headers);
-          return undefined;
-        }
-        reply.code(verdict.refusal.status);
-        reply.headers(verdict.refusal.headers);
-        return reply.send(verdict.refusal.body);
-      });
-    },
-    { [Symbol.for('skip-override')]: true },
-  );
+  guard(
+    request: IncomingMessage & { originalUrl?: string },
+    response: ServerResponse,
+  ): boolean | Promise<boolean> {
+    const target = request.originalUrl ?? request.url ?? '';
+    return guardCall(this.judge, { request, response, target });
+  }
+
+  upgrade(
+    server: WebSocketServerParts,
+    options?: WebSocketOptions,
+  ): ReturnType<Tollgate['upgrade']> {
+    return this.webSockets.upgrade(server, options);
+  }
+
+  decide(call: Call): Decision | Promise<Decision> {
+    return this.decider.decide(call);
+  }
 
   decisionOf(request: IncomingMessage): Decision | undefined {
     return this.decisions.get(request);
   }
 
   stats(): TollgateStats {
-    return { ...this.counters };
+    return {
+      ...this.counters,
+      leaseQuestions: this.holdings.leases.asked,
+      knownKeys: this.holdings.keys.size,
+      connections: this.webSockets.size,
+      hasNews: this.holdings.hasNews,
+      isServiceAway: this.health.isAway,
+    };
   }
 
   flush(): Promise<void> {
@@ -190,8 +255,11 @@ class Gateway implements Tollgate {
   async close(): Promise<void> {
     process.removeListener('SIGTERM', this.onSigterm);
     const closeBy = Date.now() + (this.options.closeTimeoutMs ?? 5_000);
+    clearInterval(this.rechecks);
+    this.webSockets.close();
     await this.idle(closeBy);
-    await this.reporter.close(Math.max(1, closeBy - Date.now()));
+    const leftMs = () => Math.max(1, closeBy - Date.now());
+    await Promise.all([atMost(this.holdings.close(), leftMs()), this.reporter.close(leftMs())]);
     this.client.close();
   }
 
@@ -201,126 +269,52 @@ class Gateway implements Tollgate {
     });
   };
 
-  private async passOrRefuse(
+  private callOf(request: IncomingMessage, target: string, apiKey: string | undefined): Call {
+    const { method = 'GET' } = request;
+    const sourceIp = this.clientAddress(request);
+    const resourcePath = this.options.resourcePath?.(request);
+    return resourcePath === undefined
+      ? { apiKey, method, path: pathOf(target), sourceIp }
+      : { apiKey, method, resourcePath, sourceIp };
+  }
+
+  private verdict(
     request: IncomingMessage,
     response: ServerResponse,
-    target: string,
-    pass: () => void,
-  ): Promise<void> {
-    const verdict = await this.judge(request, response, target);
-    if (!verdict.passes) return writeRefusal(response, verdict.refusal);
-    setHeaders(response, verdict.headers);
-    pass();
-  }
-
-  /** Rejects only for a bug here or in the application's `resourcePath`. */
-  private async judge(
-    request: IncomingMessage,
-    response: ServerResponse,
-    target: string,
-  ): Promise<Verdict> {
-    const keys = headerValues(request, 'x-api-key');
-    if (keys.length > 1) return this.refuse(FORBIDDEN);
-    const apiKey = keys[0];
-    const question = JSON.stringify(this.question(request, target, apiKey));
-    const asked = await this.ask(question);
-    switch (asked.outcome) {
-      case 'decided':
-        return this.decided(request, response, { ...asked, apiKey });
-      case 'question-refused':
-        this.onEvent({ type: 'question-refused', status: asked.status });
-        return this.refuse(FORBIDDEN);
-      case 'undecided':
-        return this.undecided(request, response, apiKey, asked.cause);
-    }
-  }
-
-  /** Asks the service. A 4xx speaks about the question, so it is an answer; all else but a decision is none. */
-  private async ask(question: string): Promise<Asked> {
-    if (!this.breaker.admits(Date.now())) return { outcome: 'undecided', cause: 'breaker open' };
-    try {
-      const { deadlineMs = 200 } = this.options;
-      const { status, text, at } = await this.client.post('/v1/decisions', question, {
-        deadlineMs,
-      });
-      const isRefused = status >= 400 && status < 500 && status !== 429;
-      if (status !== 200 && !isRefused) throw new Error(`HTTP ${status}`);
-      const decision = isRefused ? undefined : parseDecision(text);
-      this.breaker.succeeded();
-      if (decision === undefined) return { outcome: 'question-refused', status };
-      return { outcome: 'decided', decision, at };
-    } catch (error) {
-      this.breaker.failed(Date.now());
-      return {
-        outcome: 'undecided',
-        cause: error instanceof Error ? error.message : String(error),
-      };
-    }
-  }
-
-  private question(
-    request: IncomingMessage,
-    target: string,
-    apiKey: string | undefined,
-  ): Record<string, unknown> {
-    const { apiId, stage, resourcePath } = this.options;
-    const template = resourcePath?.(request);
-    return {
-      ...(apiKey === undefined ? {} : { apiKey }),
-      apiId,
-      stage,
-      method: request.method,
-      ...(template === undefined ? { path: pathOf(target) } : { resourcePath: template }),
-      sourceIp: this.clientAddress(request),
-    };
-  }
-
-  private decided(
-    request: IncomingMessage,
-    response: ServerResponse,
-    { apiKey, decision, at }: { apiKey: string | undefined; decision: Decision; at: number },
+    { decision, apiKey }: { decision: Judgement; apiKey: string | undefined },
   ): Verdict {
+    const isUndecided =
+      decision.status === 503 || (decision.allowed && decision.keyId === undefined);
     if (!decision.allowed) {
-      if (apiKey !== undefined && decision.status === 403) this.knownKeys.delete(apiKey);
-      return this.refuse(refusalOf(decision, at));
+      this.counters[isUndecided ? 'unavailableDenied' : 'refused'] += 1;
+      return { passes: false, refusal: refusalOf(decision) };
     }
+    if (isUndecided) return this.passUndecided(request, response, { decision, apiKey });
     this.counters.allowed += 1;
     this.decisions.set(request, decision);
-    const { keyId, customerId = '', resourcePath, decisionId } = decision;
-    if (apiKey !== undefined && keyId !== undefined) this.remember(apiKey, { keyId, customerId });
-    identify(request, { keyId, customerId, decisionId, resourcePath });
+    const { keyId, customerId, resourcePath, at } = decision;
+    identify(request, decision);
+    if (keyId !== undefined) this.remember(apiKey, { keyId, customerId });
     this.meter(request, response, keyId === undefined ? undefined : { at, keyId, resourcePath });
-    return { passes: true, headers: rateLimitHeaders(decision, at) };
+    return { passes: true, headers: decision.headers() };
   }
 
-  private undecided(
+  /** Nobody could say whose key it is: by `onFailure` it passes all the same. */
+  private passUndecided(
     request: IncomingMessage,
     response: ServerResponse,
-    apiKey: string | undefined,
-    cause: string,
+    { decision, apiKey }: { decision: Judgement; apiKey: string | undefined },
   ): Verdict {
-    const answered = this.options.onFailure ?? 'deny';
-    this.onEvent({ type: 'service-unavailable', answered, cause });
-    if (answered === 'deny') {
-      this.counters.unavailableDenied += 1;
-      return { passes: false, refusal: UNAVAILABLE };
-    }
     this.counters.unavailableAllowed += 1;
-    const known = apiKey === undefined ? undefined : this.knownKeys.get(apiKey);
-    const resourcePath = this.options.resourcePath?.(request) ?? UNMATCHED_PATH;
-    identify(request, { ...known, resourcePath });
-    if (known === undefined) {
+    const passed = apiKey === undefined ? undefined : this.passedKeys.get(apiKey);
+    const { at, resourcePath } = decision;
+    identify(request, { ...decision, ...passed });
+    if (passed === undefined) {
       this.counters.unmetered += 1;
       this.onEvent({ type: 'call-unmetered', method: request.method ?? '' });
     }
-    const at = this.client.clock.now();
-    this.meter(request, response, known && { at, keyId: known.keyId, resourcePath });
+    this.meter(request, response, passed && { at, keyId: passed.keyId, resourcePath });
     return { passes: true, headers: {} };
-  }
-
-  private refuse(refusal: Refusal): Verdict {
-    this.counters.refused += 1;
-    return { passes: false, refusal };
   }
 
   /** Meters a call that passes, when its response is over. It counts at the instant of its decision, as its quota does. */
@@ -349,12 +343,17 @@ class Gateway implements Tollgate {
     else response.once('close', ended);
   }
 
-  private remember(apiKey: string, known: { keyId: string; customerId: string }): void {
-    if (this.options.onFailure !== 'allow') return;
-    this.knownKeys.delete(apiKey);
-    this.knownKeys.set(apiKey, known);
-    const oldest = this.knownKeys.keys().next().value;
-    if (this.knownKeys.size > KNOWN_KEYS_MAX && oldest !== undefined) this.knownKeys.delete(oldest);
+  private remember(
+    apiKey: string | undefined,
+    known: { keyId: string; customerId: string | undefined },
+  ): void {
+    if (this.options.onFailure !== 'allow' || apiKey === undefined) return;
+    this.passedKeys.delete(apiKey);
+    this.passedKeys.set(apiKey, known);
+    const oldest = this.passedKeys.keys().next().value;
+    if (this.passedKeys.size > KNOWN_KEYS_MAX && oldest !== undefined) {
+      this.passedKeys.delete(oldest);
+    }
   }
 
   /** Resolves when no call is open, or at the instant given. */
@@ -370,54 +369,10 @@ class Gateway implements Tollgate {
   }
 }
 
-function identify(
-  request: IncomingMessage,
-  {
-    keyId = '',
-    customerId = '',
-    decisionId = '',
-    resourcePath,
-  }: {
-    keyId?: string | undefined;
-    customerId?: string;
-    decisionId?: string;
-    resourcePath: string;
-  },
-): void {
-  replaceIdentity(request, {
-    'X-Tollgate-Key-Id': keyId,
-    'X-Tollgate-Customer-Id': customerId,
-    'X-Tollgate-Decision-Id': decisionId,
-    'X-Tollgate-Resource-Path': resourcePath,
-  });
-}
-
-function setHeaders(response: ServerResponse, headers: Readonly<Record<string, string>>): void {
-  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
-}
-
-function writeRefusal(response: ServerResponse, { status, headers, body }: Refusal): void {
-  response.statusCode = status;
-  setHeaders(response, headers);
-  response.end(body);
-}
-
-function checkOptions(options: TollgateOptions): void {
-  const faults: string[] = [];
-  if (!URL.canParse(options.url) || !/^https?:/.test(options.url))
-    faults.push('url: an http(s) URL');
-  for (const name of ['token', 'apiId', 'stage'] as const) {
-    if (typeof options[name] !== 'string' || options[name] === '') faults.push(`${name}: a text`);
-  }
-  for (const name of ['deadlineMs', 'flushIntervalMs', 'closeTimeoutMs'] as const) {
-    const value = options[name];
-    if (value !== undefined && !(value > 0)) faults.push(`${name}: a number above 0`);
-  }
-  if (options.onFailure !== undefined && !['allow', 'deny'].includes(options.onFailure)) {
-    faults.push('onFailure: "allow" or "deny"');
-  }
-  if (options.protocol !== undefined && !['REST', 'HTTP'].includes(options.protocol)) {
-    faults.push('protocol: "REST" or "HTTP"');
-  }
-  if (faults.length > 0) throw new TypeError(`createTollgate needs ${faults.join('; ')}`);
+/** Resolves when the work is done, or after that time. */
+async function atMost(work: Promise<unknown>, ms: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise((resolve) => (timer = setTimeout(resolve, ms)));
+  await Promise.race([work, late]);
+  clearTimeout(timer);
 }

@@ -2,11 +2,11 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { StandInService } from '../../../test/support/stand-in-service.js';
+import { StandInService } from '../../../../test/support/stand-in-service.js';
 import { writeDurably } from './batch-store.js';
 import { epochOf, newEpoch } from './epoch.js';
-import type { TollgateEvent } from './events.js';
-import { ServiceClient } from './service-client.js';
+import type { TollgateEvent } from '../events.js';
+import { ServiceClient } from '../service/service-client.js';
 import { UsageReporter } from './usage-reporter.js';
 import { batchBody, type MeteredCall, type UsageRecord } from './usage.js';
 

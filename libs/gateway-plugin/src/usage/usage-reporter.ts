@@ -1,8 +1,8 @@
 import { MemoryStore, SpoolStore, type BatchStore, type StoredBatch } from './batch-store.js';
 import { deliverBatch, pause } from './batch-delivery.js';
 import { newEpoch } from './epoch.js';
-import type { EventListener } from './events.js';
-import type { ServiceClient } from './service-client.js';
+import type { EventListener } from '../events.js';
+import type { ServiceClient } from '../service/service-client.js';
 import { BATCH_RECORDS_MAX, UsageAggregator, batchBody, type MeteredCall } from './usage.js';
 
 /** What a reporter is made of. */
@@ -26,7 +26,8 @@ export interface ReporterOptions {
  */
 export class UsageReporter {
   private readonly aggregator: UsageAggregator;
-  private readonly epoch: string;
+  /** Of all batches of this reporter; names the process. */
+  readonly epoch: string;
   private readonly stop = new AbortController();
   private readonly timer: NodeJS.Timeout;
   private store: BatchStore | undefined;

@@ -22,6 +22,10 @@ export interface Patience {
   readonly deadlineMs: number;
   /** Gives up at once when it aborts. */
   readonly signal?: AbortSignal;
+  /** Whether a question that may have been answered already may be sent again. Default true. */
+  readonly mayRepeat?: boolean;
+  /** How long the answer may be, in characters. Default 1 MiB. */
+  readonly answerCharsMax?: number;
 }
 
 /** The service could not be asked or did not answer in time. The message names no secret. */
@@ -29,7 +33,7 @@ export class ServiceUnreachable extends Error {
   override readonly name = 'ServiceUnreachable';
 }
 
-const ANSWER_BYTES_MAX = 1024 * 1024;
+const ANSWER_CHARS_MAX = 1024 * 1024;
 const CLOCK_TOLERANCE_MS = 2_000;
 
 /**
@@ -97,7 +101,8 @@ export class ServiceClient {
       return await this.postOnce(path, body, patience);
     } catch (error) {
       const leftMs = patience.deadlineMs - (this.clock.localNow() - askedAt);
-      if (!(error instanceof StaleConnection) || leftMs < 1) throw error;
+      const mayRepeat = patience.mayRepeat !== false && error instanceof StaleConnection;
+      if (!mayRepeat || leftMs < 1) throw error;
       return await this.postOnce(path, body, { ...patience, deadlineMs: leftMs });
     }
   }
@@ -110,7 +115,7 @@ export class ServiceClient {
   private postOnce(
     path: string,
     body: string,
-    { deadlineMs, signal }: Patience,
+    { deadlineMs, signal, answerCharsMax = ANSWER_CHARS_MAX }: Patience,
   ): Promise<ServiceAnswer> {
     const askedAt = this.clock.localNow();
     return new Promise((resolve, reject) => {
@@ -129,7 +134,7 @@ export class ServiceClient {
           },
         },
         (response) => {
-          readText(response).then((text) => {
+          readText(response, answerCharsMax).then((text) => {
             settle();
             const at = this.clock.observe(one(response.headers['x-tollgate-time']), askedAt);
             resolve({ status: response.statusCode ?? 0, text, at });
@@ -163,7 +168,7 @@ export class ServiceClient {
 }
 
 /** A kept connection died under the request before anything was answered. */
-class StaleConnection extends ServiceUnreachable {}
+export class StaleConnection extends ServiceUnreachable {}
 
 function unreachable(cause: Error & { code?: string }, wasReused: boolean): ServiceUnreachable {
   const reason = cause.code ?? cause.message;
@@ -175,14 +180,14 @@ function one(header: string | string[] | undefined): string | undefined {
   return typeof header === 'string' ? header : header?.[0];
 }
 
-function readText(response: IncomingMessage): Promise<string> {
+function readText(response: IncomingMessage, charsMax: number): Promise<string> {
   return new Promise((resolve, reject) => {
     let text = '';
     response.setEncoding('utf8');
     response.on('data', (chunk: string) => {
       text += chunk;
-      if (text.length > ANSWER_BYTES_MAX) {
-        response.destroy(new ServiceUnreachable('the answer is longer than 1 MiB'));
+      if (text.length > charsMax) {
+        response.destroy(new ServiceUnreachable('the answer is too long'));
       }
     });
     response.on('end', () => resolve(text));

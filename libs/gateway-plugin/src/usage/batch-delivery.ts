@@ -1,4 +1,4 @@
-import type { ServiceClient } from './service-client.js';
+import type { ServiceClient } from '../service/service-client.js';
 
 /** How the delivery of a batch ended. */
 export type Delivery =

@@ -1,0 +1,92 @@
+import { RATE_SWEEP_MS, RateLeases } from '@core/limits';
+import type { EventListener } from '../events.js';
+import { KnownKeys } from '../policies/known-keys.js';
+import type { ServiceAddress, ServiceClient } from '../service/service-client.js';
+import type { ServiceHealth } from '../service/service-health.js';
+import { PolicyStream } from '../stream/policy-stream.js';
+import { LeaseClient } from './lease-client.js';
+import { QuotaLeases } from './quota-leases.js';
+
+/** Whose holdings these are. */
+export interface HoldingsOptions {
+  readonly address: ServiceAddress;
+  readonly client: ServiceClient;
+  readonly health: ServiceHealth;
+  /** Names this process; the epoch of its usage batches. */
+  readonly holder: string;
+  readonly apiId: string;
+  readonly stage: string;
+  readonly onEvent: EventListener;
+}
+
+/** Hears which key's policy may have changed; null is all of them. */
+export type ChangeListener = (keyId: string | null) => void;
+
+const FORGET_EVERY_MS = 60_000;
+
+/** What this process holds of the service's: policies, blocks of rates and quotas, and the stream that voids them. */
+export class Holdings {
+  readonly leases: LeaseClient;
+  readonly keys: KnownKeys;
+  readonly rates: RateLeases;
+  readonly quotas: QuotaLeases;
+  private readonly stream: PolicyStream;
+  private readonly timer: NodeJS.Timeout;
+  private readonly listeners = new Set<ChangeListener>();
+  private forgottenAtMs = performance.now();
+
+  constructor(private readonly options: HoldingsOptions) {
+    const { address, onEvent } = options;
+    this.stream = new PolicyStream(address, {
+      onChange: (keyId) => this.forget(keyId),
+      onOpen: () => onEvent({ type: 'news-open' }),
+      onLost: (cause) => onEvent({ type: 'news-lost', cause }),
+    });
+    this.leases = new LeaseClient({ ...options, lastEventId: () => this.stream.lastSeen });
+    this.keys = new KnownKeys(this.leases, () => this.stream.isFollowing);
+    this.rates = new RateLeases(this.leases, {
+      monotonicMs: () => performance.now(),
+      tick: () => new Promise((resolve) => setImmediate(resolve)),
+      // Calls that wait for a block tell whether it came; nobody waits for the rest.
+      tell: () => undefined,
+    });
+    this.quotas = new QuotaLeases(this.leases);
+    this.timer = setInterval(() => this.sweep(), RATE_SWEEP_MS);
+    this.timer.unref();
+    this.stream.start();
+  }
+
+  get hasNews(): boolean {
+    return this.stream.isFollowing;
+  }
+
+  /** Tells `listener` of every change from now on; returns how to stop. */
+  onChange(listener: ChangeListener): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  /** Gives everything back. Never rejects. */
+  async close(): Promise<void> {
+    clearInterval(this.timer);
+    this.stream.close();
+    await Promise.all([this.rates.sweep({ all: true }), this.quotas.close()]);
+  }
+
+  private forget(keyId: string | null): void {
+    for (const key of this.keys.forget(keyId)) this.quotas.release(key);
+    for (const listener of this.listeners) listener(keyId);
+  }
+
+  /** While the service is away nothing is given back: it would be lost, and may still be spent here. */
+  private sweep(): void {
+    const now = performance.now();
+    if (!this.options.health.isAway) {
+      void this.rates.sweep({ all: false });
+      this.quotas.sweep(now);
+    }
+    if (now - this.forgottenAtMs < FORGET_EVERY_MS) return;
+    this.forgottenAtMs = now;
+    this.keys.sweep(now);
+  }
+}
