@@ -134,32 +134,46 @@ export async function checkDatabase(url) {
   }
 }
 
-/** @param {string} url several nodes of a cluster are separated by commas */
+/** @param {string} url several nodes of a Cluster or Sentinels are separated by commas; one of them has to answer */
 export async function checkRedis(url) {
+  const faults = await Promise.all(url.split(',').map((node) => redisFault(node.trim())));
+  const [first] = faults;
+  if (first && faults.every((fault) => fault !== null)) throw first;
+}
+
+/** @param {string} node */
+async function redisFault(node) {
   const { Redis } = await import('ioredis');
-  for (const node of url.split(',')) {
-    const { hostname, port } = parseUrl('REDIS_URL', node.trim(), ['redis:', 'rediss:']);
-    const client = new Redis(node.trim(), {
-      lazyConnect: true,
-      connectTimeout: CONNECT_TIMEOUT_MS,
-      maxRetriesPerRequest: 0,
-      retryStrategy: () => null,
-    });
-    /** @type {unknown} */
-    let lastError;
-    client.on('error', (error) => (lastError = error));
-    try {
-      await client.connect();
-      await client.ping();
-    } catch (error) {
-      const why = errorMessage(lastError ?? error) || errorCode(lastError) || 'no answer';
-      throw new Refusal(
-        `The Redis on ${hostname}:${port || 6379} cannot be used (${why}): start it, correct REDIS_URL, or leave REDIS_URL out to run without Redis.`,
-        { cause: error },
-      );
-    } finally {
-      client.disconnect();
-    }
+  const protocols = ['redis:', 'rediss:', 'redis-sentinel:', 'rediss-sentinel:'];
+  const { hostname, port, protocol, username, password } = parseUrl('REDIS_URL', node, protocols);
+  const isSentinel = protocol.includes('-sentinel');
+  const portOrDefault = Number(port || (isSentinel ? 26_379 : 6379));
+  const client = new Redis({
+    host: hostname.replace(/^\[|\]$/g, ''),
+    port: portOrDefault,
+    username: decodeURIComponent(username),
+    password: decodeURIComponent(password),
+    ...(protocol.startsWith('rediss') ? { tls: {} } : {}),
+    lazyConnect: true,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    maxRetriesPerRequest: 0,
+    retryStrategy: () => null,
+  });
+  /** @type {unknown} */
+  let lastError;
+  client.on('error', (error) => (lastError = error));
+  try {
+    await client.connect();
+    await client.ping();
+    return null;
+  } catch (error) {
+    const why = errorMessage(lastError ?? error) || errorCode(lastError) || 'no answer';
+    return new Refusal(
+      `The Redis on ${hostname}:${portOrDefault} cannot be used (${why}): start it, correct REDIS_URL, or leave REDIS_URL out to run without Redis.`,
+      { cause: error },
+    );
+  } finally {
+    client.disconnect();
   }
 }
 

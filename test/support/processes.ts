@@ -1,7 +1,9 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { afterAll } from 'vitest';
 import { build, entryOf, isBuilt } from '../../scripts/build.mjs';
 import { caller, type TestApi } from './api.js';
+import { createTestDatabase } from './database.js';
 import { freePort } from './launcher.js';
 
 /** The tokens that a new api starts with. */
@@ -21,7 +23,11 @@ export class AppProcess {
   ) {}
 
   /** Builds what is not built, and resolves when the app is ready. Its account is in test mode. */
-  static async start(app: 'api' | 'worker', databaseUrl: string): Promise<AppProcess> {
+  static async start(
+    app: 'api' | 'worker',
+    databaseUrl: string,
+    settings: Readonly<Record<string, string>> = {},
+  ): Promise<AppProcess> {
     if (!isBuilt()) await build();
     const started = new AppProcess(app, {
       PATH: process.env['PATH'] ?? '',
@@ -32,9 +38,26 @@ export class AppProcess {
       TOLLGATE_GATEWAY_TOKEN: GATEWAY_TOKEN,
       TOLLGATE_DEMO: 'on',
       TOLLGATE_LOG_LEVEL: 'error',
+      ...settings,
     });
     await started.start();
     return started;
+  }
+
+  /** So many apis, which share a database and this Redis; the test file stops them. */
+  static async startMany(count: number, redisUrl: string): Promise<AppProcess[]> {
+    const databaseUrl = await createTestDatabase();
+    if (!isBuilt()) await build();
+    // The first one makes the first account.
+    const first = await AppProcess.start('api', databaseUrl, { REDIS_URL: redisUrl });
+    const others = await Promise.all(
+      Array.from({ length: count - 1 }, () =>
+        AppProcess.start('api', databaseUrl, { REDIS_URL: redisUrl }),
+      ),
+    );
+    const all = [first, ...others];
+    afterAll(() => Promise.all(all.map((api) => api.stop())));
+    return all;
   }
 
   get url(): string {

@@ -8,6 +8,7 @@ import { Pages } from './http/pages.js';
 import { PolicyEvents } from './policy/policy-events.js';
 import { PolicyHistory } from './policy/policy-history.js';
 import { queueOptions } from './queue/queues.js';
+import { RedisConnections } from './redis/redis-connections.js';
 import { Keyring } from './security/keyring.js';
 
 const providers = [
@@ -19,12 +20,15 @@ const providers = [
   Pages,
   PolicyEvents,
   PolicyHistory,
+  RedisConnections,
 ];
 
 /** The outside world, for every lib. */
 @Global()
 @Module({
-  imports: [BullModule.forRootAsync({ useFactory: queueOptions, inject: [Config] })],
+  imports: [
+    BullModule.forRootAsync({ useFactory: queueOptions, inject: [Config, RedisConnections] }),
+  ],
   providers,
   exports: providers,
 })

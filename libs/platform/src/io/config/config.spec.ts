@@ -21,7 +21,7 @@ describe('Config', () => {
     expect(new Config(VALID)).toMatchObject({
       port: 3000,
       host: '127.0.0.1',
-      redisUrl: null,
+      redis: null,
       demo: false,
     });
   });

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Injectable } from '@nestjs/common';
 import { joinRanges, parseIpRange, type IpRange } from '@core/kernel';
+import { parseRedisPlace, type RedisPlace } from '../redis/redis-place.js';
 import { parseKeys, type RootKey } from '../security/root-keys.js';
 
 /** Settings that the process cannot start with; every fault is listed, one a line. */
@@ -35,7 +36,8 @@ export class Config {
   /** Where Envoy asks over gRPC; null when nobody does. */
   readonly grpcPort: number | null;
   readonly databaseUrl: string;
-  readonly redisUrl: string | null;
+  /** Where queues and the truth about rates are; null: in Postgres, and in the memory of each process. */
+  readonly redis: RedisPlace | null;
   readonly rootKeys: readonly RootKey[];
   readonly operatorToken: string | null;
   readonly accessKey: { readonly id: string; readonly secret: string } | null;
@@ -64,7 +66,7 @@ export class Config {
         'DATABASE_URL is missing: name a PostgreSQL server, or run `npm start`, which brings its own.',
       );
     }
-    this.redisUrl = read.url('REDIS_URL', ['redis:', 'rediss:']);
+    this.redis = this.readRedis(read.text('REDIS_URL'), faults);
     this.rootKeys = this.readRootKeys(read.text('TOLLGATE_SECRET'), faults);
     this.operatorToken = read.secret('TOLLGATE_OPERATOR_TOKEN', 16);
     this.gatewayToken = read.secret('TOLLGATE_GATEWAY_TOKEN', 16);
@@ -92,6 +94,14 @@ export class Config {
   /** Reads the environment of this process; the only place that does. */
   static fromEnvironment(): Config {
     return new Config(process.env);
+  }
+
+  private readRedis(value: string | null, faults: string[]): RedisPlace | null {
+    if (value === null) return null;
+    const place = parseRedisPlace(value);
+    if (typeof place !== 'string') return place;
+    faults.push(`REDIS_URL ${place}`);
+    return null;
   }
 
   private readRootKeys(value: string | null, faults: string[]): RootKey[] {
@@ -140,10 +150,7 @@ function settingsReader(environment: Environment, faults: string[]) {
     url(name: string, protocols: readonly string[]): string | null {
       const value = text(name);
       if (value === null) return null;
-      // Redis Cluster: several nodes, separated by commas.
-      const isUrl = value
-        .split(',')
-        .every((part) => URL.canParse(part) && protocols.includes(new URL(part).protocol));
+      const isUrl = URL.canParse(value) && protocols.includes(new URL(value).protocol);
       if (!isUrl) faults.push(`${name} must be a URL that starts with ${protocols[0]}//`);
       return value;
     },

@@ -2,26 +2,29 @@ import { createPostgresBackend, setDefaultBackendFactory, type ConnectionOptions
 import pg from 'pg';
 import type { Config } from '../config/config.js';
 import { Client } from '../database/client.js';
+import type { RedisConnections } from '../redis/redis-connections.js';
 
 /**
  * Where BullMQ keeps its jobs: in Redis when there is one, else in the `bullmq` schema of the same Postgres. A job
  * is only a wake-up that carries ids, so nothing is lost when a queue is.
  */
-export function queueOptions(config: Config): {
-  connection: ConnectionOptions;
-  defaultJobOptions: object;
-} {
+export function queueOptions(
+  config: Config,
+  redis: RedisConnections,
+): { connection: ConnectionOptions; prefix?: string; defaultJobOptions: object } {
   const defaultJobOptions = {
     removeOnComplete: 100,
     removeOnFail: 1_000,
     attempts: 5,
     backoff: { type: 'exponential', delay: 1_000 },
   };
-  if (config.redisUrl !== null) {
+  const client = redis.open({ enableOfflineQueue: true, maxRetriesPerRequest: null });
+  if (client) {
     setDefaultBackendFactory();
-    const [first = ''] = config.redisUrl.split(',');
+    // In a Cluster all keys of a script have to be in one slot.
     return {
-      connection: { url: first, maxRetriesPerRequest: null },
+      connection: client,
+      ...(client.isCluster ? { prefix: '{bull}' } : {}),
       defaultJobOptions,
     };
   }
