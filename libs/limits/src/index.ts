@@ -23,6 +23,7 @@ export {
   type Outcome,
   type QuotaBlock,
 } from './decide.js';
+export { Breaker } from './breaker.js';
 export {
   BLOCK_SHARE,
   blockSize,

@@ -30,6 +30,8 @@ export const RATE_SWEEP_MS = 250;
 export class RateLeases {
   readonly rates = new LeasedRates();
   readonly #rounds: Rounds;
+  /** Buckets that the last question got no answer for. */
+  #unanswered = new Set<number>();
   readonly #stats = { questions: 0, failures: 0, wishes: 0, granted: 0, returned: 0 };
 
   constructor(
@@ -43,9 +45,12 @@ export class RateLeases {
   }
 
   /** Waits until the authority has answered for these buckets. Rejects when it cannot be asked. */
-  take(buckets: readonly number[], cost: number): Promise<void> {
+  async take(buckets: readonly number[], cost: number): Promise<void> {
     for (const id of buckets) this.rates.want(id, cost);
-    return this.#rounds.next();
+    await this.#rounds.next();
+    if (buckets.some((id) => this.#unanswered.has(id))) {
+      throw new Error('The part of the authority that keeps this bucket does not answer.');
+    }
   }
 
   /** Gives back what is idle or about to be void; `all` when the process stops. Never rejects. */
@@ -71,6 +76,7 @@ export class RateLeases {
     await this.#telling(async () => {
       const grants = await this.authority.lease(wishes);
       const now = this.surroundings.monotonicMs();
+      this.#unanswered = new Set(ids.filter((_, index) => !grants[index]));
       for (const [index, id] of ids.entries()) {
         const [wish, grant] = [wishes[index], grants[index]];
         if (!wish || !grant) continue;

@@ -6,13 +6,14 @@ import {
   DecisionService,
   LeaseService,
   PolicyDetails,
+  openRedisRates,
   PolicySource,
   QuotaAuthority,
   QuotaBlocks,
   QuotaSpendRepository,
   RateBlocks,
 } from '@io/limits';
-import { SystemClock } from '@io/platform';
+import { RedisConnections, SystemClock } from '@io/platform';
 import { LeasesRoutes } from '../leases/leases.routes.js';
 import { DecisionListener } from './decision.listener.js';
 import { ForwardAuthListener } from './forward-auth.listener.js';
@@ -34,9 +35,10 @@ import { ForwardAuthListener } from './forward-auth.listener.js';
     { provide: QuotaAuthority, useClass: QuotaSpendRepository },
     {
       provide: RateAuthority,
-      useFactory: (clock: SystemClock) =>
+      useFactory: async (redis: RedisConnections, clock: SystemClock) =>
+        (await openRedisRates(redis, clock)) ??
         new MemoryRateAuthority(new Buckets(), () => clock.monotonicMs()),
-      inject: [SystemClock],
+      inject: [RedisConnections, SystemClock],
     },
   ],
   exports: [DecisionService],

@@ -22,3 +22,5 @@ export {
   type LeaseAnswer,
   type LeaseQuestion,
 } from './lease.service.js';
+export { openRedisRates } from './redis/open-redis-rates.js';
+export { RedisRateAuthority, type RedisRateStats } from './redis/redis-rate-authority.js';
