@@ -69,6 +69,20 @@ describe('LeasedRates', () => {
     expect(rates.inHand(id, RATE_LEASE_MS)).toBe(0);
   });
 
+  it('has none of three blocks longer than it was lent, whichever answer came first', () => {
+    const rates = new LeasedRates();
+    const id = rates.bucket(aBucket(), 0);
+    const answers = [0, 40, 40].map((sentAtMs) => {
+      rates.want(id, 1);
+      const [wish] = rates.wishes(sentAtMs).wishes;
+      if (!wish) throw new Error('A call waits.');
+      return { wish, grant: aGrant({ granted: 1 }), sentAtMs };
+    });
+    for (const answer of answers.toReversed()) rates.grant(id, answer, 42);
+    expect(rates.inHand(id, RATE_LEASE_MS - 1)).toBe(3);
+    expect(rates.inHand(id, RATE_LEASE_MS)).toBeLessThanOrEqual(2);
+  });
+
   it.each([
     { at: 10, cost: 5, wait: 490, why: 'the authority said when it fits' },
     { at: 10, cost: 7, wait: 690, why: 'and two more need 200 ms' },

@@ -222,6 +222,7 @@ export class LeasedRates implements Rates {
     if (hand > 0 && next > 0) {
       // Three blocks at once are rare: the newest is spent with the one before, by its earlier end.
       state[at + NEXT_HAND] = next + block.units;
+      state[at + NEXT_UNTIL] = Math.min(state[at + NEXT_UNTIL] ?? 0, block.until);
     } else if (hand > 0 || next > 0) {
       state[at + HAND] = hand + next;
       if (next > 0) state[at + UNTIL] = state[at + NEXT_UNTIL] ?? 0;
