@@ -1,5 +1,5 @@
+import { Breaker } from '@core/limits';
 import type { EventListener } from '../events.js';
-import { Breaker } from './breaker.js';
 
 /** Whether the service answers: stops asking one that does not, and tells each change once. */
 export class ServiceHealth {
