@@ -41,7 +41,7 @@ describe('/openapi.json', () => {
     expect(JSON.stringify(document)).not.toContain('"nullable"');
   });
 
-  it('has every route that is served, but for health and for itself', () => {
+  it('has every route that is served, but for health, metrics and for itself', () => {
     const documented = new Set(
       Object.entries(paths()).flatMap(([path, item]) =>
         Object.keys(item).map(
@@ -52,7 +52,8 @@ describe('/openapi.json', () => {
     const served = servedRoutes().filter((route) => !route.startsWith('HEAD '));
     expect(served.length).toBeGreaterThan(50);
     const missing = served.filter(
-      (route) => !documented.has(route) && !/^\w+ \/(docs|openapi\.json|health)/.test(route),
+      (route) =>
+        !documented.has(route) && !/^\w+ \/(docs|metrics|openapi\.json|health)/.test(route),
     );
     expect(missing).toEqual([]);
     // Decisions and forward-auth are answered before the router; all else that is told is there.

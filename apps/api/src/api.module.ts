@@ -14,6 +14,7 @@ import { KnownQueryInterceptor } from './http/known-query.js';
 import { IdentityApiModule } from './identity/identity-api.module.js';
 import { IdempotencyInterceptor } from './idempotency/idempotency.interceptor.js';
 import { IdempotencyRepository } from './idempotency/idempotency.repository.js';
+import { MetricsModule } from './metrics/metrics.module.js';
 import { UsageApiModule } from './usage/usage-api.module.js';
 
 /** What this process does. */
@@ -28,6 +29,7 @@ import { UsageApiModule } from './usage/usage-api.module.js';
     BillingApiModule,
     CatalogApiModule,
     UsageApiModule,
+    MetricsModule,
     IdentityApiModule,
   ],
   controllers: [HealthController],

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Injectable, Logger } from '@nestjs/common';
 import type { Principal } from '@core/identity';
 import { Authenticator } from '@io/identity';
-import { DecisionService, type Decision } from '@io/limits';
+import type { Decision } from '@io/limits';
 import { toProblem } from '@io/platform';
 import { gatewayOf } from '../access/access.js';
 import { tokenOf } from '../access/access.guard.js';
@@ -12,6 +12,7 @@ import { requestIds } from '../http/request-ids.js';
 import { API_HEADERS, readHeaders, type HotHeaders } from '../http/strict-requests.js';
 import { WholeAnswer } from '../http/whole-answer.js';
 import { decisionJson, isoText } from './decision-answer.js';
+import { DecisionMeter, type MeteredFace } from './decision-meter.js';
 import { readDecisions } from './decision-request.js';
 import { readPlainQuestions } from './plain-questions.js';
 
@@ -32,11 +33,16 @@ export class DecisionListener {
   ]);
   private lastAuthorization: string | undefined;
   private lastToken = '';
+  private readonly decisions: MeteredFace;
+  private readonly batch: MeteredFace;
 
   constructor(
-    private readonly decisions: DecisionService,
+    meter: DecisionMeter,
     private readonly authenticator: Authenticator,
-  ) {}
+  ) {
+    this.decisions = meter.at('decisions');
+    this.batch = meter.at('batch');
+  }
 
   /** Takes the request if it is one of its own; false leaves it to Fastify. */
   handle(request: IncomingMessage, response: ServerResponse): boolean {
@@ -100,7 +106,7 @@ export class DecisionListener {
       this.send(response, decisionJson(decision), decision);
       return null;
     }
-    const decisions = asked.many.map((one) => this.decisions.decide(one));
+    const decisions = asked.many.map((one) => this.batch.decide(one));
     if (areDecided(decisions)) {
       this.sendMany(response, decisions);
       return null;

@@ -15,6 +15,7 @@ import {
 } from '@io/limits';
 import { RedisConnections, SystemClock } from '@io/platform';
 import { LeasesRoutes } from '../leases/leases.routes.js';
+import { DecisionMeter } from './decision-meter.js';
 import { DecisionListener } from './decision.listener.js';
 import { ForwardAuthListener } from './forward-auth.listener.js';
 
@@ -23,6 +24,7 @@ import { ForwardAuthListener } from './forward-auth.listener.js';
   imports: [IdentityModule],
   providers: [
     DecisionListener,
+    DecisionMeter,
     ForwardAuthListener,
     DecisionService,
     LeaseService,
@@ -30,8 +32,9 @@ import { ForwardAuthListener } from './forward-auth.listener.js';
     QuotaBlocks,
     RateBlocks,
     PolicyRepository,
-    { provide: PolicySource, useClass: PolicyCache },
-    { provide: PolicyDetails, useExisting: PolicySource },
+    PolicyCache,
+    { provide: PolicySource, useExisting: PolicyCache },
+    { provide: PolicyDetails, useExisting: PolicyCache },
     { provide: QuotaAuthority, useClass: QuotaSpendRepository },
     {
       provide: RateAuthority,
@@ -41,6 +44,6 @@ import { ForwardAuthListener } from './forward-auth.listener.js';
       inject: [RedisConnections, SystemClock],
     },
   ],
-  exports: [DecisionService],
+  exports: [DecisionService, DecisionMeter, QuotaBlocks, RateBlocks, PolicyCache],
 })
 export class DecisionsModule {}

@@ -3,12 +3,13 @@ import { Injectable, Logger } from '@nestjs/common';
 import type { Principal } from '@core/identity';
 import { pushClientFields, refusalAnswer } from '@core/limits';
 import { Authenticator } from '@io/identity';
-import { DecisionService, type Decision } from '@io/limits';
+import type { Decision } from '@io/limits';
 import { Config } from '@io/platform';
 import { requestIds } from '../http/request-ids.js';
 import { API_HEADERS, excessOf } from '../http/strict-requests.js';
 import { WholeAnswer } from '../http/whole-answer.js';
 import { isoText } from './decision-answer.js';
+import { DecisionMeter, type MeteredFace } from './decision-meter.js';
 import { isFixedTail, readForwardedCall, type ForwardedCall } from './forward-auth-request.js';
 
 /** `/v1/forward-auth/{apiId}/{stage}/{tail}`, the tail as it came. */
@@ -31,12 +32,15 @@ export class ForwardAuthListener {
   private readonly logger = new Logger('ForwardAuth');
   private readonly nextRequestId = requestIds();
   private readonly targets = new Map<string, Target>();
+  private readonly decisions: MeteredFace;
 
   constructor(
-    private readonly decisions: DecisionService,
+    meter: DecisionMeter,
     private readonly authenticator: Authenticator,
     private readonly config: Config,
-  ) {}
+  ) {
+    this.decisions = meter.at('forward-auth');
+  }
 
   /** Takes the request if it is one of its own; false leaves it to Fastify. */
   handle(request: IncomingMessage, response: ServerResponse): boolean {

@@ -1,9 +1,9 @@
 import type { Metadata } from '@grpc/grpc-js';
 import { Injectable, Logger } from '@nestjs/common';
 import type { GatewayPrincipal } from '@core/identity';
-import { DecisionService } from '@io/limits';
 import { readCheckRequest } from './check-request.js';
 import { brokenResponse, checkResponse, strangerResponse } from './check-response.js';
+import { DecisionMeter, type MeteredFace } from '../decisions/decision-meter.js';
 import { GatewayMetadata } from './gateway-metadata.js';
 
 /**
@@ -14,10 +14,14 @@ import { GatewayMetadata } from './gateway-metadata.js';
 export class AuthorizationService {
   private readonly logger = new Logger('Authorization');
 
+  private readonly decisions: MeteredFace;
+
   constructor(
-    private readonly decisions: DecisionService,
+    meter: DecisionMeter,
     private readonly gateways: GatewayMetadata,
-  ) {}
+  ) {
+    this.decisions = meter.at('ext-authz');
+  }
 
   /** A `CheckResponse` to a `CheckRequest`; at once when nothing has to be asked first. Never throws or rejects. */
   check(request: Buffer, metadata: Metadata): Buffer | Promise<Buffer> {

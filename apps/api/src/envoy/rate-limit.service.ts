@@ -1,7 +1,8 @@
 import type { Metadata } from '@grpc/grpc-js';
 import { Injectable, Logger } from '@nestjs/common';
 import type { GatewayPrincipal } from '@core/identity';
-import { DecisionService, type Decision } from '@io/limits';
+import type { Decision } from '@io/limits';
+import { DecisionMeter, type MeteredFace } from '../decisions/decision-meter.js';
 import { GatewayMetadata } from './gateway-metadata.js';
 import { readRateLimitRequest, type DescribedCall } from './rate-limit-request.js';
 import { overLimitResponse, rateLimitResponse } from './rate-limit-response.js';
@@ -14,10 +15,14 @@ import { overLimitResponse, rateLimitResponse } from './rate-limit-response.js';
 export class RateLimitService {
   private readonly logger = new Logger('RateLimit');
 
+  private readonly decisions: MeteredFace;
+
   constructor(
-    private readonly decisions: DecisionService,
+    meter: DecisionMeter,
     private readonly gateways: GatewayMetadata,
-  ) {}
+  ) {
+    this.decisions = meter.at('rate-limit');
+  }
 
   /**
    * A `RateLimitResponse` to a `RateLimitRequest`, null to whoever is no gateway; at once when nothing has to be asked

@@ -107,6 +107,8 @@ export class DecisionService {
   private readonly rates: Rates;
   private readonly idPrefix = `dec_${randomBase62(12, randomBytes)}`;
   private ids = 0;
+  /** Calls whose authority did not answer, by what their plan says then. */
+  readonly degraded = { deny: 0, allow: 0 };
 
   constructor(
     private readonly policies: PolicySource,
@@ -206,7 +208,11 @@ export class DecisionService {
         (hasRoundLeft && isAnswered(this.rateBlocks.take(needs.buckets, request.cost))),
       !needsQuota || (hasRoundLeft && isAnswered(this.quotas.take(quota, needs.missingQuota))),
     ]);
-    if ((!ofRates || !ofQuota) && call.stage.plan.onFailure === 'deny') {
+    const { onFailure } = call.stage.plan;
+    const isDegraded = !ofRates || !ofQuota;
+    if (isDegraded && !call.isRateUnknown && !call.isQuotaUnknown && !request.dryRun)
+      this.degraded[onFailure] += 1;
+    if (isDegraded && onFailure === 'deny') {
       const level = ofRates ? null : needs.level;
       const now = this.clock.monotonicMs();
       const refusal = { reason: 'unavailable', level, retryAfterMs: 1_000 } as const;

@@ -1,4 +1,5 @@
 import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { Durations } from '@core/kernel';
 import {
   blockSize,
   isIdle,
@@ -37,6 +38,21 @@ export interface HeldQuota extends QuotaBlock {
   isForgotten: boolean;
 }
 
+/** What the blocks of this process did since it began. */
+export interface QuotaBlockStats {
+  /** Whether the last question was not answered. */
+  readonly isFailing: boolean;
+  /** Debited, and neither spent nor given back. */
+  readonly inHand: number;
+  readonly granted: number;
+  readonly returned: number;
+  /** Statements that were not answered. */
+  readonly failures: number;
+  /** Of statements that were answered. */
+  readonly debits: Durations;
+  readonly returns: Durations;
+}
+
 /** How long an exhausted quota is believed before the authority is asked again. */
 const BELIEF_MS = 500;
 const SWEEP_MS = 500;
@@ -57,6 +73,11 @@ export class QuotaBlocks implements OnModuleInit, OnApplicationShutdown {
   private running: Promise<unknown> = Promise.resolve();
   private timer: NodeJS.Timeout | null = null;
   private failing = false;
+  private failures = 0;
+  private granted = 0;
+  private returned = 0;
+  private readonly debits = new Durations();
+  private readonly returns = new Durations();
 
   constructor(
     private readonly authority: QuotaAuthority,
@@ -104,6 +125,13 @@ export class QuotaBlocks implements OnModuleInit, OnApplicationShutdown {
       held.waiting = this.next ??= this.afterRunning();
     }
     await held.waiting;
+  }
+
+  stats(): QuotaBlockStats {
+    const { failing: isFailing, failures, granted, returned, debits, returns } = this;
+    let inHand = 0;
+    for (const held of this.held.values()) inHand += held.inHand;
+    return { isFailing, failures, inHand, granted, returned, debits, returns };
   }
 
   private open(key: KeyPolicy, usagePlanId: string, rule: QuotaLimit, atMs: number): HeldQuota {
@@ -190,9 +218,11 @@ export class QuotaBlocks implements OnModuleInit, OnApplicationShutdown {
           }),
         })),
       );
+      this.debits.add(this.clock.monotonicMs() - now);
       for (const [index, held] of wishes.entries()) {
         const grant = grants[index];
         if (!grant) continue;
+        this.granted += grant.granted;
         if (held.isForgotten || held.limit !== asked[index]?.limit) {
           // Not what the process goes by any more: of a period that ended, or more than a lower limit leaves.
           void this.giveBack([{ counter: held.counter, units: grant.granted }]);
@@ -237,7 +267,10 @@ export class QuotaBlocks implements OnModuleInit, OnApplicationShutdown {
   private async giveBack(returns: Parameters<QuotaAuthority['giveBack']>[0]): Promise<void> {
     if (returns.length === 0) return;
     try {
+      const fromMs = this.clock.monotonicMs();
       await this.authority.giveBack(returns);
+      this.returns.add(this.clock.monotonicMs() - fromMs);
+      for (const { units } of returns) this.returned += units;
       this.tell(null);
     } catch (error) {
       this.tell(error);
@@ -246,6 +279,7 @@ export class QuotaBlocks implements OnModuleInit, OnApplicationShutdown {
 
   /** One log line per change of state, not per call. */
   private tell(error: unknown): void {
+    if (error !== null) this.failures += 1;
     if (this.failing === (error !== null)) return;
     this.failing = error !== null;
     if (error === null) this.logger.log('The quota authority answers again.');

@@ -1,3 +1,4 @@
+import assert from 'node:assert';
 import { Injectable } from '@nestjs/common';
 import { decimal, type Decimal } from '@core/kernel';
 import type { Meter } from '@core/metering';
@@ -45,6 +46,14 @@ export interface GapRow {
   first: bigint;
   last: bigint;
   since: Date;
+}
+
+/** What has not come in, or not been counted yet, over all accounts. */
+export interface UsageBacklog {
+  /** Epochs of gateways in which a numbered batch is missing. */
+  readonly epochsWithGaps: number;
+  /** Age of the oldest batch that is not rolled up; 0 when none waits. */
+  readonly oldestWaitingSeconds: number;
 }
 
 /** Reads what was rolled up. */
@@ -98,5 +107,15 @@ export class UsageRepository {
       WHERE sequence > previous + 1
       ORDER BY since, "gatewayId", epoch, first
       LIMIT ${limit}`;
+  }
+
+  /** Over all accounts, for whoever runs the service. */
+  async backlog(): Promise<UsageBacklog> {
+    const [row] = await this.db.$queryRaw<UsageBacklog[]>`
+      SELECT (SELECT count(*)::int FROM usage_epoch WHERE batches < highest + 1) AS "epochsWithGaps",
+        (SELECT coalesce(extract(epoch FROM now() - min(received_at)), 0)::float8
+         FROM usage_batch WHERE rolled_up_at IS NULL) AS "oldestWaitingSeconds"`;
+    assert(row, 'a row without FROM is always there');
+    return row;
   }
 }

@@ -5,7 +5,7 @@ import { splitHours, windowEdges, type Interval } from '@core/metering';
 import { Database, InvalidRequest } from '@io/platform';
 import { RollUpRepository } from './roll-up.repository.js';
 import type { UsageFilter, UsageGroup, Window } from './sum-usage.js';
-import { UsageRepository, type MeteredQuantity } from './usage.repository.js';
+import { UsageRepository, type MeteredQuantity, type UsageBacklog } from './usage.repository.js';
 
 /** What to read, and how to part it. */
 export interface UsageQuestion {
@@ -119,6 +119,11 @@ export class UsageService {
       gaps.set(id, gap);
     }
     return [...gaps.values()];
+  }
+
+  /** What has not come in, or not been counted yet, over all accounts: for whoever runs the service. */
+  backlog(): Promise<UsageBacklog> {
+    return this.usage.backlog();
   }
 
   /** How many acknowledged batches of an account are not rolled up yet. */

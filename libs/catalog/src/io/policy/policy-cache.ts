@@ -82,6 +82,7 @@ export class PolicyCache extends PolicySource implements PolicyDetails {
   private readonly boosts = new Map<string, NodeJS.Timeout>();
   private refreshes: Promise<unknown> = Promise.resolve();
   private changes = 0;
+  private readAtMs = Number.NEGATIVE_INFINITY;
   private failing = false;
 
   constructor(
@@ -157,6 +158,16 @@ export class PolicyCache extends PolicySource implements PolicyDetails {
     return this.repository.keyByHash(this.keyring.hashes('key-pepper', apiKey));
   }
 
+  /** How many keys are known, and how many values are known to be nobody's. */
+  stats(): { readonly keys: number; readonly unknown: number; readonly isFailing: boolean } {
+    return { keys: this.entries.size, unknown: this.unknown.size, isFailing: this.failing };
+  }
+
+  /** Whether there are keys that can be decided about though Postgres may be away: it was not so long ago that it answered. */
+  get isUsable(): boolean {
+    return this.entries.size > 0 && this.clock.monotonicMs() - this.readAtMs < STALE_MS_MAX;
+  }
+
   /** Reads a policy again that is in use meanwhile, one after the other, so that many at once are no burst. */
   private refresh(id: string, read: ReadKey): void {
     if (this.loading.has(id) || this.refreshing.has(id)) return;
@@ -182,6 +193,7 @@ export class PolicyCache extends PolicySource implements PolicyDetails {
       let found: { row: KeyRow; stages: (StagePolicy | null)[] } | null;
       try {
         found = await this.read(readKey);
+        this.readAtMs = this.clock.monotonicMs();
         this.tell(null);
       } catch (error) {
         this.tell(error);

@@ -21,6 +21,7 @@ const KNOWN = new Set([
   'TOLLGATE_ACCESS_KEY_ID',
   'TOLLGATE_SECRET_ACCESS_KEY',
   'TOLLGATE_GATEWAY_TOKEN',
+  'TOLLGATE_METRICS_TOKEN',
   'TOLLGATE_DEMO',
   'TOLLGATE_LOG_LEVEL',
 ]);
@@ -42,6 +43,8 @@ export class Config {
   readonly operatorToken: string | null;
   readonly accessKey: { readonly id: string; readonly secret: string } | null;
   readonly gatewayToken: string | null;
+  /** Null: there are no metrics to be had. */
+  readonly metricsToken: string | null;
   readonly demo: boolean;
   /** Proxies before the gateway, whose own entries in X-Forwarded-For are believed; joined. */
   readonly trustedProxies: readonly IpRange[];
@@ -70,6 +73,7 @@ export class Config {
     this.rootKeys = this.readRootKeys(read.text('TOLLGATE_SECRET'), faults);
     this.operatorToken = read.secret('TOLLGATE_OPERATOR_TOKEN', 16);
     this.gatewayToken = read.secret('TOLLGATE_GATEWAY_TOKEN', 16);
+    this.metricsToken = read.secret('TOLLGATE_METRICS_TOKEN', 16);
     const accessKeyId = read.secret('TOLLGATE_ACCESS_KEY_ID', 16);
     const secretAccessKey = read.secret('TOLLGATE_SECRET_ACCESS_KEY', 16);
     if ((accessKeyId === null) !== (secretAccessKey === null)) {

@@ -6,6 +6,8 @@ import {
   type OnApplicationShutdown,
 } from '@nestjs/common';
 import pg from 'pg';
+import { Durations } from '@core/kernel';
+import { SystemClock } from '../clock/system-clock.js';
 import { Config } from '../config/config.js';
 import { HeardChanges, parsePlace, placeText, type ChangePlace } from './change-place.js';
 import { NotListening } from './errors.js';
@@ -27,6 +29,8 @@ type News =
       readonly accountId: string;
       readonly keyId?: string;
       readonly tokenId?: string;
+      /** By the clock of the database; a change of a token has none. */
+      readonly sentAtMs?: number;
     } & Partial<ChangePlace>)
   | { readonly echo: string; readonly horizon: number };
 
@@ -57,8 +61,13 @@ export class PolicyEvents implements OnApplicationBootstrap, OnApplicationShutdo
   private timer: NodeJS.Timeout | null = null;
   private echoTimer: NodeJS.Timeout | null = null;
   private stopped = false;
+  /** From a change to when this process has heard of it, as far as its clock and the database's agree. */
+  readonly propagation = new Durations();
 
-  constructor(private readonly config: Config) {}
+  constructor(
+    private readonly config: Config,
+    private readonly clock: SystemClock,
+  ) {}
 
   subscribe(listener: Listener): void {
     this.listeners.push(listener);
@@ -174,10 +183,15 @@ export class PolicyEvents implements OnApplicationBootstrap, OnApplicationShutdo
       return;
     }
     if (!news) return this.tell(null);
-    const { transaction, horizon, ...change } = news;
-    if (transaction === undefined || horizon === undefined) return this.tell(change);
-    this.heard.hear({ transaction, horizon });
-    this.tell({ ...change, id: placeText({ transaction, horizon }) });
+    const { transaction, horizon, sentAtMs, ...change } = news;
+    if (transaction === undefined || horizon === undefined) {
+      this.tell(change);
+    } else {
+      this.heard.hear({ transaction, horizon });
+      this.tell({ ...change, id: placeText({ transaction, horizon }) });
+    }
+    // Listeners have forgotten by now what they knew.
+    if (sentAtMs !== undefined) this.propagation.add(Math.max(0, this.clock.nowMs() - sentAtMs));
   }
 
   private tell(change: PolicyChange): void {

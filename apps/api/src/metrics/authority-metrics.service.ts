@@ -1,0 +1,59 @@
+import { Injectable } from '@nestjs/common';
+import { QuotaBlocks, RateBlocks } from '@io/limits';
+import { histogramSamples, type Metric } from './exposition.js';
+
+/** Who says what is left, and what this process holds of it. A process that keeps its own rates asks nobody for them. */
+@Injectable()
+export class AuthorityMetricsService {
+  constructor(
+    private readonly quotas: QuotaBlocks,
+    private readonly rates: RateBlocks,
+  ) {}
+
+  metrics(): Metric[] {
+    const quota = this.quotas.stats();
+    const rate = this.rates.stats();
+    const known = [
+      { labels: { authority: 'quota' }, ...quota },
+      ...(rate ? [{ labels: { authority: 'rate' }, ...rate }] : []),
+    ];
+    return [
+      {
+        name: 'tollgate_authority_up',
+        help: 'Whether the authority of the limits answered the last question.',
+        type: 'gauge',
+        samples: known.map(({ labels, isFailing }) => ({ labels, value: isFailing ? 0 : 1 })),
+      },
+      {
+        name: 'tollgate_authority_failures_total',
+        help: 'Questions to the authority of the limits that were not answered.',
+        type: 'counter',
+        samples: known.map(({ labels, failures }) => ({ labels, value: failures })),
+      },
+      {
+        name: 'tollgate_authority_request_duration_seconds',
+        help: 'Time of questions to the authority of the limits that were answered.',
+        type: 'histogram',
+        samples: [
+          ...histogramSamples(quota.debits, { authority: 'quota', op: 'lease' }),
+          ...histogramSamples(quota.returns, { authority: 'quota', op: 'return' }),
+        ],
+      },
+      {
+        name: 'tollgate_leases_outstanding',
+        help: 'Calls that this process holds of quotas, neither spent nor given back.',
+        type: 'gauge',
+        samples: [{ labels: { level: 'quota' }, value: quota.inHand }],
+      },
+      {
+        name: 'tollgate_lease_units_total',
+        help: 'Calls that were leased to this process, and that it gave back.',
+        type: 'counter',
+        samples: known.flatMap(({ labels: { authority: level }, granted, returned }) => [
+          { labels: { level, event: 'granted' }, value: granted },
+          { labels: { level, event: 'returned' }, value: returned },
+        ]),
+      },
+    ];
+  }
+}

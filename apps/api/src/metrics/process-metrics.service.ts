@@ -1,0 +1,94 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Injectable } from '@nestjs/common';
+import { UsageService } from '@io/metering';
+import { Database, PolicyEvents } from '@io/platform';
+import { collectDefaultMetrics, Registry } from 'prom-client';
+import { histogramSamples, type Metric } from './exposition.js';
+
+/** A scrape does not wait longer than this for the database; what it would have told is left out then. */
+const DATABASE_MS_MAX = 500;
+
+/** The process itself, its connections, and what waits in the database. */
+@Injectable()
+export class ProcessMetricsService {
+  private readonly runtime = new Registry();
+
+  constructor(
+    private readonly db: Database,
+    private readonly usage: UsageService,
+    private readonly events: PolicyEvents,
+  ) {
+    collectDefaultMetrics({ register: this.runtime });
+  }
+
+  /** Node's own metrics, in Prometheus' text format. */
+  runtimeText(): Promise<string> {
+    return this.runtime.metrics();
+  }
+
+  async metrics(): Promise<Metric[]> {
+    return [this.build(), this.connections(), ...this.news(), ...(await this.backlog())];
+  }
+
+  private build(): Metric {
+    return {
+      name: 'tollgate_build_info',
+      help: 'What runs here; always 1.',
+      type: 'gauge',
+      samples: [{ labels: { node: process.versions.node }, value: 1 }],
+    };
+  }
+
+  private connections(): Metric {
+    const { totalCount, idleCount, waitingCount } = this.db.pool;
+    return {
+      name: 'tollgate_db_pool_connections',
+      help: 'Connections to the database by state, and callers that wait for one.',
+      type: 'gauge',
+      samples: [
+        { labels: { state: 'busy' }, value: totalCount - idleCount },
+        { labels: { state: 'idle' }, value: idleCount },
+        { labels: { state: 'waiting' }, value: waitingCount },
+      ],
+    };
+  }
+
+  private news(): Metric[] {
+    return [
+      {
+        name: 'tollgate_revocation_propagation_seconds',
+        help: 'From a change of a key, plan or stage to when this process has forgotten the old one, as far as its clock and the database’s agree.',
+        type: 'histogram',
+        samples: histogramSamples(this.events.propagation, {}),
+      },
+      {
+        name: 'tollgate_policy_news_up',
+        help: 'Whether news of policy changes comes in.',
+        type: 'gauge',
+        samples: [{ value: this.events.isListening ? 1 : 0 }],
+      },
+    ];
+  }
+
+  private async backlog(): Promise<Metric[]> {
+    const backlog = await Promise.race([
+      this.usage.backlog().catch(() => null),
+      sleep(DATABASE_MS_MAX, null, { ref: false }),
+    ]);
+    if (!backlog) return [];
+    return [
+      {
+        name: 'tollgate_usage_gaps_open',
+        help: 'Epochs of gateways in which a numbered batch is missing.',
+        type: 'gauge',
+        samples: [{ value: backlog.epochsWithGaps }],
+      },
+      {
+        name: 'tollgate_usage_rollup_lag_seconds',
+        help: 'Age of the oldest batch that is not rolled up; 0 when none waits.',
+        type: 'gauge',
+        samples: [{ value: backlog.oldestWaitingSeconds }],
+      },
+    ];
+  }
+}
