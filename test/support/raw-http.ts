@@ -14,6 +14,8 @@ export interface RawAnswer {
 export interface RawCall {
   readonly method?: string;
   readonly target: string;
+  /** What the first `Host` says. */
+  readonly host?: string;
   readonly fields?: readonly (readonly [name: string, value: string])[];
   readonly body?: string;
 }
@@ -37,11 +39,11 @@ export function sendRaw(url: string, bytes: string): Promise<string> {
 /** Sends one request exactly as it is written, with `Host` and `Connection: close` in front of the given fields. */
 export async function callRaw(
   url: string,
-  { method = 'GET', target, fields = [], body = '' }: RawCall,
+  { method = 'GET', target, host = 'tollgate.test', fields = [], body = '' }: RawCall,
 ): Promise<RawAnswer> {
   const head = [
     `${method} ${target} HTTP/1.1`,
-    'Host: tollgate.test',
+    `Host: ${host}`,
     'Connection: close',
     ...fields.map(([name, value]) => `${name}: ${value}`),
     ...(body === '' ? [] : [`Content-Length: ${Buffer.byteLength(body, 'latin1')}`]),

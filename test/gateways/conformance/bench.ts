@@ -6,6 +6,8 @@ import type { Upstream, UpstreamCall } from './upstream.js';
 /** One gateway under test, as it was configured. */
 export interface Front {
   readonly url: string;
+  /** The host that it answers for; any when left out. */
+  readonly host?: string;
   readonly onFailure: 'allow' | 'deny';
   readonly deadlineMs: number;
 }
@@ -59,6 +61,7 @@ export class Bench {
     const startedAt = performance.now();
     const answer = await callRaw(front.url, {
       ...call,
+      ...(front.host !== undefined && { host: front.host }),
       target,
       fields: [...(value === undefined ? [] : [['X-Api-Key', value] as const]), ...fields],
     });

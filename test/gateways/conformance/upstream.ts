@@ -62,6 +62,7 @@ export class Upstream {
         bytes = bytes.slice(read.length);
         this.seen.push(read.call);
         socket.write(answerTo(read.call), 'latin1');
+        if (/close/i.test(read.call.header('Connection') ?? '')) socket.end();
       }
     });
   }
