@@ -3,3 +3,4 @@ max_line_length = 120
 include_files = { "gateways/**/*.lua" }
 exclude_files = { "node_modules" }
 files["gateways/kong"] = { read_globals = { "kong" } }
+files["gateways/haproxy"] = { std = "lua53", read_globals = { "core" } }

@@ -86,7 +86,7 @@ function Policies:method_of(entry, method)
   local function add(limit, level, name, wire)
     if not limit then return nil end
     wire.level = level
-    local bucket = units:rate(name, wire, level)
+    local bucket = units:rate(name, wire, level, limit)
     made.levels[#made.levels + 1] = bucket
     return bucket
   end

@@ -12,8 +12,12 @@ Units.__index = Units
 local ceil, exp, floor, max, min = math.ceil, math.exp, math.floor, math.max, math.min
 local insert = table.insert
 
---- A key's own quota units are given back after so many seconds in which no worker spent one.
-local QUOTA_IDLE = 2
+--- Units are given back after so many seconds in which nobody spent one.
+local QUOTA_IDLE, RATE_IDLE = 2, 0.2
+--- How long a return may be on its way.
+local RETURN_SECONDS = 0.1
+--- A refusal is believed for at most so many seconds: others may give back, and plans may change at the service.
+local BELIEF_MAX = 1
 --- Quota units are void when no question that was sent in so many seconds has been answered: the service may soon take
 -- this holder for dead and give them to others.
 local SILENCE_MAX = 45
@@ -38,8 +42,8 @@ end
 
 function Units:slot_of(at) return floor(at / self.half) end
 
---- The bucket of this name; `wire` is how the service calls it.
-function Units:rate(name, wire, level)
+--- The bucket of this name; `wire` is how the service calls it, `limit` what it refills with.
+function Units:rate(name, wire, level, limit)
   local bucket = self.rates[name]
   if not bucket then
     bucket = {
@@ -49,6 +53,7 @@ function Units:rate(name, wire, level)
     for parity = 0, 3 do bucket.keys[parity] = "r:" .. name .. ":" .. parity end
     self.rates[name] = bucket
   end
+  bucket.rate_limit = limit.rateLimit
   return bucket
 end
 
@@ -185,7 +190,7 @@ function Units.ahead(held, now)
 end
 
 local function believe(dict, held, cost, seconds, until_at)
-  dict:set(held.believed .. cost, until_at, max(0.001, seconds))
+  dict:set(held.believed .. cost, until_at, max(0.001, min(BELIEF_MAX, seconds)))
 end
 
 --- Puts in what a question of `sent_at` was granted. `grant` is the service's answer, `least` what was needed.
@@ -197,6 +202,7 @@ function Units:put_rate(bucket, grant, sent_at, least)
     if seconds >= 0.001 then
       local left = self.dict:incr(bucket.keys[slot % 4], grant.granted, 0, seconds) or 0
       bucket.low = min(floor(left / 2), ceil(bucket.pace / 4))
+      bucket.touched_at = now
       if bucket.dry == slot then bucket.dry = nil end
       touch(self, bucket)
     end
@@ -261,10 +267,22 @@ function Units:void_quota(quota)
   quota.low = 0
 end
 
+--- Gives back what a bucket has from that slot. What it has refilled since then is not credited again, so that few
+-- units that were held long are worth nothing: they are left to whoever wants them.
+local function return_rate(self, bucket, slot, now)
+  local key = bucket.keys[slot % 4]
+  local held_for = now - slot * self.half + RETURN_SECONDS
+  if (self.dict:get(key) or 0) <= held_for * bucket.rate_limit then return end
+  local units = drain(self.dict, key)
+  if not units then return end
+  insert(self.returns.rates, { bucket = bucket.wire, units = units, heldMs = ceil(held_for * 1000) })
+  bucket.dry = slot
+end
+
 --- Collects in `returns` what nobody wants: rate units in the last part of their lease, quota units that lay idle; with
 -- `all` every unit.
 function Units:sweep(all)
-  local returns, now = self.returns, ngx.now()
+  local now = ngx.now()
   local slot = self:slot_of(now)
   local is_late = now / self.half - slot > 0.6
   local kept, n = {}, 0
@@ -277,15 +295,10 @@ function Units:sweep(all)
       if all or now - (self.dict:get(held.used) or 0) >= QUOTA_IDLE then
         if held.from_text then add_quota_return(self, held, drain(self.dict, held.key) or 0) end
       end
-    elseif is_late or all then
-      for at = slot - 1, all and slot or slot - 1 do
-        local units = drain(self.dict, held.keys[at % 4])
-        if units then
-          local held_ms = floor((now - at * self.half) * 1000)
-          returns.rates[#returns.rates + 1] = { bucket = held.wire, units = units, heldMs = held_ms }
-          held.dry = at
-        end
-      end
+    else
+      local is_idle = held.spent == 0 and now - held.touched_at >= RATE_IDLE
+      if is_late or is_idle or all then return_rate(self, held, slot - 1, now) end
+      if is_idle or all then return_rate(self, held, slot, now) end
     end
     if held.spent > 0 then Units.ahead(held, now) end
     if now - held.touched_at < FORGET then
