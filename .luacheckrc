@@ -1,5 +1,5 @@
 std = "ngx_lua"
-max_line_length = 120
+max_line_length = 130
 include_files = { "gateways/**/*.lua" }
 exclude_files = { "node_modules" }
 files["gateways/kong"] = { read_globals = { "kong" } }

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { createServer, request as httpRequest, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { Database } from '@io/platform';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest';
 import {
   describeWithNginxLua,
@@ -8,6 +9,8 @@ import {
   type NginxLuaOptions,
   type RunningNginxLua,
 } from '../support/nginx-lua.js';
+import { startApi } from '../support/api.js';
+import { aCatalogue } from '../support/catalogue.js';
 import { StrictLender } from '../support/strict-lender.js';
 
 interface Reply {
@@ -427,6 +430,71 @@ describeWithNginxLua('the Lua plugin, in front of a stand-in that holds to the c
     expect(Math.max(...worst)).toBeLessThanOrEqual(0);
   });
 });
+
+describeWithNginxLua('the Lua plugin, in front of the real service', () => {
+  it('passes exactly a quota of 1,000 from two machines of two workers, deciding by itself', async () => {
+    const api = await startApi();
+    const ids: string[] = [];
+    const application = createServer((request, response) => {
+      ids.push(String(request.headers['x-tollgate-decision-id']));
+      response.end();
+    });
+    await new Promise<void>((resolve) => application.listen(0, '127.0.0.1', resolve));
+    const { apiId, stage, apiKey, keyId } = await aCatalogue(api, {
+      quota: { limit: 1_000, period: 'DAY' },
+      throttle: { rateLimit: 10_000, burstLimit: 5_000 },
+    });
+    const machines = await Promise.all(
+      [1, 2].map(() =>
+        startNginxLua({
+          serviceUrl: api.url,
+          gatewayToken: api.gatewayToken,
+          apiId,
+          stage,
+          applicationAddress: `127.0.0.1:${portOf(application)}`,
+          deadlineMs: 5_000,
+          workers: 2,
+        }),
+      ),
+    );
+    const statuses = await Promise.all(
+      Array.from({ length: 24 }, (_, client) =>
+        repeat(75, () => statusOf(machines[client % 2]!.port, apiKey)),
+      ),
+    );
+    expect(new Set(statuses.flat())).toEqual(new Set([200, 429]));
+    expect(ids.length).toBeGreaterThan(900);
+    // What the service took ahead for decisions of its own comes back when it lies idle for two seconds.
+    await vi.waitFor(
+      async () => {
+        await Promise.all(machines.map(({ port }) => statusOf(port, apiKey)));
+        expect(ids.length).toBeGreaterThanOrEqual(1_000);
+      },
+      { timeout: 10_000 },
+    );
+    await Promise.all(machines.map(({ port }) => repeat(25, () => statusOf(port, apiKey))));
+    expect(ids).toHaveLength(1_000);
+    // The service's own ids are shorter.
+    expect(ids.filter((id) => /^dec_[0-9a-f]{26}$/.test(id)).length).toBeGreaterThan(800);
+    await Promise.all(machines.map((machine) => machine.stop()));
+    application.close();
+    const metered = await api.app
+      .get(Database)
+      .usageRecord.aggregate({ where: { keyId, meter: 'calls' }, _sum: { quantity: true } });
+    expect(Number(metered._sum.quantity)).toBe(1_000);
+  });
+});
+
+/** The status of a call without a body worth reading. */
+function statusOf(port: number, apiKey: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const headers = { 'X-Api-Key': apiKey };
+    const request = httpRequest({ host: '127.0.0.1', port, path: '/pets', headers }, (response) => {
+      response.resume().on('end', () => resolve(response.statusCode ?? 0));
+    });
+    request.on('error', reject).end();
+  });
+}
 
 async function repeat<T>(times: number, act: () => Promise<T>): Promise<T[]> {
   const results = [];
