@@ -6,6 +6,15 @@ export {
 } from './quota-period.js';
 export { Buckets } from './bucket.js';
 export { NEEDS_BLOCK, NO_LIMIT, type Rates } from './rates.js';
+export { Engine, type BucketRef, type EngineCall, type QuotaRef, type Verdict } from './engine.js';
+export type { KeyFacts } from './key-seats.js';
+export {
+  QuotaBook,
+  type QuotaGrant,
+  type QuotaReturn,
+  type QuotaTerms,
+  type QuotaWish,
+} from './quota-book.js';
 export { LeasedRates, RETURN_MS_MAX } from './leased-rates.js';
 export { MemoryRateAuthority } from './memory-rate-authority.js';
 export {

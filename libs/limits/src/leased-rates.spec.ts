@@ -148,6 +148,41 @@ describe('LeasedRates', () => {
   });
 });
 
+describe('LeasedRates over a long time', () => {
+  it('knows after months what it knew: instants are counted anew', () => {
+    const month = 2 ** 31;
+    const { rates, id } = answered({ granted: 5, remaining: 40, resetMs: 100 });
+    expect(rates.wait(id, 5, month)).toBe(NEEDS_BLOCK);
+    rates.want(id, 2);
+    const [wish] = rates.wishes(month).wishes;
+    if (!wish) throw new Error('A call waits.');
+    rates.grant(id, { wish, grant: aGrant({ granted: 2 }), sentAtMs: month }, month);
+    expect([rates.wait(id, 2, month + 999), rates.wait(id, 2, month + 1_000)]).toEqual([
+      0,
+      NEEDS_BLOCK,
+    ]);
+    expect(rates.resetMs(id, month)).toBe(0);
+  });
+
+  it('describes a bucket without a name only when it is asked for', () => {
+    const described: number[] = [];
+    const rates = new LeasedRates((owner, limit) => {
+      described.push(owner);
+      return aBucket({ name: `plan p/${owner}`, ...limit });
+    });
+    const ids = Array.from({ length: 200 }, (_, owner) =>
+      rates.owned(owner, { rateLimit: 0.1, burstLimit: 10 }, 0),
+    );
+    expect(rates.size).toBe(200);
+    rates.want(ids[150]!, 1);
+    const { wishes } = rates.wishes(0);
+    expect(wishes).toMatchObject([
+      { bucket: { name: 'plan p/150', rateLimit: 0.1, burstLimit: 10 }, asked: 1 },
+    ]);
+    expect(described).toEqual([150]);
+  });
+});
+
 /** One bucket at its authority, holders that lease from it, and messages that take time or are lost. */
 class World {
   readonly bucket: RateBucket;

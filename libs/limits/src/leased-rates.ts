@@ -9,7 +9,7 @@ import {
 } from './rate-authority.js';
 import { NEEDS_BLOCK, type Rates } from './rates.js';
 
-// One bucket is sixteen doubles side by side; what a decision reads when enough is in hand comes first.
+// One bucket is sixteen numbers of four bytes, a cache line. Calls are whole; instants are whole milliseconds since `#base`.
 const STRIDE = 16;
 /** The older block: what is left of it, and until when that may be spent. It is spent first. */
 const HAND = 0;
@@ -17,21 +17,29 @@ const UNTIL = 1;
 /** The block after it, 0 when there is none. */
 const NEXT_HAND = 2;
 const NEXT_UNTIL = 3;
+/** Which of `#limits` it has. */
+const LIMIT = 4;
 /** Spent since the pace was measured. */
-const SPENT = 4;
-const RATE_PER_MS = 5;
-const BURST = 6;
+const SPENT = 5;
 /** Until when less than `REFUSED` was left at the authority, as it told at `TOLD_AT`. */
-const RETRY_AT = 7;
-const REFUSED = 8;
-const TOLD_AT = 9;
-const REMAINING = 10;
-const RESET_AT = 11;
-const PACE = 12;
-const MEASURED_AT = 13;
-/** What waiting calls cost together, and the smallest of them; 0 while none waits. */
-const WAITING = 14;
-const LEAST = 15;
+const RETRY_AT = 6;
+const REFUSED = 7;
+const TOLD_AT = 8;
+const REMAINING = 9;
+const RESET_AT = 10;
+/** Calls per second, a fraction. */
+const PACE = 11;
+const MEASURED_AT = 12;
+/** How often what was in hand became void: an answer to a question from before is void, too. */
+const GENERATION = 13;
+/** Who describes the bucket, where it has no name of its own here. */
+const OWNER = 14;
+
+const NEVER = 2 ** 31 - 1;
+const LONG_AGO = -(2 ** 31);
+/** After so long all instants are counted from a later base, long before they overflow. */
+const REBASE_MS = 2 ** 30;
+const INSTANTS = [UNTIL, NEXT_UNTIL, RETRY_AT, TOLD_AT, RESET_AT, MEASURED_AT];
 
 /** How much of its own pace a holder wants ahead. Half a lease, so that a block is spent before it is void. */
 const AHEAD_MS = RATE_LEASE_MS / 2;
@@ -42,6 +50,23 @@ export const RETURN_MS_MAX = 100;
 /** What nobody has wanted for so long is given back, if that is still worth anything. */
 const IDLE_MS = 200;
 
+/** What `wishes` asks for: the buckets, and their wishes in the same order. */
+export interface WishesOfBuckets {
+  readonly ids: readonly number[];
+  readonly wishes: readonly RateWish[];
+}
+
+interface Limit {
+  readonly rateLimit: number;
+  readonly burstLimit: number;
+}
+
+/** What waiting calls cost together, and the smallest of them. */
+interface Waiting {
+  asked: number;
+  least: number;
+}
+
 /**
  * What a process has in hand of buckets whose truth is elsewhere. Blocks were debited at the authority, and are spent
  * here, synchronously, until their lease is over: `RATE_LEASE_MS` from when the question was **sent**, so that a
@@ -51,118 +76,151 @@ const IDLE_MS = 200;
  */
 export class LeasedRates implements Rates {
   readonly #ids = new Map<string, number>();
-  readonly #buckets: RateBucket[] = [];
-  #state = new Float64Array(64 * STRIDE);
-  /** Buckets that calls wait for. */
-  #wanted: number[] = [];
+  /** Those with a name, by id; the others are described by their owner. */
+  readonly #buckets = new Map<number, RateBucket>();
+  #size = 0;
+  readonly #limits: (Limit & { readonly ratePerMs: number })[] = [];
+  readonly #limitIds = new Map<string, number>();
+  #ints = new Int32Array(64 * STRIDE);
+  #floats = new Float32Array(this.#ints.buffer);
+  #base = NaN;
+  /** By bucket, what calls wait for. */
+  #waiting = new Map<number, Waiting>();
+  /** In which generation a wish was sent. */
+  readonly #sent = new WeakMap<RateWish, number>();
   /** Buckets of which something may be in hand. */
   readonly #held = new Set<number>();
 
+  /** `describe` makes the bucket of an owner, see `owned`. */
+  constructor(
+    private readonly describe: (owner: number, limit: Limit) => RateBucket = () => {
+      throw new Error('Nobody owns buckets here.');
+    },
+  ) {}
+
   get size(): number {
-    return this.#buckets.length;
+    return this.#size;
   }
 
   /** See `Rates`. A changed limit makes void what is in hand: it may be more than the new one leaves. */
   bucket(bucket: RateBucket, now: number): number {
     const known = this.#ids.get(bucket.name);
     if (known !== undefined) {
-      this.#setLimit(known, bucket);
+      if (this.setLimit(known, bucket)) this.#buckets.set(known, bucket);
       return known;
     }
-    assertLimit(bucket);
-    const id = this.#buckets.length;
-    if ((id + 1) * STRIDE > this.#state.length) {
-      const grown = new Float64Array(this.#state.length * 2);
-      grown.set(this.#state);
-      this.#state = grown;
-    }
+    const id = this.#add({ owner: -1, limit: bucket }, now);
+    this.#buckets.set(id, bucket);
     this.#ids.set(bucket.name, id);
-    this.#buckets.push(bucket);
-    const at = id * STRIDE;
-    this.#state[at + RATE_PER_MS] = bucket.rateLimit / 1000;
-    this.#state[at + BURST] = bucket.burstLimit;
-    this.#state[at + MEASURED_AT] = now;
-    this.#forgetAnswer(at);
     return id;
+  }
+
+  /** A bucket without a name, made anew by each call: `describe` tells what it is when it has to be asked for. */
+  owned(owner: number, limit: Limit, now: number): number {
+    return this.#add({ owner, limit }, now);
+  }
+
+  /** Whether that changes the limit; then what is in hand is void. */
+  setLimit(id: number, limit: Limit): boolean {
+    const at = id * STRIDE;
+    const limitId = this.#limitId(limit);
+    if (this.#ints[at + LIMIT] === limitId) return false;
+    this.#ints[at + LIMIT] = limitId;
+    this.forget(id);
+    return true;
+  }
+
+  /** What is in hand is void, and nothing is known of the bucket any more. */
+  forget(id: number): void {
+    const at = id * STRIDE;
+    this.#ints[at + HAND] = 0;
+    this.#ints[at + NEXT_HAND] = 0;
+    this.#ints[at + GENERATION] = (this.#ints[at + GENERATION] ?? 0) + 1;
+    this.#ints[at + RETRY_AT] = LONG_AGO;
+    this.#ints[at + TOLD_AT] = LONG_AGO;
+    this.#ints[at + RESET_AT] = LONG_AGO;
   }
 
   wait(id: number, cost: number, now: number): number {
     const at = id * STRIDE;
-    const state = this.#state;
-    if (cost <= (state[at + HAND] ?? 0) && now < (state[at + UNTIL] ?? 0)) return 0;
-    const burst = state[at + BURST] ?? 0;
-    const ratePerMs = state[at + RATE_PER_MS] ?? 0;
-    if (!(ratePerMs > 0 && burst > 0 && cost <= burst)) return Infinity;
+    const ints = this.#ints;
+    const t = now - this.#base;
+    if (cost <= (ints[at + HAND] ?? 0) && t < (ints[at + UNTIL] ?? 0)) return 0;
+    const limit = this.#limits[ints[at + LIMIT] ?? -1];
+    if (!(limit && limit.ratePerMs > 0 && limit.burstLimit > 0 && cost <= limit.burstLimit))
+      return Infinity;
     const missing = cost - this.inHand(id, now);
     if (missing <= 0) return 0;
-    const refused = state[at + REFUSED] ?? 0;
-    const retryAt = state[at + RETRY_AT] ?? 0;
-    if (missing >= refused && now < Math.min(retryAt, (state[at + TOLD_AT] ?? 0) + BELIEF_MS)) {
-      return retryAt - now + (missing - refused) / ratePerMs;
+    const refused = ints[at + REFUSED] ?? 0;
+    const retryAt = ints[at + RETRY_AT] ?? 0;
+    if (missing >= refused && t < Math.min(retryAt, (ints[at + TOLD_AT] ?? 0) + BELIEF_MS)) {
+      return retryAt === NEVER ? Infinity : retryAt - t + (missing - refused) / limit.ratePerMs;
     }
     return NEEDS_BLOCK;
   }
 
   take(id: number, cost: number, now: number): void {
     const at = id * STRIDE;
-    const state = this.#state;
-    const older = now < (state[at + UNTIL] ?? 0) ? (state[at + HAND] ?? 0) : 0;
-    const fromOlder = Math.min(older, cost);
-    state[at + HAND] = older - fromOlder;
-    if (cost > fromOlder) state[at + NEXT_HAND] = (state[at + NEXT_HAND] ?? 0) - (cost - fromOlder);
-    state[at + SPENT] = (state[at + SPENT] ?? 0) + cost;
+    const ints = this.#ints;
+    const older = now - this.#base < (ints[at + UNTIL] ?? 0) ? (ints[at + HAND] ?? 0) : 0;
+    const fromOlder = older < cost ? older : cost;
+    ints[at + HAND] = older - fromOlder;
+    if (cost > fromOlder) ints[at + NEXT_HAND] = (ints[at + NEXT_HAND] ?? 0) - (cost - fromOlder);
+    ints[at + SPENT] = (ints[at + SPENT] ?? 0) + cost;
   }
 
   /** What may be spent of it now. */
   inHand(id: number, now: number): number {
-    const at = id * STRIDE;
-    const older = now < (this.#state[at + UNTIL] ?? 0) ? (this.#state[at + HAND] ?? 0) : 0;
-    const next = now < (this.#state[at + NEXT_UNTIL] ?? 0) ? (this.#state[at + NEXT_HAND] ?? 0) : 0;
-    return older + next;
+    return this.#left(id, HAND, now) + this.#left(id, NEXT_HAND, now);
   }
 
   /** What the authority last told, refilled since, and what is in hand: others may have spent some of it. */
   remaining(id: number, now: number): number {
     const at = id * STRIDE;
-    const ratePerMs = this.#state[at + RATE_PER_MS] ?? 0;
-    const burst = this.#state[at + BURST] ?? 0;
-    if (!(ratePerMs > 0)) return 0;
-    const toldAt = this.#state[at + TOLD_AT] ?? 0;
-    if (toldAt === -Infinity) return Math.floor(burst);
-    const refilled = Math.floor((this.#state[at + REMAINING] ?? 0) + (now - toldAt) * ratePerMs);
-    return Math.floor(Math.min(burst, refilled + this.inHand(id, now)));
+    const limit = this.#limits[this.#ints[at + LIMIT] ?? -1];
+    if (!limit || !(limit.ratePerMs > 0)) return 0;
+    const toldAt = this.#ints[at + TOLD_AT] ?? 0;
+    if (toldAt === LONG_AGO) return Math.floor(limit.burstLimit);
+    const refilled = (now - this.#base - toldAt) * limit.ratePerMs;
+    const left = Math.floor((this.#ints[at + REMAINING] ?? 0) + refilled) + this.inHand(id, now);
+    return Math.floor(Math.min(limit.burstLimit, left));
   }
 
   resetMs(id: number, now: number): number {
     const at = id * STRIDE;
-    if (!((this.#state[at + RATE_PER_MS] ?? 0) > 0)) return Infinity;
-    return Math.max(0, (this.#state[at + RESET_AT] ?? 0) - now);
+    const resetAt = this.#ints[at + RESET_AT] ?? 0;
+    if (resetAt === NEVER || !(this.#ratePerMs(id) > 0)) return Infinity;
+    return resetAt === LONG_AGO ? 0 : Math.max(0, resetAt - (now - this.#base));
   }
 
   /** A call of this cost waits for a block. */
   want(id: number, cost: number): void {
-    const at = id * STRIDE;
-    const waiting = this.#state[at + WAITING] ?? 0;
-    if (waiting === 0) this.#wanted.push(id);
-    this.#state[at + WAITING] = waiting + cost;
-    this.#state[at + LEAST] = waiting === 0 ? cost : Math.min(cost, this.#state[at + LEAST] ?? 0);
+    const waiting = this.#waiting.get(id);
+    if (waiting) {
+      waiting.asked += cost;
+      waiting.least = Math.min(waiting.least, cost);
+    } else {
+      this.#waiting.set(id, { asked: cost, least: cost });
+    }
   }
 
   /** What to ask the authority now, for all calls that wait; they wait no more. */
-  wishes(now: number): { readonly ids: readonly number[]; readonly wishes: readonly RateWish[] } {
-    const ids = this.#wanted;
-    this.#wanted = [];
-    const wishes = ids.map((id): RateWish => {
+  wishes(now: number): WishesOfBuckets {
+    this.#rebase(now);
+    const waiting = this.#waiting;
+    this.#waiting = new Map();
+    const wishes = Array.from(waiting, ([id, needs]): RateWish => {
       const at = id * STRIDE;
       const hand = this.inHand(id, now);
-      const least = Math.max(1, (this.#state[at + LEAST] ?? 0) - hand);
-      const asked = Math.max(least, (this.#state[at + WAITING] ?? 0) - hand);
-      this.#state[at + WAITING] = 0;
+      const least = Math.max(1, needs.least - hand);
+      const asked = Math.max(least, needs.asked - hand);
       this.#measure(at, now);
-      const wanted = Math.ceil(((this.#state[at + PACE] ?? 0) * AHEAD_MS) / 1000);
-      return { bucket: this.#bucketOf(id), asked, least, wanted };
+      const wanted = Math.ceil(((this.#floats[at + PACE] ?? 0) * AHEAD_MS) / 1000);
+      const wish = { bucket: this.#bucketOf(id), asked, least, wanted };
+      this.#sent.set(wish, this.#ints[at + GENERATION] ?? 0);
+      return wish;
     });
-    return { ids, wishes };
+    return { ids: [...waiting.keys()], wishes };
   }
 
   /**
@@ -174,17 +232,21 @@ export class LeasedRates implements Rates {
     { wish, grant, sentAtMs }: { wish: RateWish; grant: RateGrant; sentAtMs: number },
     now: number,
   ): void {
-    if (this.#buckets[id] !== wish.bucket) return;
     const at = id * STRIDE;
-    const state = this.#state;
-    state[at + REMAINING] = grant.remaining;
-    state[at + TOLD_AT] = sentAtMs;
-    state[at + RESET_AT] = sentAtMs + grant.resetMs;
+    const ints = this.#ints;
+    if (this.#sent.get(wish) !== ints[at + GENERATION]) return;
+    // The lease is over at the whole millisecond before, so that rounding makes it no longer.
+    const sentAt = Math.floor(sentAtMs - this.#base);
+    ints[at + REMAINING] = whole(grant.remaining);
+    ints[at + TOLD_AT] = sentAt;
+    ints[at + RESET_AT] = whole(sentAt + grant.resetMs);
     const isRefused = grant.granted === 0 && grant.retryAfterMs > 0;
-    state[at + RETRY_AT] = isRefused ? sentAtMs + grant.retryAfterMs : -Infinity;
-    state[at + REFUSED] = wish.least;
-    const until = sentAtMs + RATE_LEASE_MS;
-    if (grant.granted > 0 && now < until) this.#hold(id, { units: grant.granted, until }, now);
+    ints[at + RETRY_AT] = isRefused ? whole(sentAt + Math.ceil(grant.retryAfterMs)) : LONG_AGO;
+    ints[at + REFUSED] = wish.least;
+    const until = sentAt + RATE_LEASE_MS;
+    if (grant.granted > 0 && now - this.#base < until) {
+      this.#hold(id, { units: whole(grant.granted), until }, now);
+    }
   }
 
   /**
@@ -192,20 +254,20 @@ export class LeasedRates implements Rates {
    * asked again in `everyMs`. Blocks that would be worth nothing stay until they are void. `all` at the end.
    */
   returns(now: number, { everyMs, all }: { everyMs: number; all: boolean }): RateReturn[] {
+    const t = now - this.#base;
     const returns: RateReturn[] = [];
     for (const id of this.#held) {
       const at = id * STRIDE;
       const isIdle =
-        (this.#state[at + SPENT] ?? 0) === 0 &&
-        now - (this.#state[at + MEASURED_AT] ?? 0) >= IDLE_MS;
+        this.#ints[at + SPENT] === 0 && t - (this.#ints[at + MEASURED_AT] ?? 0) >= IDLE_MS;
       for (const hand of [HAND, NEXT_HAND]) {
-        const until = this.#state[at + hand + 1] ?? 0;
-        const units = now < until ? (this.#state[at + hand] ?? 0) : 0;
-        const heldMs = now - (until - RATE_LEASE_MS) + RETURN_MS_MAX;
-        const isWorthIt = units - heldMs * (this.#state[at + RATE_PER_MS] ?? 0) >= 1;
-        if (isWorthIt && (all || isIdle || until - now <= everyMs + RETURN_MS_MAX)) {
+        const until = this.#ints[at + hand + 1] ?? 0;
+        const units = this.#left(id, hand, now);
+        const heldMs = t - (until - RATE_LEASE_MS) + RETURN_MS_MAX;
+        const isWorthIt = units - heldMs * this.#ratePerMs(id) >= 1;
+        if (isWorthIt && (all || isIdle || until - t <= everyMs + RETURN_MS_MAX)) {
           returns.push({ bucket: this.#bucketOf(id), units, heldMs });
-          this.#state[at + hand] = 0;
+          this.#ints[at + hand] = 0;
         }
       }
       if (this.inHand(id, now) === 0) this.#held.delete(id);
@@ -213,66 +275,105 @@ export class LeasedRates implements Rates {
     return returns;
   }
 
+  #add({ owner, limit }: { owner: number; limit: Limit }, now: number): number {
+    if (Number.isNaN(this.#base)) this.#base = Math.floor(now);
+    const id = this.#size;
+    this.#size += 1;
+    if ((id + 1) * STRIDE > this.#ints.length) {
+      const grown = new Int32Array(this.#ints.length * 2);
+      grown.set(this.#ints);
+      this.#ints = grown;
+      this.#floats = new Float32Array(grown.buffer);
+    }
+    const at = id * STRIDE;
+    this.#ints[at + LIMIT] = this.#limitId(limit);
+    this.#ints[at + OWNER] = owner;
+    this.#ints[at + MEASURED_AT] = Math.floor(now - this.#base);
+    this.forget(id);
+    return id;
+  }
+
+  #left(id: number, hand: number, now: number): number {
+    const at = id * STRIDE + hand;
+    return now - this.#base < (this.#ints[at + 1] ?? 0) ? (this.#ints[at] ?? 0) : 0;
+  }
+
   #hold(id: number, block: { units: number; until: number }, now: number): void {
     const at = id * STRIDE;
-    const state = this.#state;
+    const ints = this.#ints;
     this.#held.add(id);
-    const hand = now < (state[at + UNTIL] ?? 0) ? (state[at + HAND] ?? 0) : 0;
-    const next = now < (state[at + NEXT_UNTIL] ?? 0) ? (state[at + NEXT_HAND] ?? 0) : 0;
+    const hand = this.#left(id, HAND, now);
+    const next = this.#left(id, NEXT_HAND, now);
     if (hand > 0 && next > 0) {
-      // Three blocks at once are rare: the newest is spent with the one before, by its earlier end.
-      state[at + NEXT_HAND] = next + block.units;
-      state[at + NEXT_UNTIL] = Math.min(state[at + NEXT_UNTIL] ?? 0, block.until);
+      // Three blocks at once are rare: two of them are spent as one, by the earlier end.
+      ints[at + NEXT_HAND] = whole(next + block.units);
+      ints[at + NEXT_UNTIL] = Math.min(ints[at + NEXT_UNTIL] ?? 0, block.until);
     } else if (hand > 0 || next > 0) {
-      state[at + HAND] = hand + next;
-      if (next > 0) state[at + UNTIL] = state[at + NEXT_UNTIL] ?? 0;
-      state[at + NEXT_HAND] = block.units;
-      state[at + NEXT_UNTIL] = block.until;
+      ints[at + HAND] = hand + next;
+      if (next > 0) ints[at + UNTIL] = ints[at + NEXT_UNTIL] ?? 0;
+      ints[at + NEXT_HAND] = block.units;
+      ints[at + NEXT_UNTIL] = block.until;
     } else {
-      state[at + HAND] = block.units;
-      state[at + UNTIL] = block.until;
-      state[at + NEXT_HAND] = 0;
+      ints[at + HAND] = block.units;
+      ints[at + UNTIL] = block.until;
+      ints[at + NEXT_HAND] = 0;
     }
   }
 
   #measure(at: number, now: number): void {
-    const elapsedMs = now - (this.#state[at + MEASURED_AT] ?? 0);
-    const spent = this.#state[at + SPENT] ?? 0;
+    const t = Math.floor(now - this.#base);
+    const elapsedMs = t - (this.#ints[at + MEASURED_AT] ?? 0);
+    const spent = this.#ints[at + SPENT] ?? 0;
     if (elapsedMs <= 0) return;
-    this.#state[at + PACE] = measuredPace(this.#state[at + PACE] ?? 0, { spent, elapsedMs });
-    this.#state[at + SPENT] = 0;
-    this.#state[at + MEASURED_AT] = now;
+    this.#floats[at + PACE] = measuredPace(this.#floats[at + PACE] ?? 0, { spent, elapsedMs });
+    this.#ints[at + SPENT] = 0;
+    this.#ints[at + MEASURED_AT] = t;
   }
 
-  #setLimit(id: number, bucket: RateBucket): void {
-    const { rateLimit, burstLimit } = this.#bucketOf(id);
-    if (rateLimit === bucket.rateLimit && burstLimit === bucket.burstLimit) return;
-    assertLimit(bucket);
-    const at = id * STRIDE;
-    this.#buckets[id] = bucket;
-    this.#state[at + RATE_PER_MS] = bucket.rateLimit / 1000;
-    this.#state[at + BURST] = bucket.burstLimit;
-    this.#state[at + HAND] = 0;
-    this.#state[at + NEXT_HAND] = 0;
-    this.#forgetAnswer(at);
+  /** Counts all instants from now on, before they are too large; every twelve days. */
+  #rebase(now: number): void {
+    const passed = Math.floor(now - this.#base);
+    if (!(passed > REBASE_MS)) return;
+    this.#base += passed;
+    for (let at = 0; at < this.#size * STRIDE; at += STRIDE) {
+      for (const instant of INSTANTS) {
+        const before = this.#ints[at + instant] ?? 0;
+        if (before !== NEVER) this.#ints[at + instant] = Math.max(LONG_AGO, before - passed);
+      }
+    }
   }
 
-  #forgetAnswer(at: number): void {
-    this.#state[at + RETRY_AT] = -Infinity;
-    this.#state[at + TOLD_AT] = -Infinity;
-    this.#state[at + RESET_AT] = -Infinity;
+  #ratePerMs(id: number): number {
+    return this.#limits[this.#ints[id * STRIDE + LIMIT] ?? -1]?.ratePerMs ?? 0;
   }
 
   #bucketOf(id: number): RateBucket {
-    const bucket = this.#buckets[id];
-    assert(bucket, `bucket ${id} exists`);
-    return bucket;
+    const bucket = this.#buckets.get(id);
+    if (bucket) return bucket;
+    const at = id * STRIDE;
+    const limit = this.#limits[this.#ints[at + LIMIT] ?? -1];
+    assert(limit && id < this.#size, `bucket ${id} exists`);
+    return this.describe(this.#ints[at + OWNER] ?? -1, limit);
+  }
+
+  /** Plans are few, keys are many: keys share the numbers of their limit. */
+  #limitId({ rateLimit, burstLimit }: Limit): number {
+    const name = `${rateLimit}/${burstLimit}`;
+    const known = this.#limitIds.get(name);
+    if (known !== undefined) return known;
+    assert(
+      Number.isFinite(rateLimit) &&
+        rateLimit >= 0 &&
+        Number.isFinite(burstLimit) &&
+        burstLimit >= 0,
+      `rate and burst are finite and not negative, not ${rateLimit} and ${burstLimit}`,
+    );
+    const id = this.#limits.length;
+    this.#limits.push({ rateLimit, burstLimit, ratePerMs: rateLimit / 1000 });
+    this.#limitIds.set(name, id);
+    return id;
   }
 }
 
-function assertLimit({ rateLimit, burstLimit }: RateBucket): void {
-  assert(
-    Number.isFinite(rateLimit) && rateLimit >= 0 && Number.isFinite(burstLimit) && burstLimit >= 0,
-    `rate and burst are finite and not negative, not ${rateLimit} and ${burstLimit}`,
-  );
-}
+/** A whole number of 32 bits, the largest for all that are larger. */
+const whole = (value: number) => Math.min(NEVER, Math.floor(value));

@@ -12,8 +12,12 @@ export class MemoryRateAuthority extends RateAuthority {
     super();
   }
 
-  /** Wishes of one question may name a bucket twice; they are granted one after the other. */
   async lease(wishes: readonly RateWish[]): Promise<RateGrant[]> {
+    return this.leaseNow(wishes);
+  }
+
+  /** Wishes of one question may name a bucket twice; they are granted one after the other. */
+  leaseNow(wishes: readonly RateWish[]): RateGrant[] {
     const now = this.monotonicMs();
     return wishes.map((wish) => this.#grant(wish, now));
   }

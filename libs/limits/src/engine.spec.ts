@@ -1,0 +1,228 @@
+import { describe, expect, it } from 'vitest';
+import {
+  Buckets,
+  compileStagePolicy,
+  Engine,
+  MemoryRateAuthority,
+  type BucketRef,
+  type EngineCall,
+  type KeyFacts,
+  type PlanPolicy,
+  type ThrottleLimit,
+} from './index.js';
+
+const QUOTA = { limit: 100, periodFromMs: 0, periodToMs: 86_400_000 };
+const burst = (burstLimit: number) => ({ rateLimit: 1e-6, burstLimit });
+
+const aStage = (plan: Partial<PlanPolicy> = {}) =>
+  compileStagePolicy({
+    apiId: 'api',
+    stage: 'prod',
+    plan: { id: 'plan', throttle: null, quota: null, onFailure: 'deny', shadow: false, ...plan },
+    ambiguousPath: 'refuse',
+    ipPolicy: { allow: [], deny: ['203.0.113.0/24'] },
+    stageThrottle: burst(50),
+    methods: [
+      {
+        httpMethod: 'GET',
+        resourcePath: '/pets/{petId}',
+        planThrottle: burst(3),
+        stageThrottle: burst(50),
+        stageBucket: '*',
+      },
+      {
+        httpMethod: 'POST',
+        resourcePath: '/pets',
+        planThrottle: null,
+        stageThrottle: burst(2),
+        stageBucket: 'POST /pets',
+      },
+    ],
+  });
+
+const STAGE = aStage();
+
+const facts = (overrides: Partial<KeyFacts> = {}): KeyFacts => ({
+  keyId: 'k',
+  customerId: 'c',
+  enabled: true,
+  expiresAtMs: null,
+  allowsAddress: null,
+  stage: STAGE,
+  throttle: burst(10),
+  quota: QUOTA,
+  ...overrides,
+});
+
+const aCall = (overrides: Partial<EngineCall> = {}): EngineCall => ({
+  apiKey: 'value',
+  method: 'GET',
+  path: '/pets/1',
+  resourcePath: undefined,
+  sourceIp: '198.51.100.7',
+  cost: 1,
+  isDryRun: false,
+  now: 0,
+  at: 0,
+  isRateUnknown: false,
+  isQuotaUnknown: false,
+  ...overrides,
+});
+
+/** The bucket's name at the authority: what docs/leases.md says of it. */
+const toBucket = ({ level, keyId, usagePlanId, method }: BucketRef, limit: ThrottleLimit) => ({
+  name: [level, keyId, usagePlanId, method].filter(Boolean).join(' '),
+  home: keyId ?? level,
+  ...limit,
+});
+
+/** An engine that has learned one key, and an authority that answers at once. */
+function aGateway(known: Partial<KeyFacts> = {}) {
+  const engine = new Engine(toBucket);
+  const buckets = new Buckets();
+  const authority = new MemoryRateAuthority(buckets, () => 0);
+  engine.learnAccount(burst(1_000), 0);
+  engine.learn('value', facts(known), 0);
+  const questions: string[][] = [];
+  let quotaLeft = QUOTA.limit;
+  const decide = (overrides: Partial<EngineCall> = {}) => {
+    const call = aCall(overrides);
+    let verdict = engine.decide(call);
+    while (verdict.kind === 'needs-blocks') {
+      const { rates, quotas, keys } = engine;
+      for (const bucket of verdict.buckets) rates.want(bucket, call.cost);
+      if (verdict.missingQuota > 0) quotas.want(keys.quota(verdict.seat), verdict.missingQuota);
+      const { ids, wishes } = rates.wishes(call.now);
+      questions.push(wishes.map(({ bucket }) => bucket.name));
+      for (const [index, grant] of authority.leaseNow(wishes).entries()) {
+        rates.grant(ids[index]!, { wish: wishes[index]!, grant, sentAtMs: call.now }, call.now);
+      }
+      for (const [index, wish] of quotas.wishes(call.now).wishes.entries()) {
+        const granted = Math.min(wish.asked, quotaLeft);
+        quotaLeft -= granted;
+        const grant = { granted, remaining: quotaLeft, terms: wish.terms };
+        quotas.grant([keys.quota(verdict.seat)][index]!, { wish, grant }, call.now);
+      }
+      verdict = engine.decide(call);
+    }
+    const { kind, reason, level } = verdict;
+    return { kind, reason, level, resourcePath: verdict.method?.resourcePath };
+  };
+  const times = (count: number, overrides: Partial<EngineCall> = {}) =>
+    Array.from({ length: count }, () => decide(overrides)).filter(({ kind }) => kind === 'allowed')
+      .length;
+  return { engine, decide, times, questions };
+}
+
+describe('Engine', () => {
+  it.each([
+    { call: { apiKey: 'other' }, known: {}, kind: 'needs-policy', reason: null },
+    { call: {}, known: { enabled: false }, kind: 'refused', reason: 'disabled-key' },
+    { call: { at: 5 }, known: { expiresAtMs: 5 }, kind: 'refused', reason: 'expired-key' },
+    { call: { at: 4 }, known: { expiresAtMs: 5 }, kind: 'allowed', reason: null },
+    { call: {}, known: { stage: null }, kind: 'refused', reason: 'no-plan' },
+    { call: {}, known: { allowsAddress: () => false }, kind: 'refused', reason: 'ip-denied' },
+    { call: { sourceIp: '203.0.113.9' }, known: {}, kind: 'refused', reason: 'ip-denied' },
+    { call: { path: '/pets/%2e%2e/1' }, known: {}, kind: 'refused', reason: 'ambiguous-path' },
+    { call: { cost: 11, path: '/x' }, known: {}, kind: 'refused', reason: 'throttled' },
+    { call: { cost: 101 }, known: { throttle: null }, kind: 'refused', reason: 'throttled' },
+    { call: {}, known: {}, kind: 'allowed', reason: null },
+  ])('answers $call of a key with $known: $kind $reason', ({ call, known, kind, reason }) => {
+    expect(aGateway(known).decide(call)).toMatchObject({ kind, reason });
+  });
+
+  it('asks the authority for the four levels by the names that it knows them by', () => {
+    const { decide, questions } = aGateway();
+    decide();
+    decide({ method: 'POST', path: '/pets' });
+    expect(questions).toEqual([
+      ['method k plan GET /pets/{petId}', 'usage-plan k plan', 'stage-method *', 'account'],
+      ['usage-plan k plan', 'stage-method POST /pets', 'account'],
+    ]);
+  });
+
+  it.each([
+    { path: '/pets/1', method: 'GET', allowed: 3, level: 'method', why: 'the plan limits it' },
+    { path: '/pets', method: 'POST', allowed: 2, level: 'stage-method', why: 'the stage does' },
+    { path: '/other', method: 'GET', allowed: 10, level: 'usage-plan', why: 'the key is limited' },
+  ] as const)('lets $allowed calls to $method $path pass: $why', ({ allowed, level, ...call }) => {
+    const { times, decide } = aGateway();
+    expect(times(12, call)).toBe(allowed);
+    expect(decide(call)).toMatchObject({ kind: 'refused', reason: 'throttled', level });
+  });
+
+  it('consumes nothing of a refused call', () => {
+    const { decide, times } = aGateway({ throttle: burst(1_000) });
+    expect(times(8, { cost: 9, path: '/other' })).toBe(5);
+    expect(decide({ cost: 9, path: '/other' })).toMatchObject({ level: 'stage-method' });
+    expect(times(8, { path: '/other' })).toBe(5);
+  });
+
+  it('passes exactly the quota', () => {
+    const unlimited = compileStagePolicy({
+      apiId: 'api',
+      stage: 'prod',
+      plan: { id: 'plan', throttle: null, quota: null, onFailure: 'deny', shadow: false },
+      ambiguousPath: 'refuse',
+      ipPolicy: null,
+      stageThrottle: null,
+      methods: [],
+    });
+    const { decide, times } = aGateway({ throttle: null, stage: unlimited });
+    expect(times(70, { cost: 3 })).toBe(33);
+    expect(times(5)).toBe(1);
+    expect(decide()).toMatchObject({ reason: 'quota-exceeded', level: 'usage-plan' });
+  });
+
+  it('keeps spent what was spent when the policy is forgotten and learned again, and voids what is in hand', () => {
+    const { engine, times, decide } = aGateway({ throttle: burst(10) });
+    expect(times(4, { path: '/other' })).toBe(4);
+    decide({ path: '/other', cost: 6, isDryRun: true });
+    engine.forget('k');
+    expect(decide({ path: '/other' }).kind).toBe('needs-policy');
+    engine.learn('value', facts({ throttle: burst(10) }), 0);
+    // Six were granted for the dry run; they are void, and the authority has none left.
+    expect(times(10, { path: '/other' })).toBe(0);
+    expect(engine.quotas.returns(0, { all: false })).toMatchObject([{ units: 6, spent: 0 }]);
+  });
+
+  it('knows no key any more after news that concern all', () => {
+    const { engine, decide } = aGateway();
+    engine.forget(null);
+    expect(decide().kind).toBe('needs-policy');
+  });
+
+  it('gives a key that moved to another plan new limits, and its quota units back', () => {
+    const { engine, decide, times } = aGateway();
+    decide({ path: '/other', cost: 3, isDryRun: true });
+    engine.learn('value', facts({ stage: aStage({ id: 'better' }) }), 0);
+    expect(times(12, { path: '/other' })).toBe(10);
+    expect(engine.quotas.returns(0, { all: false })).toMatchObject([
+      { of: { keyId: 'k', usagePlanId: 'plan' }, units: 3 },
+    ]);
+  });
+
+  it('lets a plan in shadow pass, and says what it would have been refused for', () => {
+    const { times, decide } = aGateway({ stage: aStage({ shadow: true }) });
+    expect(times(5)).toBe(5);
+    expect(decide()).toMatchObject({ kind: 'allowed', reason: 'throttled', level: 'method' });
+  });
+
+  it('leaves out what cannot be asked when it is told so', () => {
+    const { engine } = aGateway();
+    const gone = { isRateUnknown: true, isQuotaUnknown: true };
+    expect(engine.decide(aCall()).kind).toBe('needs-blocks');
+    expect(engine.decide(aCall(gone)).kind).toBe('allowed');
+    expect(engine.decide(aCall({ ...gone, isQuotaUnknown: false }))).toMatchObject({
+      kind: 'needs-blocks',
+      buckets: [],
+      missingQuota: 1,
+    });
+  });
+
+  it('forgets paths that clients made up, and still finds the methods', () => {
+    const { engine } = aGateway({ throttle: null, quota: null });
+    for (let n = 0; n < 25_000; n++) engine.decide(aCall({ path: `/pets/${n}` }));
+    expect(engine.decide(aCall({ path: '/pets/x' })).method?.resourcePath).toBe('/pets/{petId}');
+  });
+});

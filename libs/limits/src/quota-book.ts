@@ -1,0 +1,319 @@
+import assert from 'node:assert';
+import type { QuotaBlock } from './decide.js';
+import { blockSize, isIdle, measuredPace } from './lease.js';
+
+/** A quota in one of its periods: half-open, in milliseconds of the business clock. Kept once for all keys that have it. */
+export interface QuotaTerms {
+  readonly limit: number;
+  readonly periodFromMs: number;
+  readonly periodToMs: number;
+}
+
+/** A block of a quota that is wanted, of whom `Ref` says. */
+export interface QuotaWish<Ref> {
+  readonly of: Ref;
+  readonly terms: QuotaTerms;
+  readonly asked: number;
+  readonly wanted: number;
+  /** What was spent of it since that was last told. */
+  readonly spent: number;
+}
+
+/** What became of a wish; the authority may know other terms by now. */
+export interface QuotaGrant {
+  readonly granted: number;
+  readonly remaining: number;
+  readonly terms: QuotaTerms;
+}
+
+/** Units of a period that nobody spent, perhaps none, with what was spent since that was last told. */
+export interface QuotaReturn<Ref> {
+  readonly of: Ref;
+  readonly terms: QuotaTerms;
+  readonly units: number;
+  readonly spent: number;
+}
+
+// One quota is twelve numbers of four bytes; instants are whole milliseconds since `#base`, on the clock of `now`.
+const STRIDE = 12;
+const IN_HAND = 0;
+/** Which of `#terms` it has. */
+const TERMS = 1;
+/** What the authority had left, in this and the next place as one number of eight bytes. */
+const REMAINING = 2;
+const BELIEVED_UNTIL = 4;
+/** Spent since the pace was measured. */
+const SPENT = 5;
+/** Calls per second, a fraction. */
+const PACE = 6;
+const MEASURED_AT = 7;
+const SPENT_AT = 8;
+/** Spent since the authority was told. */
+const UNTOLD = 9;
+/** How often its terms changed: what is granted for others goes back. */
+const GENERATION = 10;
+/** Who it is of. */
+const OWNER = 11;
+
+/** How long an exhausted quota is believed before the authority is asked again. */
+const BELIEF_MS = 500;
+const LONG_AGO = -(2 ** 31);
+const WHOLE_MAX = 2 ** 31 - 1;
+const REBASE_MS = 2 ** 30;
+const INSTANTS = [BELIEVED_UNTIL, MEASURED_AT, SPENT_AT];
+
+/** Views the quota that was last asked for as `decide` wants it. */
+class Cursor implements QuotaBlock {
+  id = 0;
+  now = 0;
+  terms: QuotaTerms = { limit: 0, periodFromMs: 0, periodToMs: 0 };
+
+  constructor(private readonly book: QuotaBook<unknown>) {}
+
+  get periodFromMs(): number {
+    return this.terms.periodFromMs;
+  }
+
+  get periodToMs(): number {
+    return this.terms.periodToMs;
+  }
+
+  get limit(): number {
+    return this.terms.limit;
+  }
+
+  get remainingAtAuthority(): number {
+    return this.book.remainingAtAuthority(this.id);
+  }
+
+  get believedUntilMs(): number {
+    return this.book.believedUntilMs(this.id);
+  }
+
+  get inHand(): number {
+    return this.book.inHand(this.id);
+  }
+
+  set inHand(units: number) {
+    this.book.spend(this.id, this.book.inHand(this.id) - units, this.now);
+  }
+}
+
+/**
+ * What a process holds of quotas, packed: blocks that were debited at the authority, spent here synchronously until
+ * their period is over. It only keeps the books, as `LeasedRates` does for rates.
+ */
+export class QuotaBook<Ref> {
+  readonly #terms: QuotaTerms[] = [];
+  readonly #termsIds = new Map<string, number>();
+  #ints = new Int32Array(64 * STRIDE);
+  #floats = new Float32Array(this.#ints.buffer);
+  #doubles = new Float64Array(this.#ints.buffer);
+  #size = 0;
+  #base = NaN;
+  readonly #cursor = new Cursor(this);
+  /** By quota, what calls wait for. */
+  #waiting = new Map<number, number>();
+  readonly #sent = new WeakMap<QuotaWish<Ref>, number>();
+  readonly #held = new Set<number>();
+  #returns: QuotaReturn<Ref>[] = [];
+
+  /** `describe` says whose quota it is when that is told to the authority. */
+  constructor(private readonly describe: (owner: number) => Ref) {}
+
+  get size(): number {
+    return this.#size;
+  }
+
+  add(owner: number, terms: QuotaTerms, now: number): number {
+    if (Number.isNaN(this.#base)) this.#base = Math.floor(now);
+    const id = this.#size;
+    this.#size += 1;
+    if (this.#size * STRIDE > this.#ints.length) {
+      const grown = new Int32Array(this.#ints.length * 2);
+      grown.set(this.#ints);
+      this.#ints = grown;
+      this.#floats = new Float32Array(grown.buffer);
+      this.#doubles = new Float64Array(grown.buffer);
+    }
+    const at = id * STRIDE;
+    const t = Math.floor(now - this.#base);
+    this.#ints[at + TERMS] = this.#termsId(terms);
+    this.#ints[at + OWNER] = owner;
+    this.#ints[at + BELIEVED_UNTIL] = LONG_AGO;
+    this.#ints[at + MEASURED_AT] = t;
+    this.#ints[at + SPENT_AT] = t;
+    return id;
+  }
+
+  /** The quota as `decide` wants it, good until this is called again. What it takes is spent. */
+  block(id: number, now: number): QuotaBlock {
+    this.#cursor.id = id;
+    this.#cursor.now = now;
+    this.#cursor.terms = this.terms(id);
+    return this.#cursor;
+  }
+
+  terms(id: number): QuotaTerms {
+    const terms = this.#terms[this.#ints[id * STRIDE + TERMS] ?? -1];
+    assert(terms, `quota ${id} exists`);
+    return terms;
+  }
+
+  inHand(id: number): number {
+    return this.#ints[id * STRIDE + IN_HAND] ?? 0;
+  }
+
+  remainingAtAuthority(id: number): number {
+    return this.#doubles[(id * STRIDE + REMAINING) / 2] ?? 0;
+  }
+
+  believedUntilMs(id: number): number {
+    return this.#base + (this.#ints[id * STRIDE + BELIEVED_UNTIL] ?? 0);
+  }
+
+  /** The instant by the authority's clock, which may differ: in the period that it granted from just now. */
+  instantIn(id: number, at: number, now: number): number {
+    if (now >= this.believedUntilMs(id)) return at;
+    const { periodFromMs, periodToMs } = this.terms(id);
+    return Math.max(periodFromMs, Math.min(at, periodToMs - 1));
+  }
+
+  spend(id: number, units: number, now: number): void {
+    const at = id * STRIDE;
+    this.#ints[at + IN_HAND] = (this.#ints[at + IN_HAND] ?? 0) - units;
+    this.#ints[at + SPENT] = (this.#ints[at + SPENT] ?? 0) + units;
+    this.#ints[at + UNTOLD] = (this.#ints[at + UNTOLD] ?? 0) + units;
+    this.#ints[at + SPENT_AT] = now - this.#base;
+  }
+
+  /** Other terms hold from now on: what is in hand goes back, and what is on its way will. */
+  setTerms(id: number, terms: QuotaTerms): void {
+    const termsId = this.#termsId(terms);
+    if (this.#ints[id * STRIDE + TERMS] === termsId) return;
+    this.release(id);
+    this.#ints[id * STRIDE + TERMS] = termsId;
+  }
+
+  /** What is in hand goes back with the next returns, and what is on its way will. Nothing is known of it any more. */
+  release(id: number): void {
+    const at = id * STRIDE;
+    this.#giveBack(id);
+    this.#ints[at + GENERATION] = (this.#ints[at + GENERATION] ?? 0) + 1;
+    this.#ints[at + BELIEVED_UNTIL] = LONG_AGO;
+    this.#doubles[(at + REMAINING) / 2] = 0;
+  }
+
+  /** A call waits for that much more than is in hand. */
+  want(id: number, missing: number): void {
+    this.#waiting.set(id, (this.#waiting.get(id) ?? 0) + missing);
+  }
+
+  /** What to ask the authority now, for all calls that wait; they wait no more. */
+  wishes(now: number): {
+    readonly ids: readonly number[];
+    readonly wishes: readonly QuotaWish<Ref>[];
+  } {
+    this.#rebase(now);
+    const waiting = this.#waiting;
+    this.#waiting = new Map();
+    const wishes = Array.from(waiting, ([id, asked]): QuotaWish<Ref> => {
+      const at = id * STRIDE;
+      this.#measure(at, now);
+      const pacePerSecond = this.#floats[at + PACE] ?? 0;
+      const wish = {
+        of: this.describe(this.#ints[at + OWNER] ?? -1),
+        terms: this.terms(id),
+        asked,
+        wanted: blockSize({ asked: 0, remaining: Number.MAX_SAFE_INTEGER, pacePerSecond }),
+        spent: this.#ints[at + UNTOLD] ?? 0,
+      };
+      this.#ints[at + UNTOLD] = 0;
+      this.#sent.set(wish, this.#ints[at + GENERATION] ?? 0);
+      return wish;
+    });
+    return { ids: [...waiting.keys()], wishes };
+  }
+
+  /** The answer to a wish. What was granted for other terms than hold now goes back with the next returns. */
+  grant(
+    id: number,
+    { wish, grant }: { wish: QuotaWish<Ref>; grant: QuotaGrant },
+    now: number,
+  ): void {
+    const at = id * STRIDE;
+    if (this.#sent.get(wish) !== this.#ints[at + GENERATION]) {
+      const { granted: units, terms } = grant;
+      if (units > 0) this.#returns.push({ of: wish.of, terms, units, spent: 0 });
+      return;
+    }
+    const termsId = this.#termsId(grant.terms);
+    if (this.#ints[at + TERMS] !== termsId) {
+      this.#giveBack(id);
+      this.#ints[at + TERMS] = termsId;
+    }
+    const t = Math.floor(now - this.#base);
+    this.#ints[at + IN_HAND] = Math.min(WHOLE_MAX, this.inHand(id) + grant.granted);
+    this.#doubles[(at + REMAINING) / 2] = grant.remaining;
+    this.#ints[at + BELIEVED_UNTIL] = t + BELIEF_MS;
+    this.#ints[at + SPENT_AT] = t;
+    if (grant.granted > 0) this.#held.add(id);
+  }
+
+  /** What to give back now, no longer in hand after it: what was released, what lies idle; `all` at the end. */
+  returns(now: number, { all }: { all: boolean }): QuotaReturn<Ref>[] {
+    for (const id of this.#held) {
+      const inHand = this.inHand(id);
+      const spentAtMs = this.#base + (this.#ints[id * STRIDE + SPENT_AT] ?? 0);
+      if (all || isIdle({ inHand, spentAtMs }, now)) this.#giveBack(id);
+      else if (inHand === 0) this.#held.delete(id);
+    }
+    const returns = this.#returns;
+    this.#returns = [];
+    return returns;
+  }
+
+  #giveBack(id: number): void {
+    const at = id * STRIDE;
+    const units = this.#ints[at + IN_HAND] ?? 0;
+    const spent = this.#ints[at + UNTOLD] ?? 0;
+    this.#held.delete(id);
+    if (units === 0 && spent === 0) return;
+    const of = this.describe(this.#ints[at + OWNER] ?? -1);
+    this.#returns.push({ of, terms: this.terms(id), units, spent });
+    this.#ints[at + IN_HAND] = 0;
+    this.#ints[at + UNTOLD] = 0;
+  }
+
+  #measure(at: number, now: number): void {
+    const t = Math.floor(now - this.#base);
+    const elapsedMs = t - (this.#ints[at + MEASURED_AT] ?? 0);
+    const spent = this.#ints[at + SPENT] ?? 0;
+    if (elapsedMs <= 0) return;
+    this.#floats[at + PACE] = measuredPace(this.#floats[at + PACE] ?? 0, { spent, elapsedMs });
+    this.#ints[at + SPENT] = 0;
+    this.#ints[at + MEASURED_AT] = t;
+  }
+
+  /** Counts all instants from now on, before they are too large; every twelve days. */
+  #rebase(now: number): void {
+    const passed = Math.floor(now - this.#base);
+    if (!(passed > REBASE_MS)) return;
+    this.#base += passed;
+    for (let at = 0; at < this.#size * STRIDE; at += STRIDE) {
+      for (const instant of INSTANTS) {
+        this.#ints[at + instant] = Math.max(LONG_AGO, (this.#ints[at + instant] ?? 0) - passed);
+      }
+    }
+  }
+
+  #termsId(terms: QuotaTerms): number {
+    const name = `${terms.limit}/${terms.periodFromMs}/${terms.periodToMs}`;
+    const known = this.#termsIds.get(name);
+    if (known !== undefined) return known;
+    const id = this.#terms.length;
+    this.#terms.push(terms);
+    this.#termsIds.set(name, id);
+    return id;
+  }
+}
