@@ -57,6 +57,8 @@ describe('a plugin with leases', () => {
     const { tollgate, service, decide } = await started(aKey({ quota: 1_000_000 }));
     expect(await decide()).toMatchObject({ allowed: true, keyId: 'keyleased1' });
     expect(service.asked).toHaveLength(1);
+    // The policy, and what limits its stage, came beside the decision.
+    expect(tollgate.stats()).toMatchObject({ knownKeys: 1, leaseQuestions: 2 });
     let atOnce = 0;
     for (let call = 0; call < 2_000; call += 1) {
       const decision = decide();

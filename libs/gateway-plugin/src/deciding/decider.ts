@@ -13,7 +13,7 @@ import {
 } from '@core/limits';
 import { hasValidChecksum, looksLikeTollgateKey } from '@core/kernel';
 import { QuestionRefused, type ServiceBucket, type WireBucket } from '../leases/lease-client.js';
-import type { HeldQuota, QuotaLeases } from '../leases/quota-leases.js';
+import { PolicyOutdated, type HeldQuota, type QuotaLeases } from '../leases/quota-leases.js';
 import type { KnownKey, KnownKeys } from '../policies/known-keys.js';
 import type { ServiceClient } from '../service/service-client.js';
 import type { ServiceHealth } from '../service/service-health.js';
@@ -46,7 +46,7 @@ export interface DeciderParts {
 class Resolved {
   constructor(
     readonly levels: Levels,
-    readonly quota: HeldQuota | null,
+    public quota: HeldQuota | null,
   ) {}
 }
 
@@ -154,6 +154,7 @@ export class Decider {
   ): Judgement | Promise<Judgement> {
     const now = performance.now();
     const resolved = this.resolve(call.key, call.stage, call.method, now);
+    if (resolved.quota?.isForgotten === true) resolved.quota = this.parts.quotas.of(call.key);
     const quota = call.isQuotaUnknown ? null : resolved.quota;
     if (quota !== null && quota.inHand > 0 && !this.parts.quotas.isAlive(now)) quota.inHand = 0;
     const outcome = decide(this.rateState, resolved.levels, quota, {
@@ -205,6 +206,10 @@ export class Decider {
           (mayAsk && this.answered(quotas.take(quota, needs.missingQuota), call.waitsUntilMs)),
       ]);
     } catch (error) {
+      if (error instanceof PolicyOutdated) {
+        this.parts.keys.forget(call.key.answer.keyId);
+        return this.decideWithPolicy(request.apiKey ?? '', request);
+      }
       if (!(error instanceof QuestionRefused)) throw error;
       return this.questionRefused(error.status, call.method.resourcePath);
     }
@@ -233,7 +238,7 @@ export class Decider {
       this.parts.health.succeeded();
       return true;
     } catch (error) {
-      if (error instanceof QuestionRefused) throw error;
+      if (error instanceof QuestionRefused || error instanceof PolicyOutdated) throw error;
       this.parts.health.failed(error);
       return false;
     }

@@ -124,7 +124,7 @@ export class LeaseClient extends RateAuthority {
     this.rateReturns,
     this.quotaReturns,
   ];
-  private loop: Promise<void> | undefined;
+  private isAsking = false;
   private unsupportedUntilMs = Number.NEGATIVE_INFINITY;
   private answeredQuestionSentAtMs = Number.NEGATIVE_INFINITY;
   private questions = 0;
@@ -173,7 +173,7 @@ export class LeaseClient extends RateAuthority {
 
   /** Says that this process lives. */
   async greet(): Promise<void> {
-    if (this.loop === undefined) await this.ask();
+    if (!this.isAsking) await this.ask();
   }
 
   private wait<Question, Answer>(
@@ -184,16 +184,19 @@ export class LeaseClient extends RateAuthority {
       return Promise.reject(new QuestionRefused(NOT_FOUND));
     }
     const answer = waiting.add(question);
-    this.loop ??= this.askAll().finally(() => (this.loop = undefined));
+    if (!this.isAsking) void this.askAll();
     return answer;
   }
 
   private async askAll(): Promise<void> {
+    this.isAsking = true;
     do {
-      // Calls that came together are in one question.
+      // Calls that came together are in one question, and what they ask for next in the one after it.
       await new Promise((resolve) => setImmediate(resolve));
       await this.ask();
     } while (this.all.some((waiting) => waiting.size > 0));
+    // At once: whoever comes after that look has to begin anew.
+    this.isAsking = false;
   }
 
   private async ask(): Promise<void> {
@@ -264,13 +267,7 @@ export class LeaseClient extends RateAuthority {
             heldMs: Math.ceil(heldMs + sentAtMs - waitedSinceMs),
           })),
         ),
-        ...some(
-          'quotas',
-          asked.quotaReturns.map(({ periodFromMs, ...rest }) => ({
-            ...rest,
-            periodFrom: new Date(periodFromMs).toISOString(),
-          })),
-        ),
+        ...some('quotas', joined(asked.quotaReturns)),
       },
     });
   }
@@ -355,6 +352,20 @@ class Batch<Question, Answer> {
   fail(error: unknown): void {
     for (const { reject } of this.items) reject(error);
   }
+}
+
+/** Returns as they are sent: a question names a quota of a period once. */
+function joined(returns: Batch<QuotaReturn, void>): object[] {
+  const byName = new Map<string, QuotaReturn>();
+  for (const one of returns.map((back) => back)) {
+    const name = `${one.usagePlanId}/${one.keyId}/${one.periodFromMs}`;
+    const { units = 0, spent = 0 } = byName.get(name) ?? {};
+    byName.set(name, { ...one, units: one.units + units, spent: one.spent + spent });
+  }
+  return [...byName.values()].map(({ periodFromMs, ...rest }) => ({
+    ...rest,
+    periodFrom: new Date(periodFromMs).toISOString(),
+  }));
 }
 
 /** The list under its name, or nothing when it is empty. */

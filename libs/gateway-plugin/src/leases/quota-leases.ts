@@ -25,8 +25,15 @@ export interface HeldQuota extends QuotaBlock {
   /** What waiting calls need. */
   asked: number;
   waiting: Promise<void> | null;
+  /** It is no longer what the process goes by: ask `of` for the one that is. */
+  isForgotten: boolean;
   /** Its question is on its way. */
   isAsking: boolean;
+}
+
+/** The service lends nothing of this quota: key or plan are no longer what the policy here says. */
+export class PolicyOutdated extends Error {
+  override readonly name = 'PolicyOutdated';
 }
 
 /** How long an exhausted quota is believed before the service is asked again. */
@@ -81,8 +88,6 @@ export class QuotaLeases {
 
   /** Waits until the service has answered a wish for at least `missing` more. Rejects when it cannot be asked. */
   async take(held: HeldQuota, missing: number): Promise<void> {
-    // A counter that was forgotten meanwhile is in use again.
-    this.held.set(`${held.usagePlanId}/${held.keyId}`, held);
     // Whoever comes while a question is under way decides again with its answer, and asks anew if that was not enough.
     if (!held.isAsking) held.asked += missing;
     held.waiting ??= this.ask(held).finally(() => {
@@ -108,8 +113,11 @@ export class QuotaLeases {
     for (const [id, held] of this.held) {
       if (isIdle(held, now)) idle.push(held);
       else if (held.inHand > 0) holdsUnits = true;
-      const isForgotten = held.inHand === 0 && held.untold === 0 && held.waiting === null;
-      if (isForgotten && now - held.spentAtMs > FORGET_MS) this.held.delete(id);
+      const isUnused = held.inHand === 0 && held.untold === 0 && held.waiting === null;
+      if (isUnused && now - held.spentAtMs > FORGET_MS) {
+        held.isForgotten = true;
+        this.held.delete(id);
+      }
     }
     void this.giveBack(idle);
     if (holdsUnits && now - this.client.answeredSentAtMs > GREET_MS) {
@@ -148,7 +156,8 @@ export class QuotaLeases {
     held.asked = 0;
     held.untold = 0;
     const [grant] = await this.client.leaseQuotas([wish]);
-    if (grant) this.hold(held, grant);
+    if (grant === undefined || grant === null) throw new PolicyOutdated();
+    this.hold(held, grant);
   }
 
   private hold(held: HeldQuota, grant: QuotaGrant): void {
@@ -204,6 +213,7 @@ function open(keyId: string, usagePlanId: string, quota: KeyQuota): HeldQuota {
     measuredAtMs: now,
     asked: 0,
     waiting: null,
+    isForgotten: false,
     isAsking: false,
   };
 }
