@@ -4,7 +4,10 @@ import { DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swag
 /** The paths of routes that stand beside Nest, for the document. */
 export type HotPaths = OpenAPIObject['paths'];
 
-/** Serves the OpenAPI 3.1 document of all routes at /openapi.json, and rendered at /docs. */
+/**
+ * Serves the OpenAPI 3.1 document of all routes at /openapi.json, and rendered at /docs. It is made when it is first asked
+ * for: that takes as long as the tenth of a start.
+ */
 export function serveOpenApi(app: NestFastifyApplication, hotPaths: HotPaths): void {
   const description =
     'API keys, usage plans, throttle and quota decisions, metering and billing for any gateway. Errors are problems of RFC 9457; times are ISO 8601 in UTC; decimals and money are strings; unknown fields are refused.';
@@ -15,13 +18,16 @@ export function serveOpenApi(app: NestFastifyApplication, hotPaths: HotPaths): v
     .setOpenAPIVersion('3.1.0')
     .addBearerAuth()
     .build();
-  const document = SwaggerModule.createDocument(app, builder, {
-    operationIdFactory: (controller, method) =>
-      `${controller.replace(/Controller$/, '')}.${method}`,
-  });
-  document.paths = { ...document.paths, ...hotPaths };
-  nullableAsType(document);
-  SwaggerModule.setup('docs', app, document, { jsonDocumentUrl: 'openapi.json' });
+  const makeDocument = () => {
+    const document = SwaggerModule.createDocument(app, builder, {
+      operationIdFactory: (controller, method) =>
+        `${controller.replace(/Controller$/, '')}.${method}`,
+    });
+    document.paths = { ...document.paths, ...hotPaths };
+    nullableAsType(document);
+    return document;
+  };
+  SwaggerModule.setup('docs', app, makeDocument, { jsonDocumentUrl: 'openapi.json' });
 }
 
 /** OpenAPI 3.1 says null by its type; `nullable` is of 3.0, where an enum needs no null of its own. */

@@ -41,7 +41,7 @@ export class FirstAccountService implements OnApplicationBootstrap {
     const mode = this.config.demo ? 'test' : 'live';
     const name = this.config.demo ? 'Demo' : 'Default';
     return this.once(
-      () => this.db.account.findFirst({ where: { isDefault: true } }),
+      () => this.find('SELECT id FROM account WHERE is_default', []),
       () =>
         this.db.account.create({
           data: { id: prefixedId('acc', randomBytes), name, mode, isDefault: true },
@@ -52,7 +52,7 @@ export class FirstAccountService implements OnApplicationBootstrap {
   private async gateway(accountId: string): Promise<{ id: string }> {
     return this.once(
       () =>
-        this.db.gateway.findUnique({ where: { accountId_name: { accountId, name: 'default' } } }),
+        this.find("SELECT id FROM gateway WHERE account_id = $1 AND name = 'default'", [accountId]),
       () =>
         this.db.gateway.create({
           data: { id: prefixedId('gw', randomBytes), accountId, name: 'default' },
@@ -71,9 +71,15 @@ export class FirstAccountService implements OnApplicationBootstrap {
       rowId: id,
     });
     await this.once(
-      () => this.db.accessKey.findUnique({ where: { id } }),
+      () => this.find('SELECT id FROM access_key WHERE id = $1', [id]),
       () => this.db.accessKey.create({ data: { id, accountId, secret: sealed } }),
     );
+  }
+
+  /** Through the driver: a start that finds everything does not wait for Prisma's compiler. */
+  private async find(sql: string, values: readonly string[]): Promise<{ id: string } | null> {
+    const { rows } = await this.db.pool.query<{ id: string }>(sql, [...values]);
+    return rows[0] ?? null;
   }
 
   /** Finds or makes a row, also when another process makes it at the same moment. */
