@@ -52,6 +52,9 @@ export const RATE_LEASE_MS = 1_000;
  * before it is handed out. Rejects when it cannot be asked in time.
  */
 export abstract class RateAuthority {
+  /** For how long wishes are gathered after a question, so that one that is far away hears few of them. */
+  readonly gatherMs: number = 0;
+
   /** In the order of the wishes; null where the part of the authority that keeps the bucket cannot be asked. */
   abstract lease(wishes: readonly RateWish[]): Promise<(RateGrant | null)[]>;
   abstract giveBack(returns: readonly RateReturn[]): Promise<void>;

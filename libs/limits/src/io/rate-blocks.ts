@@ -20,6 +20,7 @@ export class RateBlocks implements OnModuleInit, OnApplicationShutdown {
   private readonly leases: RateLeases | null;
   private timer: NodeJS.Timeout | null = null;
   private failing = false;
+  private askedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(authority: RateAuthority, clock: SystemClock) {
     if (authority instanceof MemoryRateAuthority) {
@@ -29,7 +30,7 @@ export class RateBlocks implements OnModuleInit, OnApplicationShutdown {
     }
     this.leases = new RateLeases(authority, {
       monotonicMs: () => clock.monotonicMs(),
-      tick: () => new Promise((resolve) => setImmediate(resolve)),
+      tick: () => this.gather(authority.gatherMs, clock),
       tell: (error) => this.tell(error),
     });
     this.rates = this.leases.rates;
@@ -56,6 +57,15 @@ export class RateBlocks implements OnModuleInit, OnApplicationShutdown {
   /** Null where the process is itself the authority. */
   stats(): (LeaseStats & { readonly isFailing: boolean }) | null {
     return this.leases && { ...this.leases.stats(), isFailing: this.failing };
+  }
+
+  /** A turn of the event loop for calls that arrived together, and longer when the last question was just now. */
+  private async gather(gatherMs: number, clock: SystemClock): Promise<void> {
+    const restMs = this.askedAtMs + gatherMs - clock.monotonicMs();
+    await new Promise((resolve) =>
+      restMs > 0 ? setTimeout(resolve, restMs) : setImmediate(resolve),
+    );
+    this.askedAtMs = clock.monotonicMs();
   }
 
   /** One log line per change of state, not per call. */

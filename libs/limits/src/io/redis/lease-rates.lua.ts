@@ -13,20 +13,21 @@ local now = time[1] * 1000 + time[2] / 1000`;
  *     Returns  one string with, for each question in order, two little-endian doubles: granted, and spent after it.
  *              Not numbers, of which Redis would cut off the fractions.
  *
- * A field is the name of a bucket; its value is four little-endian doubles, the state of `Buckets` and when it was written:
+ * A field is the name of a bucket; its value is five little-endian doubles, the state of `Buckets` and what this script needs:
  *
  *     spent    calls since `origin`
  *     origin   when the bucket was last full as a call came, ms
  *     rate     calls per ms until now: what was spent before a change of the limit was refilled with the old rate
  *     at       when this was written, ms. A clock that went back (a failover to another machine) counts on from there.
+ *     until    the hash lives so long at least, ms: no command is needed to see that
  *
- * A bucket that is full has no state, and a hash lives until the last of its buckets is full. The 1 in tg1 is the
+ * A hash lives until the last of its buckets is full, and some seconds more, so that a key in use is not made anew for each block. The 1 in tg1 is the
  * version of this format, never one of a plan. A bucket of rate 0 refills nothing, and lives as long as it would have before.
  *
  * The arithmetic is that of `Buckets` and `grantSize` in the same order of operations, so that both round alike;
  * a test drives both with the same questions.
  */
-export function leaseRates({ now = REDIS_TIME, lifeMsMin = 1 } = {}): string {
+export function leaseRates({ now = REDIS_TIME, spareMs = 10_000 } = {}): string {
   return `${now}
 local TOLERANCE = 1e-6
 local SHARE = ${BLOCK_SHARE}
@@ -38,13 +39,14 @@ end
 
 local function read(key, field, changed)
   local packed = redis.call('HGET', key, field)
-  if not packed then return { 0, now, 0, now } end
-  local spent, origin, rate, at = struct.unpack('<dddd', packed)
+  if not packed then return { 0, now, 0, 0 } end
+  local spent, origin, rate, at, lives = struct.unpack('<ddddd', packed)
   if at > now then
     origin = origin - (at - now)
+    lives = 0
     changed[field] = true
   end
-  return { spent, origin, rate, now }
+  return { spent, origin, rate, lives }
 end
 
 local answers = {}
@@ -92,17 +94,15 @@ for _, key in ipairs(KEYS) do
   local lifeMs = 0
   for field in pairs(changed) do
     local state = states[field]
-    local spent = spentOf(state)
-    if spent > 0 then
-      redis.call('HSET', key, field, struct.pack('<dddd', state[1], state[2], state[3], now))
-      if state[3] > 0 then lifeMs = math.max(lifeMs, spent / state[3]) end
-    else
-      redis.call('HDEL', key, field)
+    local fullInMs = state[3] > 0 and math.min(spentOf(state) / state[3], 1e14) or 0
+    if now + fullInMs > state[4] then
+      lifeMs = math.max(lifeMs, math.ceil(fullInMs) + ${spareMs})
+      state[4] = now + fullInMs + ${spareMs}
     end
+    redis.call('HSET', key, field, struct.pack('<ddddd', state[1], state[2], state[3], now, state[4]))
   end
-  if lifeMs > 0 then
-    lifeMs = math.max(math.min(math.ceil(lifeMs), 1e14), ${lifeMsMin})
-    if lifeMs > redis.call('PTTL', key) then redis.call('PEXPIRE', key, string.format('%.0f', lifeMs)) end
+  if lifeMs > 0 and lifeMs > redis.call('PTTL', key) then
+    redis.call('PEXPIRE', key, string.format('%.0f', lifeMs))
   end
 end
 return table.concat(answers)`;

@@ -66,7 +66,7 @@ describeWith('redis-server', 'rates in Redis', () => {
   it('are lent exactly as the memory of one process lends them', async () => {
     const script = leaseRates({
       now: `local now = tonumber(redis.call('GET', 'clock'))`,
-      lifeMsMin: A_YEAR_MS,
+      spareMs: A_YEAR_MS,
     });
     const inRedis = new RedisRateAuthority(await aClient(redis.url), () => 0, {
       ...PATIENT,
@@ -172,7 +172,7 @@ describeWith('redis-server', 'rates in Redis', () => {
   it('go on from where they were when the clock goes back: a failover to another machine frees and blocks nothing', async () => {
     const script = leaseRates({
       now: `local now = tonumber(redis.call('GET', 'clock'))`,
-      lifeMsMin: A_YEAR_MS,
+      spareMs: A_YEAR_MS,
     });
     const moved = new RedisRateAuthority(await aClient(redis.url), () => 0, {
       ...PATIENT,
@@ -202,7 +202,9 @@ describeWith('redis-server', 'rates in Redis', () => {
     const name =
       'method p1/k1/a1b2c3d4e5/prod/GET /a/long/way/down/{to}/the/{resource}/of/this/api';
     const quick = { rateLimit: 100, burstLimit: 10 };
-    await authority.lease([
+    const script = leaseRates({ spareMs: 0 });
+    const sparing = await anAuthority(redis.url, { ...PATIENT, script });
+    await sparing.lease([
       { bucket: aBucket({ name, ...quick }), asked: 5, least: 5, wanted: 0 },
       { bucket: aBucket(quick), asked: 10, least: 10, wanted: 0 },
     ]);
@@ -210,10 +212,19 @@ describeWith('redis-server', 'rates in Redis', () => {
     expect(await redis.client.object('ENCODING', 'tg1:{k1}')).toBe('listpack');
     expect(await redis.client.pttl('tg1:{k1}')).toBeLessThanOrEqual(101);
     const slow = aBucket({ home: 'k2', rateLimit: 1, burstLimit: 60 });
-    await authority.lease([{ bucket: slow, asked: 60, least: 60, wanted: 0 }]);
+    await sparing.lease([{ bucket: slow, asked: 60, least: 60, wanted: 0 }]);
     const lifeMs = await redis.client.pttl('tg1:{k2}');
     expect([lifeMs > 50_000, lifeMs <= 60_001]).toEqual([true, true]);
     await expect.poll(() => redis.client.exists('tg1:{k1}')).toBe(0);
+  });
+
+  it('outlive being full by some seconds, so that a key in use costs no command more', async () => {
+    const bucket = aBucket({ rateLimit: 1e6 });
+    await authority.lease([one(bucket)]);
+    expect(await redis.client.pttl('tg1:{k1}')).toBeGreaterThan(5_000);
+    const before = await redis.calls('pexpire');
+    for (let call = 0; call < 10; call += 1) await authority.lease([one(bucket)]);
+    expect(await redis.calls('pexpire')).toBe(before);
   });
 
   it('are asked for in one command, however many buckets and homes', async () => {
