@@ -15,6 +15,7 @@ export {
   type QuotaTerms,
   type QuotaWish,
 } from './quota-book.js';
+export { QUOTA_SWEEP_MS, QuotaLeases, type QuotaLender } from './quota-leases.js';
 export { LeasedRates, RETURN_MS_MAX } from './leased-rates.js';
 export { MemoryRateAuthority } from './memory-rate-authority.js';
 export {

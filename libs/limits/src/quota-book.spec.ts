@@ -101,6 +101,16 @@ describe('QuotaBook', () => {
     expect(book.returns(2, { all: false })).toMatchObject([{ terms: TODAY, units: 50 }]);
   });
 
+  it('lets another quota have the number of one that was removed, and none of its units', () => {
+    const { book, id, answer } = granted(50);
+    book.want(id, 3);
+    expect(book.remove(id)).toBe(7);
+    expect(book.add(8, TOMORROW, 10)).toBe(id);
+    answer(20);
+    expect([book.inHand(id), book.terms(id), book.wishes(20).wishes]).toEqual([0, TOMORROW, []]);
+    expect(book.returns(20, { all: false })).toMatchObject([{ of: 'key 7', units: 50 }]);
+  });
+
   it('believes the authority about the period for a while, since clocks differ', () => {
     const { book, id, answer } = granted(50);
     answer(0);

@@ -117,6 +117,7 @@ export class QuotaBook<Ref> {
   readonly #sent = new WeakMap<QuotaWish<Ref>, number>();
   readonly #held = new Set<number>();
   #returns: QuotaReturn<Ref>[] = [];
+  readonly #free: number[] = [];
 
   /** `describe` says whose quota it is when that is told to the authority. */
   constructor(private readonly describe: (owner: number) => Ref) {}
@@ -127,15 +128,7 @@ export class QuotaBook<Ref> {
 
   add(owner: number, terms: QuotaTerms, now: number): number {
     if (Number.isNaN(this.#base)) this.#base = Math.floor(now);
-    const id = this.#size;
-    this.#size += 1;
-    if (this.#size * STRIDE > this.#ints.length) {
-      const grown = new Int32Array(this.#ints.length * 2);
-      grown.set(this.#ints);
-      this.#ints = grown;
-      this.#floats = new Float32Array(grown.buffer);
-      this.#doubles = new Float64Array(grown.buffer);
-    }
+    const id = this.#free.pop() ?? this.#append();
     const at = id * STRIDE;
     const t = Math.floor(now - this.#base);
     this.#ints[at + TERMS] = this.#termsId(terms);
@@ -144,6 +137,16 @@ export class QuotaBook<Ref> {
     this.#ints[at + MEASURED_AT] = t;
     this.#ints[at + SPENT_AT] = t;
     return id;
+  }
+
+  /** Like `release`, and another quota may have the number from now on. Answers whose it was. */
+  remove(id: number): number {
+    this.release(id);
+    this.#waiting.delete(id);
+    this.#ints[id * STRIDE + SPENT] = 0;
+    this.#floats[id * STRIDE + PACE] = 0;
+    this.#free.push(id);
+    return this.#ints[id * STRIDE + OWNER] ?? -1;
   }
 
   /** The quota as `decide` wants it, good until this is called again. What it takes is spent. */
@@ -260,6 +263,16 @@ export class QuotaBook<Ref> {
     if (grant.granted > 0) this.#held.add(id);
   }
 
+  /** Whether `returns` has something to give back at once. */
+  get hasReleased(): boolean {
+    return this.#returns.length > 0;
+  }
+
+  /** For how long nothing was spent of it and nothing granted. */
+  idleMs(id: number, now: number): number {
+    return now - this.#base - (this.#ints[id * STRIDE + SPENT_AT] ?? 0);
+  }
+
   /** What to give back now, no longer in hand after it: what was released, what lies idle; `all` at the end. */
   returns(now: number, { all }: { all: boolean }): QuotaReturn<Ref>[] {
     for (const id of this.#held) {
@@ -271,6 +284,19 @@ export class QuotaBook<Ref> {
     const returns = this.#returns;
     this.#returns = [];
     return returns;
+  }
+
+  #append(): number {
+    const id = this.#size;
+    this.#size += 1;
+    if (this.#size * STRIDE > this.#ints.length) {
+      const grown = new Int32Array(this.#ints.length * 2);
+      grown.set(this.#ints);
+      this.#ints = grown;
+      this.#floats = new Float32Array(grown.buffer);
+      this.#doubles = new Float64Array(grown.buffer);
+    }
+    return id;
   }
 
   #giveBack(id: number): void {

@@ -163,7 +163,8 @@ export class DecisionService {
     const quota = call.isQuotaUnknown
       ? null
       : (buckets.quota = this.quotas.of(key, stage.plan, atMs, buckets.quota));
-    const outcome = decide(this.rates, buckets.levels, quota, {
+    const block = quota && this.quotas.block(quota, now);
+    const outcome = decide(this.rates, buckets.levels, block, {
       cost: request.cost,
       now,
       at: atMs,
@@ -172,10 +173,6 @@ export class DecisionService {
     });
     switch (outcome.kind) {
       case 'allowed':
-        if (quota && !request.dryRun) {
-          quota.spent += request.cost;
-          quota.spentAtMs = now;
-        }
         return this.answer(call, null, { buckets, quota, now });
       case 'throttled':
         return this.answer(
@@ -275,11 +272,11 @@ export class DecisionService {
       resourcePath: method.resourcePath,
       rate: plan.throttle && this.rate(buckets.planBucket, plan.throttle, now),
       quota: quota && {
-        limit: quota.limit,
-        remaining: quota.remainingAtAuthority + quota.inHand,
+        limit: quota.terms.limit,
+        remaining: this.quotas.remaining(quota),
         resetsAt: quota.resetsAt,
-        resetMs: quota.periodToMs - atMs,
-        periodMs: quota.periodToMs - quota.periodFromMs,
+        resetMs: quota.terms.periodToMs - atMs,
+        periodMs: quota.terms.periodToMs - quota.terms.periodFromMs,
       },
       shadowed: isShadowed ? refusal.reason : null,
       atMs,

@@ -1,39 +1,34 @@
 import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { Durations } from '@core/kernel';
 import {
-  blockSize,
-  isIdle,
-  measuredPace,
+  QUOTA_SWEEP_MS,
+  QuotaLeases,
   quotaLimitIn,
   quotaPeriod,
   type KeyPolicy,
   type PlanPolicy,
   type QuotaBlock,
+  type QuotaGrant,
   type QuotaLimit,
+  type QuotaReturn,
+  type QuotaTerms,
+  type QuotaWish,
 } from '@core/limits';
 import { messageOf, SystemClock } from '@io/platform';
 import { QuotaAuthority, type QuotaCounter } from './quota-authority.js';
 
-/** What this process holds of one quota, and how it was spent. */
-export interface HeldQuota extends QuotaBlock {
-  periodFromMs: number;
-  periodToMs: number;
-  limit: number;
-  remainingAtAuthority: number;
-  believedUntilMs: number;
-  inHand: number;
+/** Whose quota it is. */
+type QuotaOwner = Omit<QuotaCounter, 'periodFrom' | 'periodTo'>;
+
+/** The quota of a key in a plan in one period, as this process knows it. */
+export interface HeldQuota {
+  /** Its number among those that are held. */
+  readonly id: number;
   /** What the period was made from. */
   readonly rule: QuotaLimit;
+  terms: QuotaTerms;
   /** ISO text of the period's end. */
-  resetsAt: string;
-  counter: QuotaCounter;
-  spentAtMs: number;
-  /** Spent since the pace was last measured. */
-  spent: number;
-  pace: number;
-  measuredAtMs: number;
-  asked: number;
-  waiting: Promise<void> | null;
+  readonly resetsAt: string;
   /** It is no longer what the process goes by. */
   isForgotten: boolean;
 }
@@ -53,9 +48,6 @@ export interface QuotaBlockStats {
   readonly returns: Durations;
 }
 
-/** How long an exhausted quota is believed before the authority is asked again. */
-const BELIEF_MS = 500;
-const SWEEP_MS = 500;
 /** Counters that nobody asked for in so long are forgotten. */
 const FORGET_MS = 60_000;
 
@@ -67,33 +59,41 @@ const FORGET_MS = 60_000;
 export class QuotaBlocks implements OnModuleInit, OnApplicationShutdown {
   private readonly logger = new Logger('QuotaBlocks');
   private readonly held = new Map<string, HeldQuota>();
-  private queue: HeldQuota[] = [];
-  /** The statement that will take the queue; it begins when the one before has been answered. */
-  private next: Promise<void> | null = null;
-  private running: Promise<unknown> = Promise.resolve();
+  private readonly owners = new Map<number, QuotaOwner>();
+  private ownerCount = 0;
+  private readonly leases: QuotaLeases<QuotaOwner>;
   private timer: NodeJS.Timeout | null = null;
   private failing = false;
-  private failures = 0;
-  private granted = 0;
-  private returned = 0;
   private readonly debits = new Durations();
   private readonly returns = new Durations();
 
   constructor(
     private readonly authority: QuotaAuthority,
     private readonly clock: SystemClock,
-  ) {}
+  ) {
+    this.leases = new QuotaLeases<QuotaOwner>(
+      {
+        debit: (wishes) => this.timed(this.debits, () => this.debit(wishes)),
+        giveBack: (returns) => this.giveBack(returns),
+      },
+      {
+        monotonicMs: () => clock.monotonicMs(),
+        tick: () => new Promise((resolve) => setImmediate(resolve)),
+        tell: (error) => this.tell(error),
+      },
+      (owner) => this.ownerOf(owner),
+    );
+  }
 
   onModuleInit(): void {
-    this.timer = setInterval(() => void this.sweep(false), SWEEP_MS);
+    this.timer = setInterval(() => void this.sweep(), QUOTA_SWEEP_MS);
     this.timer.unref();
   }
 
   /** After the last answer, since calls take blocks until then, and before the database closes, which is global. */
   async onApplicationShutdown(): Promise<void> {
     if (this.timer) clearInterval(this.timer);
-    await this.running;
-    await this.sweep(true);
+    await this.leases.sweep({ all: true });
   }
 
   /**
@@ -104,182 +104,116 @@ export class QuotaBlocks implements OnModuleInit, OnApplicationShutdown {
     const { quota } = plan;
     if (!quota) return null;
     if (last && !last.isForgotten && isCurrent(last, quota, atMs)) return last;
-    const id = `${plan.id}/${key.keyId}`;
-    const held = this.held.get(id);
+    const name = `${plan.id}/${key.keyId}`;
+    const held = this.held.get(name);
     if (held && isSamePeriod(held, quota, atMs)) {
       const limit = limitOf(held, quota);
-      if (held.limit !== limit) this.changeLimit(held, limit);
+      if (held.terms.limit !== limit) this.changeLimit(held, limit);
       return held;
     }
-    if (held) this.forget(held);
-    const fresh = this.open(key, plan.id, quota, atMs);
-    this.held.set(id, fresh);
+    if (held) this.forget(name, held);
+    const { accountId, customerId, keyId } = key;
+    const owner = { accountId, customerId, keyId, usagePlanId: plan.id };
+    const fresh = this.open(owner, quota, atMs);
+    this.held.set(name, fresh);
     return fresh;
   }
 
+  /** The quota as `decide` wants it, good until this is called again. What it takes is spent. */
+  block({ id }: HeldQuota, now: number): QuotaBlock {
+    return this.leases.book.block(id, now);
+  }
+
+  /** What is left here and at the authority, as that told when it was last asked. */
+  remaining({ id }: HeldQuota): number {
+    return this.leases.book.remainingAtAuthority(id) + this.leases.book.inHand(id);
+  }
+
   /** Waits until the authority has answered a wish for at least `missing` more. Rejects when it cannot. */
-  async take(held: HeldQuota, missing: number): Promise<void> {
-    held.asked += missing;
-    if (!held.waiting) {
-      this.queue.push(held);
-      held.waiting = this.next ??= this.afterRunning();
-    }
-    await held.waiting;
+  take({ id }: HeldQuota, missing: number): Promise<void> {
+    return this.leases.take(id, missing);
   }
 
   stats(): QuotaBlockStats {
-    const { failing: isFailing, failures, granted, returned, debits, returns } = this;
+    const { failing: isFailing, debits, returns } = this;
+    const { failures, granted, returned } = this.leases.stats();
     let inHand = 0;
-    for (const held of this.held.values()) inHand += held.inHand;
+    for (const { id } of this.held.values()) inHand += this.leases.book.inHand(id);
     return { isFailing, failures, inHand, granted, returned, debits, returns };
   }
 
-  private open(key: KeyPolicy, usagePlanId: string, rule: QuotaLimit, atMs: number): HeldQuota {
-    const { accountId, customerId, keyId } = key;
-    const period = quotaPeriod(rule, new Date(atMs));
-    const fromMs = period.from.getTime();
-    const toMs = period.to.getTime();
-    const now = this.clock.monotonicMs();
-    return {
-      periodFromMs: fromMs,
-      periodToMs: toMs,
-      resetsAt: period.to.toISOString(),
-      rule,
-      limit: quotaLimitIn(rule, { fromMs, toMs }),
-      remainingAtAuthority: 0,
-      believedUntilMs: Number.NEGATIVE_INFINITY,
-      inHand: 0,
-      counter: {
-        accountId,
-        customerId,
-        usagePlanId,
-        keyId,
-        periodFrom: period.from,
-        periodTo: period.to,
-      },
-      spentAtMs: now,
-      spent: 0,
-      pace: 0,
-      measuredAtMs: now,
-      asked: 0,
-      waiting: null,
-      isForgotten: false,
-    };
+  private open(owner: QuotaOwner, rule: QuotaLimit, atMs: number): HeldQuota {
+    const { from, to } = quotaPeriod(rule, new Date(atMs));
+    const [fromMs, toMs] = [from.getTime(), to.getTime()];
+    const limit = quotaLimitIn(rule, { fromMs, toMs });
+    const terms = { limit, periodFromMs: fromMs, periodToMs: toMs };
+    const number = (this.ownerCount += 1);
+    this.owners.set(number, owner);
+    const id = this.leases.book.add(number, terms, this.clock.monotonicMs());
+    return { id, rule, terms, resetsAt: to.toISOString(), isForgotten: false };
   }
 
   /** A block of the old limit may be more than the new one leaves, so it goes back before the next call. */
   private changeLimit(held: HeldQuota, limit: number): void {
-    this.release(held);
-    held.limit = limit;
-    held.remainingAtAuthority = 0;
-    held.believedUntilMs = Number.NEGATIVE_INFINITY;
+    held.terms = { ...held.terms, limit };
+    this.leases.book.setTerms(held.id, held.terms);
+    void this.leases.sweep({ all: false });
   }
 
-  private forget(held: HeldQuota): void {
+  private forget(name: string, held: HeldQuota): void {
     held.isForgotten = true;
-    this.release(held);
+    this.held.delete(name);
+    this.owners.delete(this.leases.book.remove(held.id));
+    void this.leases.sweep({ all: false });
   }
 
-  private release(held: HeldQuota): void {
-    const units = held.inHand;
-    held.inHand = 0;
-    if (units > 0) void this.giveBack([{ counter: held.counter, units }]);
-  }
-
-  private afterRunning(): Promise<void> {
-    const next = this.running.then(() => this.takeQueue());
-    this.running = next.catch(() => undefined);
-    return next;
-  }
-
-  private async takeQueue(): Promise<void> {
-    await new Promise((resolve) => setImmediate(resolve));
-    const wishes = this.queue;
-    this.queue = [];
-    this.next = null;
+  /** Gives back what lies idle, and forgets counters that nobody uses. */
+  private async sweep(): Promise<void> {
+    await this.leases.sweep({ all: false });
+    const { book } = this.leases;
     const now = this.clock.monotonicMs();
-    const asked = wishes.map((held) => {
-      const { asked: amount, limit } = held;
-      held.asked = 0;
-      held.waiting = null;
-      this.measure(held, now);
-      return { amount, limit };
-    });
-    try {
-      const grants = await this.authority.debit(
-        wishes.map((held, index) => ({
-          counter: held.counter,
-          limit: held.limit,
-          asked: asked[index]?.amount ?? 0,
-          wanted: blockSize({
-            asked: 0,
-            remaining: Number.MAX_SAFE_INTEGER,
-            pacePerSecond: held.pace,
-          }),
-        })),
-      );
-      this.debits.add(this.clock.monotonicMs() - now);
-      for (const [index, held] of wishes.entries()) {
-        const grant = grants[index];
-        if (!grant) continue;
-        this.granted += grant.granted;
-        if (held.isForgotten || held.limit !== asked[index]?.limit) {
-          // Not what the process goes by any more: of a period that ended, or more than a lower limit leaves.
-          void this.giveBack([{ counter: held.counter, units: grant.granted }]);
-          continue;
-        }
-        held.inHand += grant.granted;
-        held.remainingAtAuthority = grant.remaining;
-        held.believedUntilMs = this.clock.monotonicMs() + BELIEF_MS;
-        held.spentAtMs = this.clock.monotonicMs();
+    for (const [name, held] of this.held) {
+      if (book.inHand(held.id) === 0 && book.idleMs(held.id, now) > FORGET_MS) {
+        this.forget(name, held);
       }
-      this.tell(null);
-    } catch (error) {
-      this.tell(error);
-      throw error;
     }
   }
 
-  private measure(held: HeldQuota, now: number): void {
-    held.pace = measuredPace(held.pace, { spent: held.spent, elapsedMs: now - held.measuredAtMs });
-    held.spent = 0;
-    held.measuredAtMs = now;
+  private async debit(wishes: readonly QuotaWish<QuotaOwner>[]): Promise<QuotaGrant[]> {
+    const grants = await this.authority.debit(
+      wishes.map(({ of, terms, asked, wanted }) => ({
+        counter: counterOf(of, terms),
+        limit: terms.limit,
+        asked,
+        wanted,
+      })),
+    );
+    return grants.map((grant, index) => ({ ...grant, terms: wishes[index]?.terms ?? NO_TERMS }));
   }
 
-  /** Gives back what lies idle, or all of it, and forgets counters that nobody uses. */
-  private async sweep(all: boolean): Promise<void> {
-    const now = this.clock.monotonicMs();
-    const returns = [];
-    for (const [id, held] of this.held) {
-      if (held.inHand > 0 && (all || isIdle(held, now))) {
-        returns.push({ counter: held.counter, units: held.inHand });
-        held.inHand = 0;
-      }
-      if (held.inHand === 0 && !held.waiting && now - held.spentAtMs > FORGET_MS) {
-        held.isForgotten = true;
-        this.held.delete(id);
-      }
-    }
-    await this.giveBack(returns);
+  private async giveBack(returns: readonly QuotaReturn<QuotaOwner>[]): Promise<void> {
+    const units = returns
+      .filter((back) => back.units > 0)
+      .map((back) => ({ counter: counterOf(back.of, back.terms), units: back.units }));
+    if (units.length > 0) await this.timed(this.returns, () => this.authority.giveBack(units));
   }
 
-  /** What cannot be given back stays debited: a quota is never exceeded, at worst not quite used. */
-  private async giveBack(returns: Parameters<QuotaAuthority['giveBack']>[0]): Promise<void> {
-    if (returns.length === 0) return;
-    try {
-      const fromMs = this.clock.monotonicMs();
-      await this.authority.giveBack(returns);
-      this.returns.add(this.clock.monotonicMs() - fromMs);
-      for (const { units } of returns) this.returned += units;
-      this.tell(null);
-    } catch (error) {
-      this.tell(error);
-    }
+  /** How long it took, when it was answered. */
+  private async timed<T>(durations: Durations, question: () => Promise<T>): Promise<T> {
+    const fromMs = this.clock.monotonicMs();
+    const answer = await question();
+    durations.add(this.clock.monotonicMs() - fromMs);
+    return answer;
+  }
+
+  private ownerOf(number: number): QuotaOwner {
+    const owner = this.owners.get(number);
+    if (!owner) throw new Error(`Nobody is owner ${number}.`);
+    return owner;
   }
 
   /** One log line per change of state, not per call. */
   private tell(error: unknown): void {
-    if (error !== null) this.failures += 1;
     if (this.failing === (error !== null)) return;
     this.failing = error !== null;
     if (error === null) this.logger.log('The quota authority answers again.');
@@ -287,18 +221,26 @@ export class QuotaBlocks implements OnModuleInit, OnApplicationShutdown {
   }
 }
 
+const NO_TERMS: QuotaTerms = { limit: 0, periodFromMs: 0, periodToMs: 0 };
+
+const counterOf = (owner: QuotaOwner, { periodFromMs, periodToMs }: QuotaTerms): QuotaCounter => ({
+  ...owner,
+  periodFrom: new Date(periodFromMs),
+  periodTo: new Date(periodToMs),
+});
+
 /** Whether what is held is of the period that this rule finds at this instant. */
-function isSamePeriod(held: HeldQuota, { period, offset }: QuotaLimit, atMs: number): boolean {
+function isSamePeriod({ terms, rule }: HeldQuota, quota: QuotaLimit, atMs: number): boolean {
   return (
-    atMs >= held.periodFromMs &&
-    atMs < held.periodToMs &&
-    held.rule.period === period &&
-    held.rule.offset === offset
+    atMs >= terms.periodFromMs &&
+    atMs < terms.periodToMs &&
+    rule.period === quota.period &&
+    rule.offset === quota.offset
   );
 }
 
-const limitOf = ({ periodFromMs, periodToMs }: HeldQuota, quota: QuotaLimit) =>
-  quotaLimitIn(quota, { fromMs: periodFromMs, toMs: periodToMs });
+const limitOf = ({ terms }: HeldQuota, quota: QuotaLimit) =>
+  quotaLimitIn(quota, { fromMs: terms.periodFromMs, toMs: terms.periodToMs });
 
 const isCurrent = (held: HeldQuota, quota: QuotaLimit, atMs: number) =>
-  isSamePeriod(held, quota, atMs) && held.limit === limitOf(held, quota);
+  isSamePeriod(held, quota, atMs) && held.terms.limit === limitOf(held, quota);

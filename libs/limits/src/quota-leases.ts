@@ -1,0 +1,87 @@
+import { QuotaBook, type QuotaGrant, type QuotaReturn, type QuotaWish } from './quota-book.js';
+import type { LeaseStats, LeaseSurroundings } from './rate-leases.js';
+import { Rounds } from './rounds.js';
+
+/** Who debits blocks of quotas and takes them back. Both reject when it cannot be asked. */
+export interface QuotaLender<Ref> {
+  /** In the order of the wishes; null where there is no such quota any more. */
+  debit(wishes: readonly QuotaWish<Ref>[]): Promise<readonly (QuotaGrant | null)[]>;
+  giveBack(returns: readonly QuotaReturn<Ref>[]): Promise<void>;
+}
+
+/** How often `sweep` is to be called. */
+export const QUOTA_SWEEP_MS = 500;
+
+/** Blocks of quotas: what is in hand, and the one question at a time to who lends them for all calls that wait. */
+export class QuotaLeases<Ref> {
+  readonly book: QuotaBook<Ref>;
+  readonly #rounds: Rounds;
+  readonly #stats = { questions: 0, failures: 0, wishes: 0, granted: 0, returned: 0 };
+
+  /** `describe` says whose quota it is that was added for an owner. */
+  constructor(
+    private readonly lender: QuotaLender<Ref>,
+    private readonly surroundings: LeaseSurroundings,
+    describe: (owner: number) => Ref,
+  ) {
+    this.book = new QuotaBook(describe);
+    this.#rounds = new Rounds(
+      () => this.#ask(),
+      () => surroundings.tick(),
+    );
+  }
+
+  /** Waits until a wish for at least `missing` more was answered. Rejects when it cannot be asked for. */
+  take(id: number, missing: number): Promise<void> {
+    this.book.want(id, missing);
+    return this.#rounds.next();
+  }
+
+  /**
+   * Gives back what was released or lies idle; `all` when the process stops. Never rejects: what cannot be given back
+   * stays debited, since a quota is never exceeded, at worst not quite used.
+   */
+  async sweep({ all }: { all: boolean }): Promise<void> {
+    if (all) await this.#rounds.idle;
+    const returns = this.book.returns(this.surroundings.monotonicMs(), { all });
+    if (returns.length === 0) return;
+    await this.#telling(async () => {
+      await this.lender.giveBack(returns);
+      for (const { units } of returns) this.#stats.returned += units;
+    }).catch(() => undefined);
+  }
+
+  stats(): LeaseStats {
+    return { ...this.#stats };
+  }
+
+  async #ask(): Promise<void> {
+    const { ids, wishes } = this.book.wishes(this.surroundings.monotonicMs());
+    if (wishes.length === 0) return;
+    this.#stats.wishes += wishes.length;
+    await this.#telling(async () => {
+      const grants = await this.lender.debit(wishes);
+      const now = this.surroundings.monotonicMs();
+      for (const [index, id] of ids.entries()) {
+        const [wish, grant] = [wishes[index], grants[index]];
+        if (!wish || !grant) continue;
+        this.book.grant(id, { wish, grant }, now);
+        this.#stats.granted += grant.granted;
+      }
+    });
+    // Blocks that came too late, for a period or a limit that is over.
+    if (this.book.hasReleased) void this.sweep({ all: false });
+  }
+
+  async #telling(question: () => Promise<void>): Promise<void> {
+    this.#stats.questions += 1;
+    try {
+      await question();
+    } catch (error) {
+      this.#stats.failures += 1;
+      this.surroundings.tell(error);
+      throw error;
+    }
+    this.surroundings.tell(null);
+  }
+}
