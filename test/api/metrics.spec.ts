@@ -2,10 +2,12 @@ import { readFileSync } from 'node:fs';
 import { QuotaAuthority } from '@io/limits';
 import { Database } from '@io/platform';
 import { load } from 'js-yaml';
-import { beforeAll, describe, expect, it, vi } from 'vitest';
+import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { startApi, type TestApi } from '../support/api.js';
 import { aCatalogue, type Catalogue } from '../support/catalogue.js';
 import { callRaw } from '../support/raw-http.js';
+import { RedisServer } from '../support/redis.js';
+import { describeWith } from '../support/services.js';
 
 const TOKEN = 'metrics-token-of-prometheus';
 
@@ -191,5 +193,40 @@ describe('GET /metrics', () => {
     const text = await scrape(lonely);
     expect(text).toContain('tollgate_decisions_total');
     expect(text).not.toContain('tollgate_usage_gaps_open');
+  });
+});
+
+describeWith('redis-server', 'GET /metrics of rates in Redis', () => {
+  it('tells how long Redis takes, what it lent, and that it is gone and back', async () => {
+    const redis = await RedisServer.start();
+    onTestFinished(() => redis.stop());
+    const shared = await startApi({ TOLLGATE_METRICS_TOKEN: TOKEN, REDIS_URL: redis.url });
+    onTestFinished(() => void delete process.env['REDIS_URL']);
+    const of = await aCatalogue(shared, { throttle: { rateLimit: 1, burstLimit: 9 } });
+    const ask = async () =>
+      (
+        await shared.call('POST', '/v1/decisions', {
+          token: shared.gatewayToken,
+          body: question(of),
+        })
+      ).body['reason'];
+    const rate = async (name: string) => samples(await scrape(shared)).get(`tollgate_${name}`);
+
+    expect(await ask()).toBeUndefined();
+    expect(await rate('authority_up{authority="rate"}')).toBe(1);
+    expect(await rate('lease_units_total{level="rate",event="granted"}')).toBeGreaterThan(0);
+    const count = 'authority_request_duration_seconds_count{authority="rate",op="script"}';
+    expect(await rate(count)).toBeGreaterThan(0);
+
+    await redis.kill();
+    await expect.poll(ask, { timeout: 10_000 }).toBe('unavailable');
+    expect(await rate('authority_up{authority="rate"}')).toBe(0);
+    expect(await rate('authority_failures_total{authority="rate"}')).toBeGreaterThan(0);
+    expect(await rate('decision_degraded_total{policy="deny"}')).toBeGreaterThan(0);
+
+    await redis.start();
+    await expect
+      .poll(async () => (await ask(), rate('authority_up{authority="rate"}')), { timeout: 10_000 })
+      .toBe(1);
   });
 });

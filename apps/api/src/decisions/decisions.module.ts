@@ -44,6 +44,6 @@ import { ForwardAuthListener } from './forward-auth.listener.js';
       inject: [RedisConnections, SystemClock],
     },
   ],
-  exports: [DecisionService, DecisionMeter, QuotaBlocks, RateBlocks, PolicyCache],
+  exports: [DecisionService, DecisionMeter, QuotaBlocks, RateBlocks, RateAuthority, PolicyCache],
 })
 export class DecisionsModule {}

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
-import { QuotaBlocks, RateBlocks } from '@io/limits';
-import { histogramSamples, type Metric } from './exposition.js';
+import { RateAuthority } from '@core/limits';
+import { QuotaBlocks, RateBlocks, RedisRateAuthority, type RedisRateStats } from '@io/limits';
+import { histogramSamples, type DurationCounts, type Metric } from './exposition.js';
 
 /** Who says what is left, and what this process holds of it. A process that keeps its own rates asks nobody for them. */
 @Injectable()
@@ -8,11 +9,13 @@ export class AuthorityMetricsService {
   constructor(
     private readonly quotas: QuotaBlocks,
     private readonly rates: RateBlocks,
+    private readonly authority: RateAuthority,
   ) {}
 
   metrics(): Metric[] {
     const quota = this.quotas.stats();
     const rate = this.rates.stats();
+    const redis = this.authority instanceof RedisRateAuthority ? this.authority.stats() : null;
     const known = [
       { labels: { authority: 'quota' }, ...quota },
       ...(rate ? [{ labels: { authority: 'rate' }, ...rate }] : []),
@@ -31,12 +34,21 @@ export class AuthorityMetricsService {
         samples: known.map(({ labels, failures }) => ({ labels, value: failures })),
       },
       {
+        name: 'tollgate_authority_not_asked_total',
+        help: 'Questions that were not sent, since the authority had not answered the ones before.',
+        type: 'counter',
+        samples: redis ? [{ labels: { authority: 'rate' }, value: redis.notAsked }] : [],
+      },
+      {
         name: 'tollgate_authority_request_duration_seconds',
         help: 'Time of questions to the authority of the limits that were answered.',
         type: 'histogram',
         samples: [
           ...histogramSamples(quota.debits, { authority: 'quota', op: 'lease' }),
           ...histogramSamples(quota.returns, { authority: 'quota', op: 'return' }),
+          ...(redis
+            ? histogramSamples(durationsOf(redis), { authority: 'rate', op: 'script' })
+            : []),
         ],
       },
       {
@@ -56,4 +68,15 @@ export class AuthorityMetricsService {
       },
     ];
   }
+}
+
+/** Redis' own classes: its bounds are in milliseconds, the last one is infinity. */
+function durationsOf({ durations, durationMsSum }: RedisRateStats): DurationCounts {
+  return {
+    boundsSeconds: durations
+      .filter(({ atMostMs }) => Number.isFinite(atMostMs))
+      .map(({ atMostMs }) => atMostMs / 1000),
+    counts: durations.map(({ count }) => count),
+    sumSeconds: durationMsSum / 1000,
+  };
 }
