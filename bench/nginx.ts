@@ -33,8 +33,8 @@ const children: ChildProcess[] = [];
 interface Variant {
   readonly name: string;
   readonly url: string;
-  /** CPU that nginx and the service have used so far. */
-  cpuMs(): number;
+  /** CPU that nginx, and the service that it asks, have used so far. */
+  cpuMs(): readonly [nginx: number, service: number];
 }
 
 async function main(): Promise<void> {
@@ -89,9 +89,7 @@ function compare(variants: readonly Variant[], script: string): void {
   for (const variant of variants) wrk(variant, script);
   const rounds = Array.from({ length: ROUNDS }, (_, round) => {
     const row = variants.map((variant) => wrk(variant, script));
-    console.log(
-      `round ${round + 1}: ${row.map(({ perSecond, cpuUs }) => `${perSecond.toFixed(0)}/s at ${cpuUs.toFixed(1)} µs`).join(', ')}`,
-    );
+    console.log(`round ${round + 1}: ${row.map(show).join(', ')}`);
     return row;
   });
   for (const [at, { name }] of variants.entries()) {
@@ -103,6 +101,9 @@ function compare(variants: readonly Variant[], script: string): void {
     );
   }
 }
+
+const show = ({ perSecond, cpuUs, nginxUs }: Measured) =>
+  `${perSecond.toFixed(0)}/s at ${nginxUs.toFixed(1)} + ${(cpuUs - nginxUs).toFixed(1)} µs`;
 
 interface Process {
   readonly address: string;
@@ -156,12 +157,14 @@ http { ${temporary} keepalive_requests 1000000; ${config(port)} }`,
   children.push(child);
   const url = `http://127.0.0.1:${port}`;
   await untilAnswered(url);
-  const pids = [child.pid ?? 0, ...(servicePid === undefined ? [] : [servicePid])];
   return {
     name,
     url,
     address: `127.0.0.1:${port}`,
-    cpuMs: () => pids.reduce((sum, pid) => sum + cpuMilliseconds(pid), 0),
+    cpuMs: () => [
+      cpuMilliseconds(child.pid ?? 0),
+      servicePid === undefined ? 0 : cpuMilliseconds(servicePid),
+    ],
   };
 }
 
@@ -181,7 +184,7 @@ function shippedConfig(of: {
     TOLLGATE_API_ID: of.apiId,
     TOLLGATE_STAGE: 'prod',
     TOLLGATE_PROTOCOL: 'REST',
-    TOLLGATE_DEADLINE: '2s',
+    TOLLGATE_DEADLINE: '10s',
     TOLLGATE_UNAVAILABLE: '403',
     APPLICATION_ADDRESS: of.application,
     LISTEN: `127.0.0.1:${of.port}`,
@@ -245,11 +248,12 @@ interface Measured {
   readonly perSecond: number;
   /** CPU of nginx and service per request: what is left of the figure when other work shares the machine. */
   readonly cpuUs: number;
+  readonly nginxUs: number;
 }
-const NOTHING: Measured = { perSecond: NaN, cpuUs: NaN };
+const NOTHING: Measured = { perSecond: NaN, cpuUs: NaN, nginxUs: NaN };
 
 function wrk({ url, cpuMs }: Variant, script: string): Measured {
-  const before = cpuMs();
+  const [nginxBefore, serviceBefore] = cpuMs();
   const output = execFileSync(
     'taskset',
     ['-c', '1', 'wrk', '-t1', `-c${CONNECTIONS}`, `-d${SECONDS}s`, '-s', script, url],
@@ -258,7 +262,9 @@ function wrk({ url, cpuMs }: Variant, script: string): Measured {
   if (/Non-2xx/.test(output)) throw new Error(output);
   const requests = Number(/(\d+) requests in/.exec(output)?.[1]);
   const perSecond = Number(/Requests\/sec:\s+([\d.]+)/.exec(output)?.[1]);
-  return { perSecond, cpuUs: ((cpuMs() - before) * 1000) / requests };
+  const [nginx, service] = cpuMs();
+  const nginxUs = ((nginx - nginxBefore) * 1000) / requests;
+  return { perSecond, nginxUs, cpuUs: nginxUs + ((service - serviceBefore) * 1000) / requests };
 }
 
 async function untilReady(url: string): Promise<void> {

@@ -80,6 +80,14 @@ export class Bench {
     return front;
   };
 
+  /** How many connections to the service are opened meanwhile. */
+  async connectionsDuring(run: () => Promise<void>): Promise<number> {
+    if (this.links === null) throw new NotRunnable('needs the link between gateway and service');
+    const before = this.links.opened;
+    await run();
+    return this.links.opened - before;
+  }
+
   /** Runs with the service away, and mends it again whatever happens. */
   async whileAway(state: 'gone' | 'silent' | 'broken', run: () => Promise<void>): Promise<void> {
     if (this.links === null) throw new NotRunnable('needs the link between gateway and service');

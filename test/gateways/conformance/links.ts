@@ -13,6 +13,11 @@ const BROKEN =
 export class Links {
   private readonly links: Link[] = [];
 
+  /** Connections that were opened so far. */
+  get opened(): number {
+    return this.links.reduce((sum, link) => sum + link.opened, 0);
+  }
+
   /** A new way to the service: the `host:port` that leads to `address`. */
   async to(address: string, port = 0): Promise<string> {
     const link = new Link(address);
@@ -35,6 +40,7 @@ class Link {
   private readonly sockets = new Set<Socket>();
   private state: LinkState = 'up';
   private port = 0;
+  opened = 0;
 
   constructor(private readonly address: string) {
     this.server = createServer((socket) => this.join(socket));
@@ -57,6 +63,7 @@ class Link {
   }
 
   private join(socket: Socket): void {
+    this.opened += 1;
     const { hostname, port } = new URL(`http://${this.address}`);
     const service = this.state === 'up' ? connect(Number(port), hostname) : null;
     for (const side of [socket, service]) {

@@ -150,8 +150,8 @@ export class ForwardAuthListener {
     // nginx's auth_request makes 500 of everything but 401 and 403.
     if (refusal && isNginx) fields.push('X-Decision-Status', String(refusal.status));
     const answer = !refusal ? ALLOWED : isNginx || refusal.status === 403 ? FORBIDDEN : THROTTLED;
-    // auth_request reads no body, and closes a connection on which one is left.
-    const body = refusal ? `{"message":"${refusal.message}"}` : isNginx ? '' : '{}';
+    // nginx and Caddy read no body of a call that passes, and close a connection on which one is left.
+    const body = refusal ? `{"message":"${refusal.message}"}` : '';
     const isHead = request.method === 'HEAD';
     if (question.call?.hasBody === false && (isHead || request.method === 'GET')) {
       answer.send(response, fields, body, { isHead });

@@ -13,16 +13,21 @@ export const KEEP_ALIVE_MS = 72_000;
  * Names and values are not checked here: they must be printable ASCII of our own.
  */
 export class WholeAnswer {
-  private readonly head: string;
+  private readonly statusLine: string;
+  private readonly fixedLines: string;
 
   constructor(
     private readonly status: number,
     private readonly fixed: readonly string[],
   ) {
-    this.head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${fieldLines(fixed)}`;
+    this.statusLine = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n`;
+    this.fixedLines = fieldLines(fixed);
   }
 
-  /** `varying` is name, value, name, value; `body` is text of one byte a character, which HEAD is told the length of. */
+  /**
+   * `varying` is name, value, name, value, and comes first, since nginx looks a field up from the front. `body` is text
+   * of one byte a character, of which HEAD is told the length.
+   */
   send(
     response: ServerResponse,
     varying: readonly string[],
@@ -35,7 +40,7 @@ export class WholeAnswer {
       return;
     }
     socket.write(
-      `${this.head}${fieldLines(varying)}Content-Length: ${body.length}\r\n${connectionLines()}\r\n${isHead ? '' : body}`,
+      `${this.statusLine}${fieldLines(varying)}${this.fixedLines}Content-Length: ${body.length}\r\n${connectionLines()}\r\n${isHead ? '' : body}`,
       'latin1',
     );
     response.emit('finish');
@@ -44,8 +49,8 @@ export class WholeAnswer {
   /** The same for a request whose body is still to come. */
   sendByNode(response: ServerResponse, varying: readonly string[], body: string): void {
     response.writeHead(this.status, [
-      ...this.fixed,
       ...varying,
+      ...this.fixed,
       'Content-Length',
       String(body.length),
     ]);

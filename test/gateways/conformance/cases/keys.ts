@@ -88,6 +88,16 @@ export const KEY_CASES = {
       }
     },
   },
+  'keeps-connections': {
+    says: 'asks over connections that it keeps: a new one for each call costs three times as much',
+    run: async (bench) => {
+      const { call, subject } = bench;
+      const opened = await bench.connectionsDuring(async () => {
+        for (let calls = 0; calls < 40; calls += 1) assertPassed(await call({ key: subject.good }));
+      });
+      assert.ok(opened <= 10, `40 calls opened ${opened} connections to the service`);
+    },
+  },
   'bodies-pass': {
     says: 'hands the body on whole, and asks the service without it',
     run: async ({ call, subject }) => {

@@ -47,7 +47,7 @@ const OURS = [
 ] as const;
 
 const SPOOFED = 'spoofed-by-the-client';
-const CLAIMS = [SPOOFED, '/cheap', '/cheap?x=', 'DELETE', '10.9.9.9', '200', 'for=10.9.9.9'];
+const CLAIMS = [SPOOFED, '/cheap', 'DELETE', '10.9.9.9'];
 
 /** Every spelling that some application reads as the name itself. */
 const spellings = (name: string) => [
