@@ -151,7 +151,11 @@ export class DecisionService {
       return this.refuse('ip-denied', key, stage, atMs);
     const method = findMethod(stage, request);
     if (!method) return this.refuse('ambiguous-path', key, stage, atMs);
-    return this.consume({ ...FIRST_ROUND, key, stage, method, atMs }, request);
+    // Written out, since spreading a constant into it takes half as long as the rest of a decision.
+    return this.consume(
+      { key, stage, method, atMs, rounds: 0, isQuotaUnknown: false, isRateUnknown: false },
+      request,
+    );
   }
 
   /** Throttles and quota, all or nothing; asks for blocks and begins again when there is none at hand. */
@@ -339,8 +343,6 @@ interface CallInPlan {
   /** The same of the rates: only levels of which something is in hand count, and the quota. */
   readonly isRateUnknown: boolean;
 }
-
-const FIRST_ROUND = { rounds: 0, isQuotaUnknown: false, isRateUnknown: false };
 
 type Needs = Extract<Outcome, { kind: 'needs-blocks' }>;
 
