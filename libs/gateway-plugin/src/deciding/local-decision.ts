@@ -72,7 +72,10 @@ export class LocalDecision implements Judgement {
     return this.facts.key?.answer.customerId;
   }
 
+  /** Not told of a key that is refused whatever its plan. */
   get usagePlanId(): string | undefined {
+    const { reason } = this.facts;
+    if (reason === 'disabled-key' || reason === 'expired-key') return undefined;
     return this.facts.key?.answer.usagePlanId ?? undefined;
   }
 
