@@ -365,10 +365,12 @@ describeWithNginxLua('the Lua plugin, in front of a stand-in that holds to the c
     await vi.waitFor(() => expect(service.calls()).toBe(seen.length), { timeout: 10_000 });
 
     service.fault = 'error';
-    await repeat(20, () => call('metered'));
+    await call('metered');
     const numbered = service.batches.size;
-    // A second later they are numbered; the batch waits in shared memory for the service, and for a worker.
-    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    // A numbered batch waits in shared memory for the service, and for a worker.
+    await vi.waitFor(() => expect(service.failed).toContain('/v1/usage/batches'), {
+      timeout: 10_000,
+    });
     const [doomed] = workersOf(nginx);
     process.kill(doomed!, 'SIGKILL');
     await vi.waitFor(() => expect(workersOf(nginx)).not.toContain(doomed));

@@ -49,6 +49,8 @@ export class StrictLender {
   options: StageOptions = {};
   /** Questions that broke the contract. */
   readonly broken: string[] = [];
+  /** What was answered 500. */
+  readonly failed: string[] = [];
   readonly decisions: Fields[] = [];
   readonly questions: Fields[] = [];
   /** Acknowledged batches: `epoch/sequence` → exact body. */
@@ -103,7 +105,10 @@ export class StrictLender {
     for await (const chunk of request.setEncoding('utf8')) body += chunk;
     if (this.fault === 'silent') return;
     response.setHeader('X-Tollgate-Time', new Date().toISOString());
-    if (this.fault === 'error') return send(response, 500, {});
+    if (this.fault === 'error') {
+      this.failed.push(request.url ?? '');
+      return send(response, 500, {});
+    }
     if (request.headers.authorization !== `Bearer ${this.token}`) return send(response, 401, {});
     const route = `${request.method} ${request.url}`;
     if (route === 'GET /v1/gateway/events') return this.stream(request, response);

@@ -131,18 +131,20 @@ local function take(self, made, cost, now, now_ms)
       missing = index
       break
     end
-    if wants_more then self.leases:want_units(bucket, 0, 1) end
+    bucket.left = left
+    if wants_more then self.leases:want_ahead(bucket, left) end
   end
   local quota = made.entry.quota
   if not missing and quota then
     local left, wants_more
     if now_ms < quota.to_ms then left, wants_more = units:take_quota(quota, cost, now) end
     if not left then missing = #levels + 1
-    elseif wants_more then self.leases:want_units(quota, 0, 1) end
+    elseif wants_more then self.leases:want_ahead(quota, left) end
     made.quota_left = left
   end
   if not missing then return nil end
   for index = 1, missing - 1 do units:put_back(levels[index], cost) end
+  if levels[missing] then levels[missing].left = 0 end
   return missing
 end
 
@@ -311,7 +313,7 @@ function Gateway:limit_fields(made)
   if throttle then
     local units, bucket = self.units, made.plan_bucket
     local at_service = units:remaining_at_service(bucket, throttle, now)
-    local remaining = (at_service or 0) + units:in_hand(bucket, units:slot_of(now))
+    local remaining = (at_service or 0) + (bucket.left or 0)
     if remaining > throttle.burstLimit then remaining = floor(throttle.burstLimit) end
     state = '"key";r=' .. remaining .. (remaining > 0 and ";t=0" or throttle.rateLimit > 0
       and ";t=" .. answer.integer(math.ceil(1 / throttle.rateLimit)) or "")

@@ -6,7 +6,7 @@ local answer = require "tollgate.answer"
 local Policies = require "tollgate.policies"
 local Units = require "tollgate.units"
 
-local insert, min = table.insert, math.min
+local insert, max, min = table.insert, math.max, math.min
 local present = Policies.present
 
 local Leases = {}
@@ -15,10 +15,13 @@ Leases.__index = Leases
 local LIST_MAX, STAGES_MAX = 1000, 100
 --- A holder is dead after 60 s of silence; it speaks at least so often.
 local SPEAK_EVERY = 5
+local ANSWER_MS = 2000
+--- Units that last for less than so many seconds are asked for at once.
+local SOON = 0.1
 
 --- `gateway` has client, units, policies, state, holder and what is told of failures.
 function Leases.new(gateway)
-  return setmetatable({ gateway = gateway, is_running = false, batch = nil }, Leases)
+  return setmetatable({ gateway = gateway, is_running = false, batch = nil, ahead = {} }, Leases)
 end
 
 local function a_batch()
@@ -31,6 +34,15 @@ end
 function Leases:gathering()
   self.batch = self.batch or a_batch()
   return self.batch
+end
+
+--- A wish for units ahead. It goes with the next tick, which asks for many at once, while what is left lasts until then.
+function Leases:want_ahead(held, left)
+  if not held.is_wanted then
+    held.is_wanted = true
+    insert(self.ahead, held)
+  end
+  if left < held.pace * SOON then self:start() end
 end
 
 --- A wish for units: `asked` of waiting calls of `least` each, or 0 and 1 for some ahead.
@@ -67,8 +79,10 @@ local function want_stage(batch, plan_id, key)
   insert(batch.stages, { usagePlanId = plan_id, apiId = key.api_id, stage = key.stage, stage_id = key.stage_id })
 end
 
---- Waits for the answer to what was wished for. Returns nil, or why there is none.
+--- Waits for the answer to what was wished for. Returns nil, or why there is none. Nobody queues behind a question that
+-- has been open for longer than a call may wait.
 function Leases:wait(seconds)
+  if self.asked_at and ngx.now() - self.asked_at > seconds then return "slow" end
   local batch = self:gathering()
   self:start()
   batch.waiters = batch.waiters + 1
@@ -87,7 +101,18 @@ function Leases:start()
   end
 end
 
+--- Puts what is wanted ahead into the question.
+function Leases:gather_ahead()
+  local ahead = self.ahead
+  self.ahead = {}
+  for _, held in ipairs(ahead) do
+    held.is_wanted = false
+    self:want_units(held, 0, 1)
+  end
+end
+
 function Leases:run()
+  self:gather_ahead()
   while self.batch do
     local batch = self.batch
     self.batch = nil
@@ -152,7 +177,11 @@ function Leases:ask(batch)
   gateway.policies:sync()
   local version = gateway.policies.seen
   local sent_at = ngx.now()
-  local wire, fault = gateway:post("/v1/leases", self:question(batch, sent_at), gateway.deadline_ms)
+  local body = self:question(batch, sent_at)
+  self.asked_at = sent_at
+  -- Longer than a call waits: what is granted late is not lost, though the calls that wanted it are answered.
+  local wire, fault = gateway:post("/v1/leases", body, max(ANSWER_MS, gateway.deadline_ms))
+  self.asked_at = nil
   if not wire then return fault end
   gateway.state:set("spoke", 1, SPEAK_EVERY)
   gateway:answered(sent_at)
@@ -220,7 +249,7 @@ function Leases:tick()
   gateway.units:sweep(false)
   local returns = gateway.units.returns
   local is_silent = not gateway.state:get("spoke") and gateway.state:add("speaking", 1, 1)
-  if #returns.rates + #returns.quotas > 0 or is_silent then
+  if #returns.rates + #returns.quotas > 0 or is_silent or #self.ahead > 0 then
     self:gathering()
     self:start()
   end

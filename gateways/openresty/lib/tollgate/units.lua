@@ -164,11 +164,6 @@ function Units:has(held, cost, slot)
   return (dict:get(held.keys[(slot - 1) % 4]) or 0) >= cost or (dict:get(held.keys[slot % 4]) or 0) >= cost
 end
 
---- Whole units in hand.
-function Units:in_hand(bucket, slot)
-  return max(0, self.dict:get(bucket.keys[(slot - 1) % 4]) or 0) + max(0, self.dict:get(bucket.keys[slot % 4]) or 0)
-end
-
 --- Until when (`ngx.now()`) the service's refusal of this cost is believed, or nil. "Never" is math.huge.
 function Units:refused_until(held, cost)
   local until_at = self.dict:get(held.believed .. cost)
