@@ -35,13 +35,13 @@ local function found(state)
 end
 
 --- A gateway of one worker. `options`: url, token, deadline_ms (200), on_failure ("deny") for calls whose plan is not
--- known, dict and units_dict (names of the lua_shared_dicts; "tollgate", and "tollgate_units" where there is one).
+-- known. Shared memory is the lua_shared_dict "tollgate", for units "tollgate_units" where there is one.
 function Gateway.new(options)
-  local state = ngx.shared[options.dict or "tollgate"]
+  local state = ngx.shared.tollgate
   assert(state, "tollgate: declare `lua_shared_dict tollgate 8m;`")
   local self = setmetatable({
     state = state, holder = found(state), client = Http.new(options.url, options.token),
-    units = Units.new(ngx.shared[options.units_dict or "tollgate_units"] or state), breaker = Breaker.new(),
+    units = Units.new(ngx.shared.tollgate_units or state), breaker = Breaker.new(),
     deadline_ms = options.deadline_ms or 200, on_failure = options.on_failure or "deny", clock_offset_ms = 0,
     open_calls = 0, synced_at = 0, decisions = 0,
     counts = { allowed = 0, refused = 0, unavailable_allowed = 0, unavailable_denied = 0, unmetered = 0 },
@@ -54,6 +54,9 @@ function Gateway.new(options)
   self.usage = Usage.new(self)
   return self
 end
+
+--- Another token, or another way to the same service, from now on.
+function Gateway:connect(url, token) self.client = Http.new(url, token) end
 
 --- Business time in milliseconds: the account's clock, as the service's answers tell it.
 function Gateway:now_ms() return ngx.now() * 1000 + self.clock_offset_ms end
@@ -354,21 +357,21 @@ end
 
 --- Says that a configuration is being loaded; call it where all workers come from, so that they know when they are
 -- replaced.
-function Gateway.load(dict)
-  local state = ngx.shared[dict or "tollgate"]
+function Gateway.load()
+  local state = ngx.shared.tollgate
   assert(state, "tollgate: declare `lua_shared_dict tollgate 8m;`")
   return state:incr("generation", 1, 0)
 end
 
 --- Starts this worker's timers. `sends_usage` is false where the caller has another way to send it.
 function Gateway:start(generation, sends_usage)
-  self.generation = generation
+  self.generation = generation or self.state:get("generation")
   every(TICK, function() self.leases:tick() end)
   if sends_usage then every(FLUSH_EVERY, function() self.usage:flush() end) end
   local is_fresh = self.state:add("started", true)
   if not is_fresh then
     self.units:adopt()
-    if sends_usage then assert(ngx.timer.at(0, function() self.usage:adopt() end)) end
+    assert(ngx.timer.at(0, function() self.usage:adopt() end))
   end
   assert(ngx.timer.at(0, function() events.run(self) end))
   -- Of all timers only one that waits is told that the worker is to stop, so this one waits for nothing else.
