@@ -186,10 +186,32 @@ describe('Engine', () => {
     expect(engine.quotas.returns(0, { all: false })).toMatchObject([{ units: 6, spent: 0 }]);
   });
 
-  it('knows no key any more after news that concern all', () => {
-    const { engine, decide } = aGateway();
-    engine.forget(null);
-    expect(decide().kind).toBe('needs-policy');
+  it.each([{ keyId: 'k' }, { keyId: null }])(
+    'knows nothing after news of $keyId, and has nothing in hand at any level of the key',
+    ({ keyId }) => {
+      const { engine, decide, questions } = aGateway();
+      decide({ cost: 3, isDryRun: true });
+      engine.forget(keyId);
+      expect(decide().kind).toBe('needs-policy');
+      engine.learn('value', facts(), 0);
+      questions.length = 0;
+      expect(decide({ cost: 3 })).toMatchObject({ reason: 'throttled', level: 'method' });
+      expect(questions[0]).toContain('method k plan GET /pets/{petId}');
+    },
+  );
+
+  it('goes by the newest rules of a stage that it was told, and keeps none of the old', () => {
+    const { engine, times } = aGateway();
+    expect(times(12)).toBe(3);
+    engine.learn('value', facts({ stage: aStage() }), 0);
+    expect(times(12)).toBe(0);
+    const open = aStage();
+    const unthrottled = {
+      ...open,
+      matchPath: (verb: string, path: string) => open.matchPath(verb, `${path}/other`),
+    };
+    engine.learn('another', facts({ keyId: 'other', stage: unthrottled }), 0);
+    expect(times(12)).toBe(7);
   });
 
   it('gives a key that moved to another plan new limits, and its quota units back', () => {

@@ -147,11 +147,17 @@ export class Engine {
   /** News: the policy of this key, or of all (null), is doubtful. Its rate units are void, its quota units go back. */
   forget(keyId: string | null): void {
     if (keyId === null) {
-      for (const seat of this.keys.known()) this.#forgetSeat(seat);
+      this.rates.forgetAll();
+      for (const seat of this.keys.known()) {
+        this.#release(seat);
+        this.keys.forget(seat);
+      }
       return;
     }
     const seat = this.keys.ofKeyId(keyId);
-    if (seat !== -1) this.#forgetSeat(seat);
+    if (seat === -1) return;
+    this.#void(seat);
+    this.keys.forget(seat);
   }
 
   /** Frees what is kept of forgotten keys once there are many of them. */
@@ -241,9 +247,9 @@ export class Engine {
   #stageOf(seat: number): EngineStage | null {
     const index = this.keys.stageIndex(seat);
     if (index === -1) return null;
-    const known = this.#stages[index];
-    if (known !== undefined) return known;
     const policy = this.keys.stage(seat);
+    const known = this.#stages[index];
+    if (known !== undefined && known.policy === policy) return known;
     return policy && (this.#stages[index] = { policy, methods: new Map(), paths: new Map() });
   }
 
@@ -291,11 +297,6 @@ export class Engine {
     return id;
   }
 
-  #forgetSeat(seat: number): void {
-    this.#void(seat);
-    this.keys.forget(seat);
-  }
-
   /** In another plan a key has another bucket and another quota. */
   #leavePlan(seat: number, usagePlanId: string | null): void {
     if (this.keys.stage(seat)?.plan.id !== usagePlanId) this.#void(seat);
@@ -304,6 +305,14 @@ export class Engine {
   #void(seat: number): void {
     const bucket = this.keys.planBucket(seat);
     if (bucket !== -1) this.rates.forget(bucket);
+    for (const { ofSeats } of this.#stages[this.keys.stageIndex(seat)]?.methods.values() ?? []) {
+      const ofMethod = ofSeats?.get(seat);
+      if (ofMethod !== undefined) this.rates.forget(ofMethod);
+    }
+    this.#release(seat);
+  }
+
+  #release(seat: number): void {
     const quota = this.keys.quota(seat);
     if (quota !== -1) this.quotas.release(quota);
   }

@@ -54,8 +54,9 @@ export class KeySeats {
   #firstFree = NONE;
   #forgotten = 0;
   #base = NaN;
+  /** One of each plan, the newest: what was learned of it last holds for all keys of the plan. */
   readonly #stages: StagePolicy[] = [];
-  readonly #stageIds = new Map<StagePolicy, number>();
+  readonly #planIds = new Map<string, number>();
   readonly #customers: string[] = [];
   readonly #customerIds = new Map<string, number>();
   /** Of the few keys that have one. */
@@ -92,8 +93,9 @@ export class KeySeats {
     const seat = this.#seatFor(apiKey, facts.keyId);
     const at = seat * STRIDE;
     const ints = this.#ints;
-    ints[at + STAGE] = facts.stage ? indexOf(this.#stages, this.#stageIds, facts.stage) : NONE;
-    ints[at + CUSTOMER] = indexOf(this.#customers, this.#customerIds, facts.customerId);
+    ints[at + STAGE] = facts.stage ? this.#stageIndexOf(facts.stage) : NONE;
+    ints[at + CUSTOMER] = placeOf(facts.customerId, this.#customerIds);
+    this.#customers[ints[at + CUSTOMER] ?? NONE] = facts.customerId;
     ints[at + LEARNED_AT] = Math.floor((now - this.#base) / 1_000);
     let flags = 0;
     if (facts.enabled) flags |= IS_ENABLED;
@@ -160,7 +162,7 @@ export class KeySeats {
     return this.#customers[this.#ints[seat * STRIDE + CUSTOMER] ?? NONE] ?? '';
   }
 
-  /** The place of the stage among all that keys were learned with, -1 for none; see `stageAt`. */
+  /** The number of the key's plan here, -1 for none: keys of one plan have one stage. */
   stageIndex(seat: number): number {
     return this.#ints[seat * STRIDE + STAGE] ?? NONE;
   }
@@ -192,6 +194,12 @@ export class KeySeats {
 
   setQuota(seat: number, id: number): void {
     this.#ints[seat * STRIDE + QUOTA] = id;
+  }
+
+  #stageIndexOf(stage: StagePolicy): number {
+    const index = placeOf(stage.plan.id, this.#planIds);
+    this.#stages[index] = stage;
+    return index;
   }
 
   #seatFor(apiKey: string, keyId: string): number {
@@ -249,12 +257,12 @@ export class KeySeats {
   }
 }
 
-/** The place of a value in a list of different ones; put there when it is new. */
-function indexOf<T>(list: T[], places: Map<T, number>, value: T): number {
-  const known = places.get(value);
+/** The place of a text among different ones; the next free one when it is new. */
+function placeOf(text: string, places: Map<string, number>): number {
+  const known = places.get(text);
   if (known !== undefined) return known;
-  places.set(value, list.length);
-  return list.push(value) - 1;
+  places.set(text, places.size);
+  return places.size - 1;
 }
 
 /** FNV-1a over the character codes. */

@@ -61,6 +61,28 @@ interface Limit {
   readonly burstLimit: number;
 }
 
+/** A wish that knows in which generation of its bucket it was sent. */
+class SentWish implements RateWish {
+  readonly bucket: RateBucket;
+  readonly asked: number;
+  readonly least: number;
+  readonly wanted: number;
+  readonly #generation: number;
+
+  constructor({ bucket, asked, least, wanted }: RateWish, generation: number) {
+    this.bucket = bucket;
+    this.asked = asked;
+    this.least = least;
+    this.wanted = wanted;
+    this.#generation = generation;
+  }
+
+  /** NaN when it was not sent from here. */
+  static generationOf(wish: RateWish): number {
+    return #generation in wish ? wish.#generation : NaN;
+  }
+}
+
 /** What waiting calls cost together, and the smallest of them. */
 interface Waiting {
   asked: number;
@@ -86,8 +108,6 @@ export class LeasedRates implements Rates {
   #base = NaN;
   /** By bucket, what calls wait for. */
   #waiting = new Map<number, Waiting>();
-  /** In which generation a wish was sent. */
-  readonly #sent = new WeakMap<RateWish, number>();
   /** Buckets of which something may be in hand. */
   readonly #held = new Set<number>();
 
@@ -139,6 +159,11 @@ export class LeasedRates implements Rates {
     this.#ints[at + RETRY_AT] = LONG_AGO;
     this.#ints[at + TOLD_AT] = LONG_AGO;
     this.#ints[at + RESET_AT] = LONG_AGO;
+  }
+
+  /** The same for all buckets. */
+  forgetAll(): void {
+    for (let id = 0; id < this.#size; id++) this.forget(id);
   }
 
   wait(id: number, cost: number, now: number): number {
@@ -217,8 +242,7 @@ export class LeasedRates implements Rates {
       this.#measure(at, now);
       const wanted = Math.ceil(((this.#floats[at + PACE] ?? 0) * AHEAD_MS) / 1000);
       const wish = { bucket: this.#bucketOf(id), asked, least, wanted };
-      this.#sent.set(wish, this.#ints[at + GENERATION] ?? 0);
-      return wish;
+      return new SentWish(wish, this.#ints[at + GENERATION] ?? 0);
     });
     return { ids: [...waiting.keys()], wishes };
   }
@@ -234,7 +258,7 @@ export class LeasedRates implements Rates {
   ): void {
     const at = id * STRIDE;
     const ints = this.#ints;
-    if (this.#sent.get(wish) !== ints[at + GENERATION]) return;
+    if (SentWish.generationOf(wish) !== ints[at + GENERATION]) return;
     // The lease is over at the whole millisecond before, so that rounding makes it no longer.
     const sentAt = Math.floor(sentAtMs - this.#base);
     ints[at + REMAINING] = whole(grant.remaining);

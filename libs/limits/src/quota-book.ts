@@ -62,6 +62,30 @@ const WHOLE_MAX = 2 ** 31 - 1;
 const REBASE_MS = 2 ** 30;
 const INSTANTS = [BELIEVED_UNTIL, MEASURED_AT, SPENT_AT];
 
+/** A wish that knows in which generation of its quota it was sent. */
+class SentWish<Ref> implements QuotaWish<Ref> {
+  readonly of: Ref;
+  readonly terms: QuotaTerms;
+  readonly asked: number;
+  readonly wanted: number;
+  readonly spent: number;
+  readonly #generation: number;
+
+  constructor({ of, terms, asked, wanted, spent }: QuotaWish<Ref>, generation: number) {
+    this.of = of;
+    this.terms = terms;
+    this.asked = asked;
+    this.wanted = wanted;
+    this.spent = spent;
+    this.#generation = generation;
+  }
+
+  /** NaN when it was not sent from here. */
+  static generationOf(wish: QuotaWish<unknown>): number {
+    return #generation in wish ? wish.#generation : NaN;
+  }
+}
+
 /** Views the quota that was last asked for as `decide` wants it. */
 class Cursor implements QuotaBlock {
   id = 0;
@@ -114,7 +138,6 @@ export class QuotaBook<Ref> {
   readonly #cursor = new Cursor(this);
   /** By quota, what calls wait for. */
   #waiting = new Map<number, number>();
-  readonly #sent = new WeakMap<QuotaWish<Ref>, number>();
   readonly #held = new Set<number>();
   #returns: QuotaReturn<Ref>[] = [];
   readonly #free: number[] = [];
@@ -232,8 +255,7 @@ export class QuotaBook<Ref> {
         spent: this.#ints[at + UNTOLD] ?? 0,
       };
       this.#ints[at + UNTOLD] = 0;
-      this.#sent.set(wish, this.#ints[at + GENERATION] ?? 0);
-      return wish;
+      return new SentWish(wish, this.#ints[at + GENERATION] ?? 0);
     });
     return { ids: [...waiting.keys()], wishes };
   }
@@ -245,7 +267,7 @@ export class QuotaBook<Ref> {
     now: number,
   ): void {
     const at = id * STRIDE;
-    if (this.#sent.get(wish) !== this.#ints[at + GENERATION]) {
+    if (SentWish.generationOf(wish) !== this.#ints[at + GENERATION]) {
       const { granted: units, terms } = grant;
       if (units > 0) this.#returns.push({ of: wish.of, terms, units, spent: 0 });
       return;
