@@ -22,14 +22,13 @@ const STATUS = { code: 1, currentLimit: 2, limitRemaining: 3, durationUntilReset
 const RATE_LIMIT = { requestsPerUnit: 1, unit: 2, name: 3 };
 const OK = 1;
 const OVER_LIMIT = 2;
+/** Units of time, by their numbers in rls.proto. */
 const SECOND = 1;
 const MINUTE = 2;
 const HOUR = 3;
-const QUOTA_UNITS: readonly (readonly [days: number, unit: number])[] = [
-  [1, 4],
-  [7, 7],
-  [31, 5],
-];
+const DAY = 4;
+const MONTH = 5;
+const WEEK = 7;
 const UINT32_MAX = 0xffff_ffff;
 const DAY_MS = 86_400_000;
 
@@ -85,52 +84,55 @@ function slotOf(name: string): Slot {
 
 /** The nearest limit: the one that refused, or the one with less left. */
 function statusOf(decision: Decision | null): string {
-  const code = numberField(STATUS.code, decision?.allowed ? OK : OVER_LIMIT);
-  if (!decision) return code;
-  const { rate, quota, reason, level } = decision;
+  if (!decision) return OVER;
+  const { allowed, rate, quota, reason, level } = decision;
+  const code = allowed ? WITHIN : OVER;
   if (reason === 'throttled' && level !== 'usage-plan')
     return code + field(STATUS.durationUntilReset, duration(decision.retryAfterMs ?? Infinity));
-  if (rate && reason !== 'quota-exceeded' && !(quota && quota.remaining < rate.remaining)) {
-    return (
-      code +
-      limitOf(rate.remaining, rate.resetMs, {
-        ...perUnit(rate.rateLimit),
-        name: 'key',
-      })
-    );
+  const isQuotaNearer = quota !== null && (rate === null || quota.remaining < rate.remaining);
+  if (quota && (isQuotaNearer || reason === 'quota-exceeded')) {
+    return code + quotaLimit(quota.limit, quota.periodMs) + left(quota.remaining, quota.resetMs);
   }
-  if (!quota) return code;
-  return (
-    code +
-    limitOf(quota.remaining, quota.resetMs, {
-      requests: quota.limit,
-      unit: QUOTA_UNITS.find(([days]) => quota.periodMs <= days * DAY_MS)?.[1] ?? 0,
-      name: 'quota',
-    })
-  );
+  return rate ? code + rateLimit(rate.rateLimit) + left(rate.remaining, rate.resetMs) : code;
 }
 
-function limitOf(
-  remaining: number,
-  resetMs: number,
-  { requests, unit, name }: { requests: number; unit: number; name: string },
-): string {
-  const limit =
+const WITHIN = numberField(STATUS.code, OK);
+const OVER = numberField(STATUS.code, OVER_LIMIT);
+
+const left = (remaining: number, resetMs: number) =>
+  numberField(STATUS.limitRemaining, uint32(remaining)) +
+  field(STATUS.durationUntilReset, duration(resetMs));
+
+/** The pace of the plan as whole calls: per second, or in the first longer unit in which it is whole. */
+function rateLimit(perSecond: number): string {
+  if (Number.isInteger(perSecond)) return currentLimit(perSecond, SECOND, 'key');
+  if (Number.isInteger(perSecond * 60)) return currentLimit(perSecond * 60, MINUTE, 'key');
+  return currentLimit(Math.round(perSecond * 3_600), HOUR, 'key');
+}
+
+function quotaLimit(limit: number, periodMs: number): string {
+  if (periodMs <= DAY_MS) return currentLimit(limit, DAY, 'quota');
+  return currentLimit(limit, periodMs <= 7 * DAY_MS ? WEEK : MONTH, 'quota');
+}
+
+const currentLimits = { key: new Map<number, string>(), quota: new Map<number, string>() };
+const CURRENT_LIMITS_MAX = 1_000;
+
+/** There are as many as plans, and each is asked for again and again. */
+function currentLimit(requests: number, unit: number, name: 'key' | 'quota'): string {
+  const known = currentLimits[name];
+  const place = requests * 8 + unit;
+  const before = known.get(place);
+  if (before !== undefined) return before;
+  const limit = field(
+    STATUS.currentLimit,
     numberField(RATE_LIMIT.requestsPerUnit, uint32(requests)) +
-    numberField(RATE_LIMIT.unit, unit) +
-    field(RATE_LIMIT.name, name);
-  return (
-    field(STATUS.currentLimit, limit) +
-    numberField(STATUS.limitRemaining, uint32(remaining)) +
-    field(STATUS.durationUntilReset, duration(resetMs))
+      numberField(RATE_LIMIT.unit, unit) +
+      field(RATE_LIMIT.name, name),
   );
-}
-
-/** A pace as whole calls: per second, or in the first longer unit in which it is whole. */
-function perUnit(perSecond: number): { requests: number; unit: number } {
-  if (Number.isInteger(perSecond)) return { requests: perSecond, unit: SECOND };
-  if (Number.isInteger(perSecond * 60)) return { requests: perSecond * 60, unit: MINUTE };
-  return { requests: Math.round(perSecond * 3_600), unit: HOUR };
+  if (known.size >= CURRENT_LIMITS_MAX) known.clear();
+  known.set(place, limit);
+  return limit;
 }
 
 const uint32 = (value: number) => Math.min(Math.max(0, Math.floor(value)), UINT32_MAX);

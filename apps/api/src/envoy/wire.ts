@@ -21,9 +21,12 @@ const BYTES = Array.from({ length: 256 }, (_, byte) => String.fromCharCode(byte)
 
 /** A whole number from 0 to 2^53 as a varint. */
 function varint(value: number): string {
-  return value < 0x80
-    ? (BYTES[value] ?? '')
-    : (BYTES[(value % 0x80) + 0x80] ?? '') + varint(Math.floor(value / 0x80));
+  if (value < 0x80) return BYTES[value] ?? '';
+  if (value < 0x4000) return String.fromCharCode((value & 0x7f) | 0x80, value >> 7);
+  if (value < 0x200000) {
+    return String.fromCharCode((value & 0x7f) | 0x80, ((value >> 7) & 0x7f) | 0x80, value >> 14);
+  }
+  return String.fromCharCode((value % 0x80) + 0x80) + varint(Math.floor(value / 0x80));
 }
 
 /** A field that holds a message, bytes or an ASCII text; its number is at most 15. */
