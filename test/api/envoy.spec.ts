@@ -19,8 +19,8 @@ let api: TestApi;
 let envoy: EnvoyClient;
 const clients: EnvoyClient[] = [];
 
-const client = (token: string | null) => {
-  const made = new EnvoyClient(`127.0.0.1:${api.app.get(EnvoyPort).port}`, token);
+const client = (token: string | null, { app } = api) => {
+  const made = new EnvoyClient(`127.0.0.1:${app.get(EnvoyPort).port}`, token);
   clients.push(made);
   return made;
 };
@@ -96,7 +96,7 @@ describe('Authorization/Check', () => {
       'x-tollgate-resource-path': '/pets/{petId}',
       'x-tollgate-time': expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
     });
-    expect(headers_to_remove).toEqual(['x-tollgate-token']);
+    expect(headers_to_remove).toEqual(['x-tollgate-shadowed', 'x-tollgate-token']);
     expect(options(response_headers_to_add)).toEqual({
       'ratelimit-policy': '"key";q=10;w=2, "quota";q=100;w=86400',
       ratelimit: expect.stringMatching(/^"key";r=9;t=0, "quota";r=99;t=\d+$/),
@@ -181,6 +181,27 @@ describe('Authorization/Check', () => {
     expect(denialOf(await check(known, { address: null }))).toEqual(FORBIDDEN);
   });
 
+  it('counts the address from the right over trusted proxies', async () => {
+    const behind = await startApi({ GRPC_PORT: '0', TRUSTED_PROXIES: '192.0.2.0/24' });
+    const asking = client(behind.gatewayToken, behind);
+    const known = await aCatalogue(behind, { ipPolicy: { allow: ['10.0.0.0/8'] } });
+    const from = (address: string, chain: string) =>
+      asking.check(
+        checkRequest({
+          address,
+          headers: { 'x-api-key': known.apiKey, 'x-forwarded-for': chain },
+          context: contextOf(known),
+        }),
+      );
+    const passes = async (address: string, chain: string) =>
+      (await from(address, chain)).http_response === 'ok_response';
+    expect(await passes('192.0.2.1', '203.0.113.9, 10.1.2.3')).toBe(true);
+    expect(await passes('192.0.2.1', '203.0.113.9, 10.1.2.3, 192.0.2.1')).toBe(true);
+    expect(await passes('192.0.2.1', '10.1.2.3, 203.0.113.9')).toBe(false);
+    expect(await passes('203.0.113.9', '10.1.2.3')).toBe(false);
+    expect(await passes('10.1.2.3', '203.0.113.9')).toBe(true);
+  });
+
   it('reads the headers as they came, too', async () => {
     const known = await aCatalogue(api);
     const rawHeaders = [
@@ -189,7 +210,11 @@ describe('Authorization/Check', () => {
       ['x-tollgate-anything', 'spoof'],
     ] as const;
     const { ok_response } = await check(known, { rawHeaders });
-    expect(ok_response?.headers_to_remove).toEqual(['x-tollgate-token', 'x-tollgate-anything']);
+    expect(ok_response?.headers_to_remove).toEqual([
+      'x-tollgate-shadowed',
+      'x-tollgate-token',
+      'x-tollgate-anything',
+    ]);
   });
 
   it('refuses past the pace and past the quota as Amazon does, and consumes nothing then', async () => {
@@ -210,15 +235,24 @@ describe('Authorization/Check', () => {
     const context = { resource_path: '/pets', strip_api_key: 'true' };
     const { ok_response } = await check(known, { path: '/v2/animals', context });
     expect(options(ok_response?.headers)).toMatchObject({ 'x-tollgate-resource-path': '/pets' });
-    expect(ok_response?.headers_to_remove).toEqual(['x-tollgate-token', 'x-api-key']);
+    expect(ok_response?.headers_to_remove).toEqual([
+      'x-tollgate-shadowed',
+      'x-tollgate-token',
+      'x-api-key',
+    ]);
   });
 
-  it('lets a plan in shadow pass', async () => {
+  it('lets a plan in shadow pass, and says what it would have refused', async () => {
     const throttle = { rateLimit: 0.001, burstLimit: 1 };
     const known = await aCatalogue(api, { throttle, shadow: true });
-    for (let calls = 0; calls < 3; calls += 1) {
-      expect((await check(known)).http_response).toBe('ok_response');
-    }
+    const first = await check(known);
+    expect(options(first.ok_response?.headers)).not.toHaveProperty('x-tollgate-shadowed');
+    const second = await check(known);
+    expect(options(second.ok_response?.headers)).toMatchObject({
+      'x-tollgate-shadowed': 'throttled',
+    });
+    expect(second.ok_response?.headers_to_remove).toEqual(['x-tollgate-token']);
+    expect(texts(second.dynamic_metadata)).toMatchObject({ shadowed: 'throttled' });
   });
 
   it('refuses a revoked key within a second', async () => {
@@ -500,7 +534,7 @@ describe('the port', () => {
   });
 
   it('is closed where nobody asked for it', async () => {
-    const other = await startApi({ GRPC_PORT: '' });
+    const other = await startApi({ GRPC_PORT: '', TRUSTED_PROXIES: '' });
     expect(other.app.get(EnvoyPort).port).toBeNull();
     expect((await other.call('GET', '/health/ready')).status).toBe(200);
   });

@@ -4,6 +4,8 @@ import type { CaseId } from './cases.js';
 export interface GatewaySetup {
   /** Where the gateway asks: `http://127.0.0.1:port`, a link that the suite can cut. */
   readonly serviceUrl: string;
+  /** `host:port` of Envoy's gRPC services. */
+  readonly grpcAddress: string;
   /** A link to another port of the service, as `host:port`; it is cut together with the first. */
   linkTo(address: string): Promise<string>;
   readonly gatewayToken: string;

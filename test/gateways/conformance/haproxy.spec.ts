@@ -15,7 +15,7 @@ import { Upstream } from './upstream.js';
 const CONFIG = fileURLToPath(new URL('../../../gateways/haproxy/haproxy.cfg', import.meta.url));
 
 /** One HAProxy with the shipped configuration. */
-const startHaproxy = async (setup: Omit<GatewaySetup, 'linkTo'>) => {
+const startHaproxy = async (setup: Omit<GatewaySetup, 'linkTo' | 'grpcAddress'>) => {
   const port = await freePort();
   const program = await startProgram({
     name: 'haproxy',

@@ -43,7 +43,8 @@ class Link {
   opened = 0;
 
   constructor(private readonly address: string) {
-    this.server = createServer((socket) => this.join(socket));
+    // HTTP/2 writes small frames, which would wait for each other's acknowledgement.
+    this.server = createServer({ noDelay: true }, (socket) => this.join(socket));
   }
 
   async open(port: number): Promise<number> {
@@ -65,7 +66,8 @@ class Link {
   private join(socket: Socket): void {
     this.opened += 1;
     const { hostname, port } = new URL(`http://${this.address}`);
-    const service = this.state === 'up' ? connect(Number(port), hostname) : null;
+    const service =
+      this.state === 'up' ? connect({ port: Number(port), host: hostname, noDelay: true }) : null;
     for (const side of [socket, service]) {
       if (side === null) continue;
       this.sockets.add(side);

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { EnvoyPort } from '../../../apps/api/src/envoy/envoy-port.js';
 import { startApi } from '../../support/api.js';
 import { describeWith } from '../../support/services.js';
 import { Bench, type Fronts } from './bench.js';
@@ -21,7 +22,7 @@ export function conformance(driver: GatewayDriver): void {
     let bench: Bench;
 
     beforeAll(async () => {
-      const api = await startApi();
+      const api = await startApi({ GRPC_PORT: '0' });
       const upstream = await Upstream.start();
       const links = new Links();
       stops.push(
@@ -36,6 +37,7 @@ export function conformance(driver: GatewayDriver): void {
       ) => {
         const gateway: RunningGateway = await driver.start({
           serviceUrl,
+          grpcAddress: `127.0.0.1:${api.app.get(EnvoyPort).port}`,
           linkTo: (address) => links.to(address),
           gatewayToken,
           apiId: subject.apiId,

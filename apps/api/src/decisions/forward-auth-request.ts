@@ -143,7 +143,10 @@ const METHOD_NAME = /^[A-Z]{1,32}$/;
  * The last address of the list that is no trusted proxy's. The gateway appended the last one itself, and a trusted
  * proxy the one before its own; all before that is the client's word.
  */
-function clientAddress(list: string | null, trustedProxies: readonly IpRange[]): string | null {
+export function clientAddress(
+  list: string | null,
+  trustedProxies: readonly IpRange[],
+): string | null {
   const addresses = list?.split(',') ?? [];
   let address: string | null = null;
   for (let i = addresses.length - 1; i >= 0; i -= 1) {

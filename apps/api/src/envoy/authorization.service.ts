@@ -1,6 +1,7 @@
 import type { Metadata } from '@grpc/grpc-js';
 import { Injectable, Logger } from '@nestjs/common';
 import type { GatewayPrincipal } from '@core/identity';
+import { Config } from '@io/platform';
 import { readCheckRequest } from './check-request.js';
 import { brokenResponse, checkResponse, strangerResponse } from './check-response.js';
 import { DecisionMeter, type MeteredFace } from '../decisions/decision-meter.js';
@@ -19,6 +20,7 @@ export class AuthorizationService {
   constructor(
     meter: DecisionMeter,
     private readonly gateways: GatewayMetadata,
+    private readonly config: Config,
   ) {
     this.decisions = meter.at('ext-authz');
   }
@@ -39,7 +41,7 @@ export class AuthorizationService {
 
   private decide(gateway: GatewayPrincipal | null, request: Buffer): Buffer | Promise<Buffer> {
     if (!gateway) return strangerResponse('The metadata "authorization" holds no gateway token.');
-    const call = readCheckRequest(request);
+    const call = readCheckRequest(request, this.config.trustedProxies);
     if (!call)
       return strangerResponse(
         'The question lacks its route context, method or path, or says something twice.',

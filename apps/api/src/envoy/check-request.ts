@@ -1,3 +1,5 @@
+import type { IpRange } from '@core/kernel';
+import { clientAddress } from '../decisions/forward-auth-request.js';
 import { Fields, readWhole, toByteString } from './wire.js';
 
 /** What a `CheckRequest` asks: one call at Envoy, and where it was routed to. */
@@ -6,7 +8,7 @@ export interface CheckedCall {
   readonly method: string;
   /** As it goes to the upstream, with its query. */
   readonly path: string;
-  /** The peer of Envoy's connection; null when it has no address. */
+  /** The peer of Envoy's connection, or who stands behind the trusted proxies; null when there is no address. */
   readonly sourceIp: string | null;
   /** The route's own words, `context_extensions`. */
   readonly route: RouteContext;
@@ -40,14 +42,17 @@ const ENTRY = { key: 1, value: 2, rawValue: 3 };
  * Reads a `CheckRequest`; null when it cannot be believed: bytes that are no message, no route context, no method or
  * path, two keys. (Two that Envoy joined with a comma are a key that nobody was given.)
  */
-export function readCheckRequest(bytes: Buffer): CheckedCall | null {
+export function readCheckRequest(
+  bytes: Buffer,
+  trustedProxies: readonly IpRange[],
+): CheckedCall | null {
   const call = new CallReader();
   const isMessage = readWhole(() =>
     eachField(new Fields(toByteString(bytes)), CHECK_REQUEST.attributes, (attributes) =>
       call.readAttributes(attributes),
     ),
   );
-  return isMessage ? call.whole() : null;
+  return isMessage ? call.whole(trustedProxies) : null;
 }
 
 class CallReader {
@@ -55,6 +60,7 @@ class CallReader {
   private path = '';
   private sourceIp = '';
   private readonly keys: string[] = [];
+  private readonly chain: string[] = [];
   private readonly forged: string[] = [];
   private readonly extensions = new Map<string, string>();
 
@@ -110,27 +116,36 @@ class CallReader {
 
   /** Names come in lower case. Most end here: a header of another's costs one comparison. */
   private readHeader(entry: Fields): void {
-    let isKey = false;
+    let values: string[] | null = null;
     let value = '';
     while (entry.next()) {
       if (entry.number === ENTRY.key) {
-        isKey = entry.is('x-api-key');
-        if (!isKey && entry.startsWith('x') && TOLLGATE.test(entry.text()))
-          this.forged.push(entry.text());
-      } else if (isKey && (entry.number === ENTRY.value || entry.number === ENTRY.rawValue)) {
+        if (!entry.startsWith('x')) continue;
+        if (entry.is('x-api-key')) values = this.keys;
+        else if (entry.is('x-forwarded-for')) values = this.chain;
+        else if (TOLLGATE.test(entry.text())) this.forged.push(entry.text());
+      } else if (values && (entry.number === ENTRY.value || entry.number === ENTRY.rawValue)) {
         value = entry.text();
       }
     }
-    if (isKey) this.keys.push(value);
+    values?.push(value);
   }
 
-  whole(): CheckedCall | null {
+  whole(trustedProxies: readonly IpRange[]): CheckedCall | null {
     const { method, path, keys, forged } = this;
     const route = this.route();
     if (!route || !METHOD.test(method) || path === '') return null;
     const apiKey = keys[0] ?? null;
     if (keys.length > 1) return null;
-    return { apiKey, method, path, sourceIp: this.sourceIp || null, route, forged };
+    const sourceIp = this.client(trustedProxies);
+    return { apiKey, method, path, sourceIp, route, forged };
+  }
+
+  /** Envoy appends the peer to the chain only where it is told to (`use_remote_address`). */
+  private client(trustedProxies: readonly IpRange[]): string | null {
+    const { chain, sourceIp } = this;
+    if (trustedProxies.length === 0 || chain.length === 0) return sourceIp || null;
+    return clientAddress([...chain, sourceIp].join(','), trustedProxies);
   }
 
   private route(): RouteContext | null {

@@ -26,23 +26,27 @@ const header = (number: number, name: string): Slot =>
 /** `append` false, and OVERWRITE_IF_EXISTS_OR_ADD. */
 const OVERWRITES = field(2, '') + numberField(3, 2);
 
-/** Headers that only the gateway sends to the upstream: set on every call that passes, so that no client's copy lives. */
 const OWN_NAMES = {
   keyId: 'x-tollgate-key-id',
   customerId: 'x-tollgate-customer-id',
   decisionId: 'x-tollgate-decision-id',
   resourcePath: 'x-tollgate-resource-path',
   time: 'x-tollgate-time',
+  shadowed: 'x-tollgate-shadowed',
 } as const;
-const IS_SET: ReadonlySet<string> = new Set(Object.values(OWN_NAMES));
+
+/** Headers that only the gateway sends to the upstream: set on every call that passes, so that no client's copy lives. */
+export const OWN_HEADERS: ReadonlySet<string> = new Set(Object.values(OWN_NAMES));
 const OWN = {
   keyId: header(OK.headers, OWN_NAMES.keyId),
   customerId: header(OK.headers, OWN_NAMES.customerId),
   decisionId: header(OK.headers, OWN_NAMES.decisionId),
   resourcePath: header(OK.headers, OWN_NAMES.resourcePath),
   time: header(OK.headers, OWN_NAMES.time),
+  shadowed: header(OK.headers, OWN_NAMES.shadowed),
 };
 const TOKEN_REMOVED = field(OK.headersToRemove, 'x-tollgate-token');
+const SHADOWED_REMOVED = field(OK.headersToRemove, OWN_NAMES.shadowed);
 const KEY_REMOVED = field(OK.headersToRemove, 'x-api-key');
 const PASSED = field(CHECK_RESPONSE.status, '');
 
@@ -97,16 +101,17 @@ export function brokenResponse(): Buffer {
  * empty here: a call that passes has a key.
  */
 function okResponse({ route, forged }: CheckedCall, decision: Decision): string {
-  const { keyId, customerId, decisionId, resourcePath, atMs } = decision;
+  const { keyId, customerId, decisionId, resourcePath, shadowed, atMs } = decision;
   let body =
     OWN.keyId(keyId ?? '') +
     OWN.customerId(customerId ?? '') +
     OWN.decisionId(decisionId) +
     OWN.resourcePath(utf8(resourcePath ?? '')) +
     OWN.time(isoText(atMs)) +
+    (shadowed === null ? SHADOWED_REMOVED : OWN.shadowed(shadowed)) +
     TOKEN_REMOVED;
   if (route.stripsApiKey) body += KEY_REMOVED;
-  for (const name of forged) if (!IS_SET.has(name)) body += field(OK.headersToRemove, name);
+  for (const name of forged) if (!OWN_HEADERS.has(name)) body += field(OK.headersToRemove, name);
   body += headersIn(TOLD_WITH_OK, clientHeaders(decision));
   return PASSED + field(CHECK_RESPONSE.okResponse, body);
 }

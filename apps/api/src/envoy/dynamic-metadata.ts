@@ -15,6 +15,7 @@ const CUSTOMER_ID = entry('customerId');
 const API_ID = entry('apiId');
 const STAGE = entry('stage');
 const RESOURCE_PATH = entry('resourcePath');
+const SHADOWED = entry('shadowed');
 const TIME = entry('tollgateTime');
 
 /**
@@ -22,7 +23,7 @@ const TIME = entry('tollgateTime');
  * reads. Envoy keeps it beside the call, where no client's header can be taken for it.
  */
 export function stringStruct(decision: Decision, apiId: string, stage: string): string {
-  const { keyId, customerId, decisionId, resourcePath, atMs } = decision;
+  const { keyId, customerId, decisionId, resourcePath, shadowed, atMs } = decision;
   return (
     (decision.allowed ? DECISION.allowed : DECISION.refused) +
     DECISION_ID(decisionId) +
@@ -31,6 +32,7 @@ export function stringStruct(decision: Decision, apiId: string, stage: string): 
     API_ID(apiId) +
     STAGE(stage) +
     (resourcePath === null ? '' : RESOURCE_PATH(utf8(resourcePath))) +
+    (shadowed === null ? '' : SHADOWED(shadowed)) +
     TIME(isoText(atMs))
   );
 }
