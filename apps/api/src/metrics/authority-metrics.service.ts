@@ -18,7 +18,9 @@ export class AuthorityMetricsService {
     const redis = this.authority instanceof RedisRateAuthority ? this.authority.stats() : null;
     const known = [
       { labels: { authority: 'quota' }, ...quota },
-      ...(rate ? [{ labels: { authority: 'rate' }, ...rate }] : []),
+      ...(rate
+        ? [{ labels: { authority: 'rate' }, ...rate, isFailing: isFailing(rate, redis) }]
+        : []),
     ];
     return [
       {
@@ -80,3 +82,7 @@ function durationsOf({ durations, durationMsSum }: RedisRateStats): DurationCoun
     sumSeconds: durationMsSum / 1000,
   };
 }
+
+/** A node of a Cluster may be away while the others answer. */
+const isFailing = (rate: { readonly isFailing: boolean }, redis: RedisRateStats | null) =>
+  rate.isFailing || redis?.isUp === false;

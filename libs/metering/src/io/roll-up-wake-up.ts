@@ -23,7 +23,10 @@ export class RollUpWakeUp {
   constructor(
     @InjectQueue(ROLL_UP_USAGE) private readonly queue: Queue,
     private readonly clock: SystemClock,
-  ) {}
+  ) {
+    // A wake-up that fails says so itself; without a listener BullMQ prints every attempt to connect.
+    queue.on('error', () => undefined);
+  }
 
   wake(): void {
     const nowMs = this.clock.monotonicMs();
