@@ -7,6 +7,7 @@
  */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import {
   chmodSync,
   existsSync,
@@ -71,7 +72,8 @@ async function main(): Promise<void> {
       pids.reduce((sum, pid) => sum + cpuMs(pid), 0),
     );
   } finally {
-    for (const child of children.reverse()) child.kill('SIGTERM');
+    // In this order: nginx gives its units back to the api, which gives its own back to Postgres.
+    for (const child of children.reverse()) await ended(child);
     await postgres.stop();
     rmSync(home, { recursive: true, force: true });
   }
@@ -79,7 +81,6 @@ async function main(): Promise<void> {
 
 /** Alternates the variants, and prints each round and the medians of the first against the others. */
 function compare(variants: readonly Variant[], script: string, cpu: () => number): void {
-  for (const { url } of variants) wrk(url, script, cpu);
   const rounds = Array.from({ length: ROUNDS }, (_, round) => {
     const row = variants.map(({ url }) => wrk(url, script, cpu));
     const shown = row.map(
@@ -106,6 +107,13 @@ function start(program: string, args: string[], environment: Record<string, stri
   });
   children.push(child);
   return child;
+}
+
+async function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null) return;
+  const exited = once(child, 'exit');
+  child.kill('SIGTERM');
+  await exited;
 }
 
 /** One nginx process with a server for each variant, over the same files. */
@@ -192,10 +200,17 @@ interface Measured {
 }
 const NOTHING: Measured = { perSecond: NaN, cpuUs: NaN };
 
+/** One measured run, after a second in which policies and leases become warm. */
 function wrk(url: string, script: string, cpu: () => number): Measured {
+  const load = (seconds: number) =>
+    execFileSync(
+      'taskset',
+      ['-c', '1', 'wrk', '-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, '-s', script, url],
+      { encoding: 'utf8' },
+    );
+  load(1);
   const before = cpu();
-  const args = ['-c', '1', 'wrk', '-t1', `-c${CONNECTIONS}`, `-d${SECONDS}s`, '-s', script, url];
-  const output = execFileSync('taskset', args, { encoding: 'utf8' });
+  const output = load(SECONDS);
   if (/Non-2xx/.test(output)) {
     throw new Error(`${output}${readFileSync(join(home, 'error.log'), 'utf8')}`);
   }
