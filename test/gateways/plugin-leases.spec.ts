@@ -97,6 +97,18 @@ describe('a plugin with leases', () => {
     expect(leases.debited.get('keyleased1')).toBe(1_000);
   });
 
+  it('gives back what lies idle, and spends it no more', async () => {
+    const { tollgate, leases, decide } = await started(aKey({ quota: 1_000_000 }));
+    await decide();
+    for (let call = 0; call < 1_000; call += 1) await decide();
+    const debited = () => leases.debited.get('keyleased1');
+    expect(debited()).toBeGreaterThan(1_000);
+    await vi.waitFor(() => expect(debited()).toBe(1_000), { timeout: 10_000 });
+    for (let call = 0; call < 10; call += 1) await decide();
+    await tollgate.close();
+    expect(debited()).toBe(1_010);
+  });
+
   it('forgets a key with the news, and decides anew', async () => {
     const key = aKey();
     const { leases, decide, service } = await started(key);
