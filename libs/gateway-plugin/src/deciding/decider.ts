@@ -5,6 +5,7 @@ import {
   type Levels,
   type MethodPolicy,
   type Outcome,
+  type QuotaBlock,
   type RateLeases,
   type Rates,
   type RefusalReason,
@@ -13,7 +14,7 @@ import {
 } from '@core/limits';
 import { hasValidChecksum, looksLikeTollgateKey } from '@core/kernel';
 import { QuestionRefused, type ServiceBucket, type WireBucket } from '../leases/lease-client.js';
-import { PolicyOutdated, type HeldQuota, type QuotaLeases } from '../leases/quota-leases.js';
+import { NO_QUOTA, PolicyOutdated, type GatewayQuotas } from '../leases/gateway-quotas.js';
 import type { KnownKey, KnownKeys } from '../policies/known-keys.js';
 import type { ServiceClient } from '../service/service-client.js';
 import type { ServiceHealth } from '../service/service-health.js';
@@ -29,7 +30,7 @@ export interface DeciderParts {
   readonly health: ServiceHealth;
   readonly keys: KnownKeys;
   readonly rates: RateLeases;
-  readonly quotas: QuotaLeases;
+  readonly quotas: GatewayQuotas;
   readonly apiId: string;
   readonly stage: string;
   /** How long a call waits for the service. */
@@ -46,7 +47,7 @@ export interface DeciderParts {
 class Resolved {
   constructor(
     readonly levels: Levels,
-    public quota: HeldQuota | null,
+    readonly quota: number,
   ) {}
 }
 
@@ -75,8 +76,6 @@ interface Refused {
 /** How often a call asks for blocks before the service counts as away; each round others took what was granted. */
 const ROUNDS_MAX = 10;
 const KEY_LENGTH_MAX = 256;
-/** For so long after a grant its period is believed, whatever the clock here says: the two may differ by 2 s. */
-const PERIOD_BELIEF_MS = 2_500;
 
 /**
  * Decides on calls: with the policies and blocks at hand synchronously, else after asking for them. A key that is not
@@ -154,19 +153,19 @@ export class Decider {
   ): Judgement | Promise<Judgement> {
     const now = performance.now();
     const resolved = this.resolve(call.key, call.stage, call.method, now);
-    if (resolved.quota?.isForgotten === true) resolved.quota = this.parts.quotas.of(call.key);
-    const quota = call.isQuotaUnknown ? null : resolved.quota;
-    if (quota !== null && quota.inHand > 0 && !this.parts.quotas.isAlive(now)) quota.inHand = 0;
+    const { quotas } = this.parts;
+    const quotaId = call.isQuotaUnknown ? NO_QUOTA : resolved.quota;
+    const quota = quotaId === NO_QUOTA ? null : quotas.block(quotaId, now);
     const outcome = decide(this.rateState, resolved.levels, quota, {
       cost,
       now,
-      at: quota === null ? call.at : instantIn(quota, call.at, now),
+      at: quota === null ? call.at : quotas.instantIn(quotaId, call.at, now),
       isDryRun: dryRun,
       isRateUnknown: call.isRateUnknown,
     });
     switch (outcome.kind) {
       case 'allowed':
-        if (quota !== null && !dryRun) this.parts.quotas.spent(quota, cost, now);
+        if (quota !== null && !dryRun) quotas.spent(quotaId, now);
         return this.answer(call, null, { resolved, quota, now });
       case 'throttled':
         return this.answer(call, { ...outcome, reason: 'throttled' }, { resolved, quota, now });
@@ -180,7 +179,7 @@ export class Decider {
         return this.consumeWithBlocks(
           call,
           { cost, dryRun, ...rest },
-          { resolved, quota, needs: outcome },
+          { resolved, quotaId, needs: outcome },
         );
     }
   }
@@ -189,7 +188,7 @@ export class Decider {
   private async consumeWithBlocks(
     call: CallInPlan,
     request: RoutedCall,
-    { resolved, quota, needs }: { resolved: Resolved; quota: HeldQuota | null; needs: Needs },
+    { resolved, quotaId, needs }: { resolved: Resolved; quotaId: number; needs: Needs },
   ): Promise<Judgement> {
     const { rates, quotas } = this.parts;
     const mayAsk = call.rounds < ROUNDS_MAX && this.parts.health.admits();
@@ -201,9 +200,9 @@ export class Decider {
           (mayAsk &&
             this.answered(rates.take(needs.buckets, request.cost ?? 1), call.waitsUntilMs)),
         // A call of cost 0 misses nothing, yet has to know the period.
-        quota === null ||
+        quotaId === NO_QUOTA ||
           (needs.missingQuota === 0 && needs.buckets.length > 0) ||
-          (mayAsk && this.answered(quotas.take(quota, needs.missingQuota), call.waitsUntilMs)),
+          (mayAsk && this.answered(quotas.take(quotaId, needs.missingQuota), call.waitsUntilMs)),
       ]);
     } catch (error) {
       if (error instanceof PolicyOutdated) {
@@ -214,10 +213,11 @@ export class Decider {
       return this.questionRefused(error.status, call.method.resourcePath);
     }
     if ((!ofRates || !ofQuota) && call.stage.plan.onFailure === 'deny') {
+      const now = performance.now();
       return this.answer(
         call,
         { reason: 'unavailable', level: ofRates ? null : needs.level, retryAfterMs: 1_000 },
-        { resolved, quota, now: performance.now() },
+        { resolved, quota: quotaId === NO_QUOTA ? null : quotas.block(quotaId, now), now },
       );
     }
     return this.consume(
@@ -337,7 +337,7 @@ export class Decider {
   private answer(
     { key, stage, method, at }: CallInPlan,
     refusal: Refused | null,
-    { resolved, quota, now }: { resolved: Resolved; quota: HeldQuota | null; now: number },
+    { resolved, quota, now }: { resolved: Resolved; quota: QuotaBlock | null; now: number },
   ): Judgement {
     const isShadowed = refusal !== null && stage.plan.shadow;
     const refused = isShadowed ? null : refusal;
@@ -429,12 +429,6 @@ function methodOf(
   }
   const match = stage.matchPath(method, path ?? '/');
   return match.kind === 'method' ? match.method : null;
-}
-
-/** The instant by the service's clock, as far as its last grant tells: in the period that it granted from. */
-function instantIn(quota: HeldQuota, at: number, now: number): number {
-  if (now - quota.grantedAtMs >= PERIOD_BELIEF_MS) return at;
-  return Math.max(quota.periodFromMs, Math.min(at, quota.periodToMs - 1));
 }
 
 /** The answer, if it comes before that instant of `performance.now()`. */

@@ -5,7 +5,7 @@ import type { ServiceAddress, ServiceClient } from '../service/service-client.js
 import type { ServiceHealth } from '../service/service-health.js';
 import { PolicyStream } from '../stream/policy-stream.js';
 import { LeaseClient } from './lease-client.js';
-import { QuotaLeases } from './quota-leases.js';
+import { GatewayQuotas } from './gateway-quotas.js';
 
 /** Whose holdings these are. */
 export interface HoldingsOptions {
@@ -29,7 +29,7 @@ export class Holdings {
   readonly leases: LeaseClient;
   readonly keys: KnownKeys;
   readonly rates: RateLeases;
-  readonly quotas: QuotaLeases;
+  readonly quotas: GatewayQuotas;
   private readonly stream: PolicyStream;
   private readonly timer: NodeJS.Timeout;
   private readonly listeners = new Set<ChangeListener>();
@@ -44,13 +44,14 @@ export class Holdings {
     });
     this.leases = new LeaseClient({ ...options, lastEventId: () => this.stream.lastSeen });
     this.keys = new KnownKeys(this.leases, () => this.stream.isFollowing);
-    this.rates = new RateLeases(this.leases, {
+    const surroundings = {
       monotonicMs: () => performance.now(),
-      tick: () => new Promise((resolve) => setImmediate(resolve)),
+      tick: () => new Promise<void>((resolve) => setImmediate(resolve)),
       // Calls that wait for a block tell whether it came; nobody waits for the rest.
       tell: () => undefined,
-    });
-    this.quotas = new QuotaLeases(this.leases);
+    };
+    this.rates = new RateLeases(this.leases, surroundings);
+    this.quotas = new GatewayQuotas(this.leases, surroundings);
     this.timer = setInterval(() => this.sweep(), RATE_SWEEP_MS);
     this.timer.unref();
     this.stream.start();
