@@ -1,7 +1,7 @@
 import { checkRequest, EnvoyClient, type HeaderValueOption } from '../../../support/envoy.js';
-import { readAnswer, sendRaw } from '../../../support/raw-http.js';
 import type { GatewaySetup } from '../driver.js';
 import {
+  asker,
   inTime,
   replaced,
   valuesOf,
@@ -114,20 +114,17 @@ export function askByHttp({
   deadlineMs,
   onFailure,
 }: GatewaySetup): (call: ProxiedCall) => Promise<Verdict> {
+  const ask = asker(serviceUrl);
   return async (came) => {
     const { method, target, fields } = received(came);
-    const asked = Object.entries(joined(fields.filter(([name]) => ALLOWED.has(name))));
-    const head = [
-      `${method} /v1/forward-auth/${apiId}/${stage}/path${target} HTTP/1.1`,
-      'host: api.example.com',
-      'content-length: 0',
-      ...asked.map(([name, value]) => `${name}: ${value}`),
-      `x-tollgate-token: ${gatewayToken}`,
-      'connection: close',
-    ];
-    const sent = sendRaw(serviceUrl, `${head.join('\r\n')}\r\n\r\n`).then(readAnswer);
-    const answer = await inTime(sent, deadlineMs);
-    if (!answer || answer.status === 0 || answer.status >= 500)
+    const shown = Object.entries(joined(fields.filter(([name]) => ALLOWED.has(name))));
+    const asked = ask(method, `/v1/forward-auth/${apiId}/${stage}/path${target}`, [
+      ['content-length', '0'],
+      ...shown,
+      ['x-tollgate-token', gatewayToken],
+    ]);
+    const answer = await inTime(asked, deadlineMs);
+    if (!answer || answer.status >= 500)
       return onFailure === 'allow' ? { kind: 'pass', fields } : UNAVAILABLE;
     const told = (pattern: RegExp): Fields =>
       answer.fields

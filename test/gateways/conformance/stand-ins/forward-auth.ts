@@ -1,27 +1,19 @@
-import { readAnswer, sendRaw, type RawAnswer } from '../../../support/raw-http.js';
 import type { GatewaySetup } from '../driver.js';
 import {
+  asker,
   inTime,
   replaced,
   valuesOf,
+  type Answer,
   type Fields,
   type ProxiedCall,
   type Verdict,
 } from './proxy.js';
 
 /** Asks with a GET, and these headers alone. */
-function ask(
-  gateway: string,
-  { serviceUrl, apiId, stage }: GatewaySetup,
-  fields: Fields,
-): Promise<RawAnswer> {
-  const head = [
-    `GET /v1/forward-auth/${apiId}/${stage}/${gateway} HTTP/1.1`,
-    `Host: ${new URL(serviceUrl).host}`,
-    'Connection: close',
-    ...fields.map(([name, value]) => `${name}: ${value}`),
-  ];
-  return sendRaw(serviceUrl, `${head.join('\r\n')}\r\n\r\n`).then(readAnswer);
+function questions(gateway: string, { serviceUrl, apiId, stage }: GatewaySetup) {
+  const ask = asker(serviceUrl);
+  return (fields: Fields) => ask('GET', `/v1/forward-auth/${apiId}/${stage}/${gateway}`, fields);
 }
 
 const isOurs = (name: string) => /^x[-_]tollgate[-_]/.test(name);
@@ -31,6 +23,7 @@ const isOurs = (name: string) => /^x[-_]tollgate[-_]/.test(name);
  * configuration: one that sets the token, one that takes the key away. Its own X-Forwarded-* replace the client's.
  */
 export function askAsTraefik(setup: GatewaySetup): (call: ProxiedCall) => Promise<Verdict> {
+  const ask = questions('traefik', setup);
   return async ({ method, target, fields, address }) => {
     const forwarded: Fields = [
       ['X-Forwarded-For', address],
@@ -41,13 +34,9 @@ export function askAsTraefik(setup: GatewaySetup): (call: ProxiedCall) => Promis
     ];
     // `authRequestHeaders` of the shipped configuration: all values of these.
     const keys = valuesOf(fields, 'X-Api-Key').map((value) => ['X-Api-Key', value] as const);
-    const asked = ask('traefik', setup, [
-      ...keys,
-      ['X-Tollgate-Token', setup.gatewayToken],
-      ...forwarded,
-    ]);
+    const asked = ask([...keys, ['X-Tollgate-Token', setup.gatewayToken], ...forwarded]);
     const answer = await inTime(asked, setup.deadlineMs);
-    if (!answer || answer.status === 0) {
+    if (!answer) {
       return { kind: 'refuse', status: 500, fields: [], body: '' };
     }
     if (answer.status < 200 || answer.status > 299) return refusal(answer, () => true);
@@ -67,6 +56,7 @@ const TO_CLIENT = /^(content-type|retry-after|ratelimit|ratelimit-policy|x-amzn-
  * configuration, which refuses a second key and deletes every X-Tollgate-* of the client.
  */
 export function askAsApisix(setup: GatewaySetup): (call: ProxiedCall) => Promise<Verdict> {
+  const ask = questions('apisix', setup);
   return async ({ method, target, fields: came, address }) => {
     const fields = replaced(came, isOurs);
     const keys = valuesOf(fields, 'X-Api-Key');
@@ -81,7 +71,7 @@ export function askAsApisix(setup: GatewaySetup): (call: ProxiedCall) => Promise
         body: '{"message":"Forbidden"}',
       };
     }
-    const asked = ask('apisix', setup, [
+    const asked = ask([
       ['X-Forwarded-Proto', 'http'],
       ['X-Forwarded-Method', method],
       ['X-Forwarded-Host', 'tollgate.test'],
@@ -92,26 +82,23 @@ export function askAsApisix(setup: GatewaySetup): (call: ProxiedCall) => Promise
       ...keys.slice(0, 1).map((key) => ['X-Api-Key', key] as const),
     ]);
     const answer = await inTime(asked, setup.deadlineMs);
-    if (!answer || answer.status === 0) {
+    if (!answer) {
       return setup.onFailure === 'allow'
         ? { kind: 'pass', fields }
         : { kind: 'refuse', status: 503, fields: [['Content-Type', 'text/html']], body: '' };
     }
     if (answer.status >= 300) return refusal(answer, (name) => TO_CLIENT.test(name));
     const ours = TO_UPSTREAM.map((name) => `X-Tollgate-${name}`).flatMap((name) => {
-      const value = answer.header(name);
-      return value === null ? [] : [[name, value] as const];
+      const [value] = valuesOf(answer.fields, name);
+      return value === undefined ? [] : [[name, value] as const];
     });
     return { kind: 'pass', fields: replaced(fields, (name) => name === 'x-api-key', ours) };
   };
 }
 
-const refusal = (answer: RawAnswer, isTold: (name: string) => boolean): Verdict => ({
+const refusal = (answer: Answer, isTold: (name: string) => boolean): Verdict => ({
   kind: 'refuse',
   status: answer.status,
-  fields: answer.fields.filter(
-    ([name]) =>
-      isTold(name) && !/^(connection|content-length|transfer-encoding|keep-alive)$/i.test(name),
-  ),
+  fields: answer.fields.filter(([name]) => isTold(name)),
   body: answer.body,
 });

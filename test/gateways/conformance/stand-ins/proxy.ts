@@ -1,4 +1,4 @@
-import { createServer, request, type IncomingMessage, type ServerResponse } from 'node:http';
+import { Agent, createServer, request, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { RunningGateway } from '../driver.js';
 import { listen } from '../listen.js';
 
@@ -76,6 +76,43 @@ export const replaced = (
   isGone: (name: string) => boolean,
   others: Fields = [],
 ): Fields => [...fields.filter(([name]) => !isGone(name.toLowerCase())), ...others];
+
+/** What the service answered to a question. */
+export interface Answer {
+  readonly status: number;
+  readonly fields: Fields;
+  readonly body: string;
+}
+
+/** Asks over HTTP/1.1, on connections that are kept. */
+export function asker(serviceUrl: string) {
+  const { hostname, port } = new URL(serviceUrl);
+  const agent = new Agent({ keepAlive: true });
+  return (method: string, path: string, fields: Fields): Promise<Answer> =>
+    new Promise((resolve, reject) => {
+      const headers = ['Host', `${hostname}:${port}`, ...fields.flat()];
+      const asked = request(
+        { hostname, port, method, path, headers, setHost: false, agent },
+        (answered) => {
+          let body = '';
+          answered.setEncoding('latin1').on('data', (text: string) => (body += text));
+          answered.on('error', reject);
+          answered.on('end', () =>
+            resolve({
+              status: answered.statusCode ?? 0,
+              fields: pairs(answered.rawHeaders).filter(([name]) => !isOfConnection(name)),
+              body,
+            }),
+          );
+        },
+      );
+      asked.on('error', reject);
+      asked.end();
+    });
+}
+
+const isOfConnection = (name: string) =>
+  HOP_BY_HOP.has(name.toLowerCase()) || name.toLowerCase() === 'content-length';
 
 /** Resolves with null when there is no answer in time, or a fault instead of one. */
 export async function inTime<T>(answer: Promise<T>, deadlineMs: number): Promise<T | null> {
