@@ -241,6 +241,19 @@ describe('POST /v1/leases', () => {
     expect(quotas).toMatchObject([{ granted: 6 }]);
   });
 
+  it('takes back no more than the holder has, and writes down that it lives', async () => {
+    const key = await aCatalogue(api, { quota: { limit: 10, period: 'DAY' } });
+    const { periodFrom } = await quotaOf(key, { asked: 8 });
+    const back = (units: number, holder = HOLDER) =>
+      ask({ holder, returns: { quotas: [{ ...inPlan(key), periodFrom, units, spent: 0 }] } });
+    await back(8, 'another-holder-0123');
+    expect(await quotaOf(key, { asked: 10 })).toMatchObject({ granted: 2 });
+    await back(1_000);
+    expect(await quotaOf(key, { asked: 20 })).toMatchObject({ granted: 10 });
+    const { rows } = await db.query(`SELECT id FROM quota_holder WHERE id LIKE '%/${HOLDER}'`);
+    expect(rows).toHaveLength(1);
+  });
+
   it.each([
     { name: 'disabled', options: { enabled: false } },
     { name: 'expired', options: { expiresAt: new Date('2026-01-01') } },

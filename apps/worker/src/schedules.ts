@@ -3,6 +3,7 @@ import { Injectable, Module, type OnApplicationBootstrap } from '@nestjs/common'
 import { ModuleRef } from '@nestjs/core';
 import { CLOSE_PERIODS } from '@io/billing';
 import { ENSURE_USAGE_PARTITIONS, ROLL_UP_USAGE } from '@io/metering';
+import { RECLAIM_QUOTA_BLOCKS } from '@io/limits';
 import { TRIM_POLICY_CHANGES } from '@io/platform';
 import type { Queue } from 'bullmq';
 
@@ -14,6 +15,7 @@ const HOUR_MS = 3_600_000;
 const SCHEDULES = [
   { job: ROLL_UP_USAGE, everyMs: SECOND_MS },
   { job: CLOSE_PERIODS, everyMs: 2 * SECOND_MS },
+  { job: RECLAIM_QUOTA_BLOCKS, everyMs: 10 * SECOND_MS },
   { job: TRIM_POLICY_CHANGES, everyMs: 10 * MINUTE_MS },
   { job: ENSURE_USAGE_PARTITIONS, everyMs: HOUR_MS },
 ] as const;

@@ -1,12 +1,20 @@
 import { Module } from '@nestjs/common';
 import { PlatformModule } from '@io/platform';
 import { BillingWorkerModule } from './billing/billing-worker.module.js';
+import { LimitsWorkerModule } from './limits/limits-worker.module.js';
 import { PolicyWorkerModule } from './policy/policy-worker.module.js';
 import { SchedulesModule } from './schedules.js';
 import { UsageModule } from './usage/usage.module.js';
 
 /** What this process does. */
 @Module({
-  imports: [PlatformModule, UsageModule, BillingWorkerModule, PolicyWorkerModule, SchedulesModule],
+  imports: [
+    PlatformModule,
+    UsageModule,
+    BillingWorkerModule,
+    LimitsWorkerModule,
+    PolicyWorkerModule,
+    SchedulesModule,
+  ],
 })
 export class WorkerModule {}

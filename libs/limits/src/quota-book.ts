@@ -298,7 +298,8 @@ export class QuotaBook<Ref> {
   /** What to give back now, no longer in hand after it: what was released, what lies idle; `all` at the end. */
   returns(now: number, { all }: { all: boolean }): QuotaReturn<Ref>[] {
     for (const id of this.#held) {
-      const inHand = this.inHand(id);
+      // What was spent is told too, so that it does not count as held for longer.
+      const inHand = this.inHand(id) + (this.#ints[id * STRIDE + UNTOLD] ?? 0);
       const spentAtMs = this.#base + (this.#ints[id * STRIDE + SPENT_AT] ?? 0);
       if (all || isIdle({ inHand, spentAtMs }, now)) this.#giveBack(id);
       else if (inHand === 0) this.#held.delete(id);

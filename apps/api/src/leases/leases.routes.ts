@@ -25,11 +25,11 @@ export class LeasesRoutes {
       { config: { bodyMax: BODY_MAX, rawBody: true } },
       async (request, reply) => {
         const token = tokenOf(request.headers.authorization);
-        const { accountId } = gatewayOf(await this.authenticator.principal(token));
+        const asker = gatewayOf(await this.authenticator.principal(token));
         checkIsJson(request.headers);
         const { seen, ...question } = readLeaseQuestion(parseJson(request.body ?? Buffer.alloc(0)));
         if (seen !== null) await this.events.reach(seen);
-        const answer = await this.leases.answer(accountId, question);
+        const answer = await this.leases.answer(asker, question);
         reply.header('X-Tollgate-Time', answer.at.toISOString());
         return reply.send(leaseJson(answer));
       },

@@ -164,6 +164,7 @@ export class DecisionService {
     const now = this.clock.monotonicMs();
     const atMs = call.atMs;
     const buckets = this.bucketsOf(key, stage, method, now);
+    this.quotas.checkVoid(now);
     const quota = call.isQuotaUnknown
       ? null
       : (buckets.quota = this.quotas.of(key, stage.plan, atMs, buckets.quota));

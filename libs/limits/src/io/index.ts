@@ -24,3 +24,5 @@ export {
 } from './lease.service.js';
 export { openRedisRates } from './redis/open-redis-rates.js';
 export { RedisRateAuthority, type RedisRateStats } from './redis/redis-rate-authority.js';
+export { QuotaReclaimRepository } from './quota-reclaim.repository.js';
+export { QuotaReclaimService, RECLAIM_QUOTA_BLOCKS } from './quota-reclaim.service.js';

@@ -59,6 +59,16 @@ export interface LeaseQuestion {
   };
 }
 
+/** The gateway that asks. */
+export interface LeaseAsker {
+  readonly accountId: string;
+  readonly gatewayId: string;
+}
+
+/** A holder is dead after 60 s of silence as it is written down, and lets go after 45 s: this is far within. */
+const WRITTEN_MS = 5_000;
+const HOLDERS_MAX = 10_000;
+
 /** What one key may do on one stage. */
 export interface KeyAnswer {
   readonly keyId: string;
@@ -107,6 +117,9 @@ interface CurrentQuota {
  */
 @Injectable()
 export class LeaseService {
+  /** When each holder was last written down as alive, by this process. */
+  private readonly beats = new Map<string, number>();
+
   constructor(
     private readonly policies: PolicySource,
     private readonly details: PolicyDetails,
@@ -116,12 +129,17 @@ export class LeaseService {
   ) {}
 
   /** Takes back first, so that what comes back can be lent again. Rejects as a whole when something cannot be asked. */
-  async answer(accountId: string, question: LeaseQuestion): Promise<LeaseAnswer> {
+  async answer(
+    { accountId, gatewayId }: LeaseAsker,
+    question: LeaseQuestion,
+  ): Promise<LeaseAnswer> {
+    const holder = `${gatewayId}/${question.holder}`;
+    await this.beat(holder);
     const account = await this.details.account(accountId);
     const at = new Date(this.clock.nowMs() + account.clockOffsetMs);
     await Promise.all([
       this.takeBackRates(accountId, account, question.returns.rates),
-      this.takeBackQuotas(accountId, question.returns.quotas),
+      this.takeBackQuotas(accountId, holder, question.returns.quotas),
     ]);
     const [keys, stages] = await Promise.all([
       Promise.all(question.keys.map((wanted) => this.key(accountId, wanted))),
@@ -129,8 +147,17 @@ export class LeaseService {
     ]);
     const rates = await this.lendRates(accountId, account, question.rates);
     // Last, since a question that fails gives nobody the blocks that it has debited.
-    const quotas = await this.lendQuotas(accountId, at, question.quotas);
+    const quotas = await this.lendQuotas(accountId, { at, holder }, question.quotas);
     return { leaseMs: RATE_LEASE_MS, keys, stages, rates, quotas, at };
+  }
+
+  /** A holder lives while it asks, whatever it asks; written down at most every few seconds. */
+  private async beat(holder: string): Promise<void> {
+    const now = this.clock.monotonicMs();
+    if (now - (this.beats.get(holder) ?? Number.NEGATIVE_INFINITY) < WRITTEN_MS) return;
+    await this.quotas.beat(holder);
+    if (this.beats.size >= HOLDERS_MAX) this.beats.clear();
+    this.beats.set(holder, now);
   }
 
   private async key(
@@ -190,16 +217,19 @@ export class LeaseService {
 
   private async lendQuotas(
     accountId: string,
-    at: Date,
+    { at, holder }: { at: Date; holder: string },
     wishes: LeaseQuestion['quotas'],
   ): Promise<(QuotaAnswer | null)[]> {
     const counters = await Promise.all(wishes.map((ref) => this.counter(accountId, ref, at)));
-    const known = wishes.flatMap(({ asked, wanted }, position) => {
+    const known = wishes.flatMap(({ asked, wanted, spent }, position) => {
       const found = counters[position];
-      return found ? [{ position, wish: { ...found, asked, wanted } }] : [];
+      return found ? [{ position, wish: { ...found, asked, wanted, spent } }] : [];
     });
     if (known.length === 0) return counters.map(() => null);
-    const grants = await this.quotas.debit(known.map(({ wish }) => wish));
+    const grants = await this.quotas.debit(
+      known.map(({ wish }) => wish),
+      holder,
+    );
     const answers = grants.map((grant, index) => {
       const { counter, limit } = known[index]?.wish ?? {};
       return counter && limit !== undefined
@@ -211,12 +241,14 @@ export class LeaseService {
 
   private async takeBackQuotas(
     accountId: string,
+    holder: string,
     returns: LeaseQuestion['returns']['quotas'],
   ): Promise<void> {
     const due = await Promise.all(
-      returns.map(async ({ keyId, usagePlanId, periodFrom, units }): Promise<BlockReturn[]> => {
+      returns.map(async (back): Promise<BlockReturn[]> => {
+        const { keyId, usagePlanId, periodFrom, units, spent } = back;
         const found = await this.details.inPlan(accountId, { keyId, usagePlanId });
-        if (!found || units === 0) return [];
+        if (!found || units + spent === 0) return [];
         const { customerId } = found.key;
         const periodTo = periodFrom;
         return [
@@ -224,7 +256,7 @@ export class LeaseService {
         ];
       }),
     );
-    if (due.flat().length > 0) await this.quotas.giveBack(due.flat());
+    if (due.flat().length > 0) await this.quotas.giveBack(due.flat(), holder);
   }
 
   /** The counter of a key that may spend, in the period that holds the instant. */

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createTestDatabase } from '../../../../test/support/database.js';
 import { aKeyInPlan, anAccount } from '../../../../test/support/factories.js';
 import { QuotaBlocks } from './quota-blocks.js';
+import { QuotaReclaimRepository } from './quota-reclaim.repository.js';
 import { QuotaSpendRepository } from './quota-spend.repository.js';
 
 const SECRET = 'k1:MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1ub3BxcnN0dXY=';
@@ -82,5 +83,101 @@ describe('QuotaBlocks gives a block back that was on its way', () => {
     expect(await debited('stopped')).toBe(50);
     await blocks.onApplicationShutdown();
     expect(await debited('stopped')).toBe(0);
+  });
+});
+
+/** A clock that can be moved, as that of a process which was stopped meanwhile. */
+class StoppedClock extends SystemClock {
+  stoppedMs = 0;
+
+  override monotonicMs(): number {
+    return super.monotonicMs() + this.stoppedMs;
+  }
+}
+
+describe('QuotaBlocks of a process that was silent', () => {
+  /** Fifty units in hand of a process that stops for so long. */
+  async function stopped(planId: string, ms: number) {
+    const clock = new StoppedClock();
+    const blocks = new QuotaBlocks(new QuotaSpendRepository(db), clock);
+    const held = blocks.of(key, plan(planId, 100), NOVEMBER, null);
+    if (!held) throw new Error('The plan has a quota.');
+    await blocks.take(held, 50);
+    expect(blocks.stats().inHand).toBe(50);
+    clock.stoppedMs = ms;
+    blocks.checkVoid(clock.monotonicMs());
+    return blocks.stats();
+  }
+
+  it('are spent while nobody can think that it is dead', async () => {
+    expect((await stopped('a pause', 44_000)).inHand).toBe(50);
+  });
+
+  it('are void after 45 s, and go back when nobody has declared it dead', async () => {
+    expect((await stopped('silent', 45_500)).inHand).toBe(0);
+    await expect.poll(() => debited('silent')).toBe(0);
+  });
+
+  it('do not go back a second time when it was declared dead', async () => {
+    const clock = new StoppedClock();
+    const authority = new QuotaSpendRepository(db);
+    const blocks = new QuotaBlocks(authority, clock);
+    const held = blocks.of(key, plan('dead', 100), NOVEMBER, null);
+    if (!held) throw new Error('The plan has a quota.');
+    await blocks.take(held, 50);
+    await db.pool.query(`UPDATE quota_holder SET last_seen_at = now() - interval '61 seconds'`);
+    expect(await new QuotaReclaimRepository(db).declareDead()).toBeGreaterThan(0);
+    clock.stoppedMs = 61_000;
+    blocks.checkVoid(clock.monotonicMs());
+    // It wakes up, and wants more: what it had is void, and stays debited until usage proves that it was not spent.
+    await blocks.take(held, 10);
+    expect(blocks.stats().inHand).toBe(10);
+    expect(await debited('dead')).toBe(60);
+    const { accountId, customerId, keyId } = key;
+    const period = { periodFrom: new Date(held.terms.periodFromMs), periodTo: new Date(0) };
+    const counter = { accountId, customerId, keyId, usagePlanId: 'dead', ...period };
+    await authority.giveBack([{ counter, units: 50 }]);
+    expect(await debited('dead')).toBe(50);
+  });
+
+  it('are void when the answer to a question came after the silence', async () => {
+    const clock = new StoppedClock();
+    class Slow extends QuotaSpendRepository {
+      override async debit(...question: Parameters<QuotaSpendRepository['debit']>) {
+        const grants = await super.debit(...question);
+        clock.stoppedMs = 50_000;
+        return grants;
+      }
+    }
+    const blocks = new QuotaBlocks(new Slow(db), clock);
+    const held = blocks.of(key, plan('slow', 100), NOVEMBER, null);
+    if (!held) throw new Error('The plan has a quota.');
+    await blocks.take(held, 50);
+    expect(blocks.stats().inHand).toBe(0);
+    await expect.poll(() => debited('slow')).toBe(0);
+  });
+});
+
+describe('what a holder is counted to hold', () => {
+  it('is never less than what it has in hand, and nothing when it has told all', async () => {
+    const authority = new QuotaSpendRepository(db);
+    const blocks = new QuotaBlocks(authority, new SystemClock());
+    const held = blocks.of(key, plan('told', 1_000), NOVEMBER, null);
+    if (!held) throw new Error('The plan has a quota.');
+    const counted = async () => {
+      const { rows } = await db.pool.query<{ holds: Record<string, number> }>(
+        `SELECT holds FROM quota_spend WHERE usage_plan_id = 'told'`,
+      );
+      return Object.values(rows[0]?.holds ?? {}).reduce((sum, units) => sum + units, 0);
+    };
+    for (const spends of [3, 0, 7, 12, 1]) {
+      await blocks.take(held, 10);
+      expect(await counted()).toBeGreaterThanOrEqual(blocks.stats().inHand);
+      const spent = Math.min(spends, blocks.stats().inHand);
+      blocks.block(held, performance.now()).inHand -= spent;
+    }
+    await blocks.onApplicationShutdown();
+    expect(await counted()).toBe(0);
+    expect(await debited('told')).toBe(23);
   });
 });

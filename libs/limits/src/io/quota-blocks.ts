@@ -15,7 +15,7 @@ import {
   type QuotaWish,
 } from '@core/limits';
 import { messageOf, SystemClock } from '@io/platform';
-import { QuotaAuthority, type QuotaCounter } from './quota-authority.js';
+import { BEAT_MS, QuotaAuthority, VOID_MS, type QuotaCounter } from './quota-authority.js';
 
 /** Whose quota it is. */
 type QuotaOwner = Omit<QuotaCounter, 'periodFrom' | 'periodTo'>;
@@ -50,6 +50,8 @@ export interface QuotaBlockStats {
 
 /** Counters that nobody asked for in so long are forgotten. */
 const FORGET_MS = 60_000;
+/** More than a clock is ever corrected by: the machine slept meanwhile, and its monotonic clock with it. */
+const SLEPT_MS = 5_000;
 
 /**
  * The blocks of quota that this process has taken: spent locally and synchronously, taken for all waiting keys in
@@ -64,6 +66,10 @@ export class QuotaBlocks implements OnModuleInit, OnApplicationShutdown {
   private readonly leases: QuotaLeases<QuotaOwner>;
   private timer: NodeJS.Timeout | null = null;
   private failing = false;
+  /** When the last beat that was answered was sent. */
+  private beatAtMs = Number.NEGATIVE_INFINITY;
+  private beating: Promise<void> | null = null;
+  private clockGapMs = Number.NaN;
   private readonly debits = new Durations();
   private readonly returns = new Durations();
 
@@ -86,7 +92,7 @@ export class QuotaBlocks implements OnModuleInit, OnApplicationShutdown {
   }
 
   onModuleInit(): void {
-    this.timer = setInterval(() => void this.sweep(), QUOTA_SWEEP_MS);
+    this.timer = setInterval(() => void this.everyTick(), QUOTA_SWEEP_MS);
     this.timer.unref();
   }
 
@@ -127,6 +133,14 @@ export class QuotaBlocks implements OnModuleInit, OnApplicationShutdown {
   /** What is left here and at the authority, as that told when it was last asked. */
   remaining({ id }: HeldQuota): number {
     return this.leases.book.remainingAtAuthority(id) + this.leases.book.inHand(id);
+  }
+
+  /**
+   * Lets go of everything in hand when this process was silent for so long that others may have been given it. To be
+   * asked before anything is spent; it costs a comparison.
+   */
+  checkVoid(now: number): void {
+    if (now - this.beatAtMs > VOID_MS && this.beatAtMs !== Number.NEGATIVE_INFINITY) this.letGo();
   }
 
   /** Waits until the authority has answered a wish for at least `missing` more. Rejects when it cannot. */
@@ -179,22 +193,59 @@ export class QuotaBlocks implements OnModuleInit, OnApplicationShutdown {
     }
   }
 
+  /** What is in hand goes back, and what is on its way will. */
+  private letGo(): void {
+    this.beatAtMs = Number.NEGATIVE_INFINITY;
+    this.logger.warn('This process was silent for too long: its blocks of quota are void.');
+    for (const { id } of this.held.values()) this.leases.book.release(id);
+    void this.leases.sweep({ all: false });
+  }
+
+  /** Says that this process lives, when it has not lately. Rejects when that cannot be said. */
+  private async beatInTime(): Promise<void> {
+    const sentAtMs = this.clock.monotonicMs();
+    this.checkVoid(sentAtMs);
+    if (sentAtMs - this.beatAtMs < BEAT_MS) return;
+    this.beating ??= this.authority
+      .beat()
+      .then(() => {
+        this.checkVoid(this.clock.monotonicMs());
+        this.beatAtMs = sentAtMs;
+      })
+      .finally(() => (this.beating = null));
+    await this.beating;
+  }
+
+  private async everyTick(): Promise<void> {
+    const gapMs = this.clock.nowMs() - this.clock.monotonicMs();
+    if (gapMs - this.clockGapMs > SLEPT_MS) this.letGo();
+    this.clockGapMs = gapMs;
+    await this.sweep();
+    const { book } = this.leases;
+    const holdsAny = [...this.held.values()].some(({ id }) => book.inHand(id) > 0);
+    if (holdsAny) await this.beatInTime().catch((error: unknown) => this.tell(error));
+  }
+
   private async debit(wishes: readonly QuotaWish<QuotaOwner>[]): Promise<QuotaGrant[]> {
+    await this.beatInTime();
     const grants = await this.authority.debit(
-      wishes.map(({ of, terms, asked, wanted }) => ({
+      wishes.map(({ of, terms, asked, wanted, spent }) => ({
         counter: counterOf(of, terms),
         limit: terms.limit,
         asked,
         wanted,
+        spent,
       })),
     );
+    // A grant that comes after a long silence goes back too.
+    this.checkVoid(this.clock.monotonicMs());
     return grants.map((grant, index) => ({ ...grant, terms: wishes[index]?.terms ?? NO_TERMS }));
   }
 
   private async giveBack(returns: readonly QuotaReturn<QuotaOwner>[]): Promise<void> {
     const units = returns
-      .filter((back) => back.units > 0)
-      .map((back) => ({ counter: counterOf(back.of, back.terms), units: back.units }));
+      .filter(({ units, spent }) => units > 0 || spent > 0)
+      .map(({ of, terms, units, spent }) => ({ counter: counterOf(of, terms), units, spent }));
     if (units.length > 0) await this.timed(this.returns, () => this.authority.giveBack(units));
   }
 

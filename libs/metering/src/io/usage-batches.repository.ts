@@ -102,18 +102,20 @@ async function insertBatch(
 async function countInEpoch(
   client: pg.PoolClient,
   { accountId, gatewayId }: BatchSource,
-  { epoch, sequence }: UsageBatch,
+  { epoch, sequence, instants }: UsageBatch,
   receivedAt: string,
 ): Promise<void> {
+  const latestMs = instants.reduce((latest, ms) => Math.max(latest, ms), 0);
   await client.query({
     name: 'count-in-usage-epoch',
     text: `
-      INSERT INTO usage_epoch AS e (account_id, gateway_id, epoch, highest, batches, first_seen_at, last_seen_at)
-      VALUES ($1, $2, $3, $4, 1, $5, $5)
+      INSERT INTO usage_epoch AS e (account_id, gateway_id, epoch, highest, batches, first_seen_at, last_seen_at, latest_at)
+      VALUES ($1, $2, $3, $4, 1, $5, $5, $6)
       ON CONFLICT (gateway_id, epoch) DO UPDATE SET
         highest = greatest(e.highest, excluded.highest),
         batches = e.batches + 1,
-        last_seen_at = greatest(e.last_seen_at, excluded.last_seen_at)`,
-    values: [accountId, gatewayId, epoch, sequence, receivedAt],
+        last_seen_at = greatest(e.last_seen_at, excluded.last_seen_at),
+        latest_at = greatest(e.latest_at, excluded.latest_at)`,
+    values: [accountId, gatewayId, epoch, sequence, receivedAt, new Date(latestMs)],
   });
 }
