@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { createServer, request as httpRequest, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Database } from '@io/platform';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it, onTestFinished, vi } from 'vitest';
 import {
   describeWithNginxLua,
   startNginxLua,
@@ -459,6 +459,10 @@ describeWithNginxLua('the Lua plugin, in front of the real service', () => {
         }),
       ),
     );
+    onTestFinished(async () => {
+      await Promise.all(machines.map((machine) => machine.stop()));
+      application.close();
+    });
     const statuses = await Promise.all(
       Array.from({ length: 24 }, (_, client) =>
         repeat(75, () => statusOf(machines[client % 2]!.port, apiKey)),
@@ -479,7 +483,6 @@ describeWithNginxLua('the Lua plugin, in front of the real service', () => {
     // The service's own ids are shorter.
     expect(ids.filter((id) => /^dec_[0-9a-f]{26}$/.test(id)).length).toBeGreaterThan(800);
     await Promise.all(machines.map((machine) => machine.stop()));
-    application.close();
     const metered = await api.app
       .get(Database)
       .usageRecord.aggregate({ where: { keyId, meter: 'calls' }, _sum: { quantity: true } });
