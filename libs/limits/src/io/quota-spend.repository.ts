@@ -22,7 +22,7 @@ interface GrantRow {
  * $1 to $4 name the counters, $5 is the plan's limit now, $6 what waiting calls need, $7 what is wanted ahead, $8 what was
  * spent of earlier blocks, $9 the holder. What it holds at most is written with the debit, in the same row.
  */
-const DEBIT = `
+export const DEBIT = `
   WITH wish AS (
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])
       WITH ORDINALITY AS w (customer_id, usage_plan_id, key_id, period_from, quota, asked, wanted, spent, position)
