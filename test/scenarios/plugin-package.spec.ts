@@ -59,6 +59,8 @@ describe('the npm package of the plugin', () => {
 
   beforeAll(async () => {
     project = mkdtempSync(join(tmpdir(), 'tollgate-plugin-'));
+    // Where npm runs no scripts, packing does not build.
+    await run(process.execPath, ['build.mjs'], { cwd: PACKAGE });
     await run('npm', ['pack', '--pack-destination', project], { cwd: PACKAGE });
     const [tarball] = readdirSync(project);
     writeFileSync(join(project, 'package.json'), '{"name":"empty","private":true,"type":"module"}');
