@@ -88,7 +88,7 @@ async function main(): Promise<void> {
       if (!answer.includes('ratelimit-policy')) throw new Error(answer.toString('latin1'));
       const constant = await startServer(constantApi(answer), environment);
       const bare = await startServer(constantServer(question.path, answer), {});
-      compare(question, { api, constant, bare });
+      compare({ ...question, answerBytes: answer.length }, { api, constant, bare });
       for (const server of [constant, bare]) server.stop();
     }
   } finally {
@@ -103,6 +103,10 @@ interface Question {
   readonly bytes: Buffer;
 }
 
+interface AnsweredQuestion extends Question {
+  readonly answerBytes: number;
+}
+
 interface Server {
   readonly address: string;
   /** What the process has used of its core so far. */
@@ -112,7 +116,10 @@ interface Server {
 }
 
 /** Alternates the servers, and prints each round and the medians. */
-function compare(question: Question, servers: Record<'api' | 'constant' | 'bare', Server>): void {
+function compare(
+  question: AnsweredQuestion,
+  servers: Record<'api' | 'constant' | 'bare', Server>,
+): void {
   const { api, constant, bare } = servers;
   const name = question.path.split('/').at(-1);
   for (const server of [bare, constant, api]) h2load(server, question, 2);
@@ -252,7 +259,11 @@ interface Measured {
 }
 
 /** Requests per second, with the load on core 1, and what each cost the server. */
-function h2load({ address, cpuMs }: Server, { path, bytes }: Question, seconds: number): Measured {
+function h2load(
+  { address, cpuMs }: Server,
+  { path, bytes, answerBytes }: AnsweredQuestion,
+  seconds: number,
+): Measured {
   const body = join(home, 'body');
   // gRPC's own frame: not compressed, and the length of the message.
   const head = Buffer.alloc(5);
@@ -283,7 +294,10 @@ function h2load({ address, cpuMs }: Server, { path, bytes }: Question, seconds: 
   );
   const perSecond = Number(/([\d.]+) req\/s/.exec(output)?.[1]);
   const succeeded = Number(/(\d+) succeeded, 0 failed, 0 errored/.exec(output)?.[1]);
-  if (!(perSecond > 0 && succeeded > 0)) throw new Error(output);
+  // A refusal or an error is shorter than what the constant says.
+  const data = Number(/\((\d+)\) data/.exec(output)?.[1]) / succeeded;
+  const isAnswered = Math.abs(data / (answerBytes + head.length) - 1) < 0.05;
+  if (!(perSecond > 0 && isAnswered)) throw new Error(`${data} bytes an answer\n${output}`);
   return { perSecond, cpuUs: ((cpuMs() - before) * 1000) / succeeded };
 }
 
