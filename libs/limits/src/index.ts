@@ -4,6 +4,7 @@ export {
   type QuotaInterval,
   type QuotaRule,
 } from './quota-period.js';
+export { Memo } from './memo.js';
 export { Buckets } from './bucket.js';
 export { NEEDS_BLOCK, NO_LIMIT, type Rates } from './rates.js';
 export { Engine, type BucketRef, type EngineCall, type QuotaRef, type Verdict } from './engine.js';

@@ -1,4 +1,5 @@
 import type { IpLists } from './ip-policy.js';
+import type { Memo } from './memo.js';
 import type { QuotaRule } from './quota-period.js';
 
 /** Calls per second and the bucket's size. */
@@ -78,7 +79,7 @@ export interface KeyPolicy {
    * Where the decision keeps what it found for the key's methods. With the policy, so that it goes when the policy
    * does; a WeakMap costs a fifth of all time in garbage collection.
    */
-  readonly memo: Map<MethodPolicy, unknown>;
+  readonly memo: Memo<MethodPolicy>;
   readonly ipPolicy: IpLists | null;
   allowsAddress(sourceIp: string | null): boolean;
   /** Null when no plan of the key covers the stage. */

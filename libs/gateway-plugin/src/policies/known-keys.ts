@@ -1,7 +1,7 @@
 import {
+  Memo,
   addressCheck,
   compileStagePolicy,
-  type MethodPolicy,
   type StagePolicy,
   type StageRules,
 } from '@core/limits';
@@ -16,7 +16,7 @@ export interface PolicySource {
 /** A key that the gateway knows, and what it may do on the gateway's stage. */
 export class KnownKey {
   /** What a decision found for the key's methods, so that it builds no text the next time. */
-  readonly memo = new Map<MethodPolicy, unknown>();
+  readonly memo = new Memo();
   readonly allowsAddress: (sourceIp: string | null) => boolean;
 
   constructor(

@@ -1,4 +1,5 @@
 import {
+  Memo,
   Buckets,
   MemoryRateAuthority,
   RateAuthority,
@@ -118,7 +119,7 @@ function aKey({ throttle, methodThrottle, quota, onFailure = 'deny' }: Limits): 
     expiresAtMs: null,
     clockOffsetMs: 0,
     accountThrottle: { rateLimit: 1e6, burstLimit: 1e6 },
-    memo: new Map(),
+    memo: new Memo(),
     ipPolicy: null,
     allowsAddress: () => true,
     stage: () => stage,

@@ -1,4 +1,4 @@
-import type { KeyPolicy, PlanPolicy } from '@core/limits';
+import { Memo, type KeyPolicy, type PlanPolicy } from '@core/limits';
 import { Config, Database, SystemClock } from '@io/platform';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createTestDatabase } from '../../../../test/support/database.js';
@@ -25,7 +25,7 @@ beforeAll(async () => {
     enabled: true,
     expiresAtMs: null,
     clockOffsetMs: 0,
-    memo: new Map(),
+    memo: new Memo(),
     accountThrottle: { rateLimit: 1_000, burstLimit: 1_000 },
     ipPolicy: null,
     allowsAddress: () => true,

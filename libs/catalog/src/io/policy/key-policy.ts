@@ -1,5 +1,6 @@
 import {
   addressCheck,
+  Memo,
   overridden,
   type KeyOverride,
   type KeyPolicy,
@@ -16,14 +17,11 @@ export function keyPolicy(
 ): KeyPolicy {
   const clockOffsetMs = Number(row.clockOffsetMs);
   const overrides = new Map(row.overrides.map((own) => [own.usagePlanId, keyOverride(own)]));
-  const byApi = new Map<string, Map<string, StagePolicy>>();
-  for (const policy of stages) {
-    if (!policy) continue;
+  const covered = stages.flatMap((policy) => {
+    if (!policy) return [];
     const override = overrides.get(policy.plan.id);
-    const own = override ? overridden(policy, override, nowMs + clockOffsetMs) : policy;
-    const ofApi = byApi.get(policy.apiId) ?? new Map<string, StagePolicy>();
-    byApi.set(policy.apiId, ofApi.set(policy.stage, own));
-  }
+    return [override ? overridden(policy, override, nowMs + clockOffsetMs) : policy];
+  });
   return {
     keyId: row.id,
     customerId: row.customerId,
@@ -31,11 +29,16 @@ export function keyPolicy(
     enabled: row.enabled,
     expiresAtMs: row.expiresAt?.getTime() ?? null,
     clockOffsetMs,
-    memo: new Map(),
+    memo: new Memo(),
     accountThrottle: { rateLimit: row.rateLimit, burstLimit: row.burstLimit },
     ipPolicy: row.ipPolicy,
     allowsAddress: addressCheck(row.ipPolicy),
-    stage: (apiId, stage) => byApi.get(apiId)?.get(stage) ?? null,
+    // A key covers few stages, and their objects are shared by all keys: nearer than a table of its own.
+    stage: (apiId, stage) => {
+      for (const policy of covered)
+        if (policy.apiId === apiId && policy.stage === stage) return policy;
+      return null;
+    },
   };
 }
 

@@ -99,7 +99,10 @@ export class PolicyCache extends PolicySource implements PolicyDetails {
     if (apiKey.length > VALUE_LENGTH_MAX) return null;
     const hash = memoryKey(apiKey);
     const entry = this.entries.get(hash);
-    if (entry) return this.use(hash, entry, () => this.readByValue(apiKey));
+    if (entry) {
+      if (this.clock.monotonicMs() - entry.loadedAtMs < TTL_MS) return entry.policy;
+      return this.use(hash, entry, () => this.readByValue(apiKey));
+    }
     if (looksLikeTollgateKey(apiKey) && !hasValidChecksum(apiKey)) return null;
     return this.isUnknown(hash) ? null : this.load(hash, () => this.readByValue(apiKey));
   }
