@@ -3,6 +3,7 @@ import { Authenticator } from '@io/identity';
 import type { FastifyInstance } from 'fastify';
 import { gatewayOf } from '../access/access.js';
 import { tokenOf } from '../access/access.guard.js';
+import { refuseQuery } from '../http/known-query.js';
 import { API_HEADERS } from '../http/strict-requests.js';
 import { EventStreams } from './event-streams.js';
 
@@ -18,6 +19,7 @@ export class GatewayEventsRoutes {
     fastify.get('/v1/gateway/events', { exposeHeadRoute: false }, async (request, reply) => {
       const token = tokenOf(request.headers.authorization);
       const { accountId } = gatewayOf(await this.authenticator.principal(token));
+      refuseQuery(request.query);
       this.streams.check(accountId);
       reply.hijack();
       reply.raw.writeHead(200, [

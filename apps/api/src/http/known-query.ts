@@ -15,17 +15,21 @@ import type { Observable } from 'rxjs';
 export class KnownQueryInterceptor implements NestInterceptor {
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     const { query } = context.switchToHttp().getRequest<FastifyRequest>();
-    const names = Object.keys(query as object);
-    if (names.length > 0 && !readsQuery(context)) {
-      throw new InvalidRequest(
-        names.slice(0, 20).map((name) => ({
-          pointer: `/${name.slice(0, 100).replaceAll('~', '~0').replaceAll('/', '~1')}`,
-          detail: 'is not a parameter of this request',
-        })),
-      );
-    }
+    if (!readsQuery(context)) refuseQuery(query);
     return next.handle();
   }
+}
+
+/** Throws an InvalidRequest that names the parameters, if there are any. */
+export function refuseQuery(query: unknown): void {
+  const names = Object.keys(query as object);
+  if (names.length === 0) return;
+  throw new InvalidRequest(
+    names.slice(0, 20).map((name) => ({
+      pointer: `/${name.slice(0, 100).replaceAll('~', '~0').replaceAll('/', '~1')}`,
+      detail: 'is not a parameter of this request',
+    })),
+  );
 }
 
 /** Whether the handler has an argument with `@Query()`; Nest keeps them as `<kind>:<index>`. */
