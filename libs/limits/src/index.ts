@@ -19,12 +19,8 @@ export {
 export { QUOTA_SWEEP_MS, QuotaLeases, type QuotaLender } from './quota-leases.js';
 export { LeasedRates, RETURN_MS_MAX } from './leased-rates.js';
 export { MemoryRateAuthority } from './memory-rate-authority.js';
-export {
-  RATE_SWEEP_MS,
-  RateLeases,
-  type LeaseStats,
-  type LeaseSurroundings,
-} from './rate-leases.js';
+export type { LeaseStats } from './lease-questions.js';
+export { RATE_SWEEP_MS, RateLeases, type LeaseSurroundings } from './rate-leases.js';
 export {
   decide,
   LEVELS,

@@ -1,5 +1,6 @@
+import { LeaseQuestions, type LeaseStats } from './lease-questions.js';
 import { QuotaBook, type QuotaGrant, type QuotaReturn, type QuotaWish } from './quota-book.js';
-import type { LeaseStats, LeaseSurroundings } from './rate-leases.js';
+import type { LeaseSurroundings } from './rate-leases.js';
 import { Rounds } from './rounds.js';
 
 /** Who debits blocks of quotas and takes them back. Both reject when it cannot be asked. */
@@ -16,7 +17,7 @@ export const QUOTA_SWEEP_MS = 500;
 export class QuotaLeases<Ref> {
   readonly book: QuotaBook<Ref>;
   readonly #rounds: Rounds;
-  readonly #stats = { questions: 0, failures: 0, wishes: 0, granted: 0, returned: 0 };
+  readonly #questions: LeaseQuestions;
 
   /** `describe` says whose quota it is that was added for an owner. */
   constructor(
@@ -25,6 +26,7 @@ export class QuotaLeases<Ref> {
     describe: (owner: number) => Ref,
   ) {
     this.book = new QuotaBook(describe);
+    this.#questions = new LeaseQuestions((error) => surroundings.tell(error));
     this.#rounds = new Rounds(
       () => this.#ask(),
       () => surroundings.tick(),
@@ -45,43 +47,33 @@ export class QuotaLeases<Ref> {
     if (all) await this.#rounds.idle;
     const returns = this.book.returns(this.surroundings.monotonicMs(), { all });
     if (returns.length === 0) return;
-    await this.#telling(async () => {
-      await this.lender.giveBack(returns);
-      for (const { units } of returns) this.#stats.returned += units;
-    }).catch(() => undefined);
+    await this.#questions
+      .ask(async () => {
+        await this.lender.giveBack(returns);
+        for (const { units } of returns) this.#questions.stats.returned += units;
+      })
+      .catch(() => undefined);
   }
 
   stats(): LeaseStats {
-    return { ...this.#stats };
+    return { ...this.#questions.stats };
   }
 
   async #ask(): Promise<void> {
     const { ids, wishes } = this.book.wishes(this.surroundings.monotonicMs());
     if (wishes.length === 0) return;
-    this.#stats.wishes += wishes.length;
-    await this.#telling(async () => {
+    this.#questions.stats.wishes += wishes.length;
+    await this.#questions.ask(async () => {
       const grants = await this.lender.debit(wishes);
       const now = this.surroundings.monotonicMs();
       for (const [index, id] of ids.entries()) {
         const [wish, grant] = [wishes[index], grants[index]];
         if (!wish || !grant) continue;
         this.book.grant(id, { wish, grant }, now);
-        this.#stats.granted += grant.granted;
+        this.#questions.stats.granted += grant.granted;
       }
     });
     // Blocks that came too late, for a period or a limit that is over.
     if (this.book.hasReleased) void this.sweep({ all: false });
-  }
-
-  async #telling(question: () => Promise<void>): Promise<void> {
-    this.#stats.questions += 1;
-    try {
-      await question();
-    } catch (error) {
-      this.#stats.failures += 1;
-      this.surroundings.tell(error);
-      throw error;
-    }
-    this.surroundings.tell(null);
   }
 }

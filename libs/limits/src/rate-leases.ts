@@ -1,3 +1,4 @@
+import { LeaseQuestions, type LeaseStats } from './lease-questions.js';
 import { LeasedRates } from './leased-rates.js';
 import type { RateAuthority } from './rate-authority.js';
 import { Rounds } from './rounds.js';
@@ -12,17 +13,6 @@ export interface LeaseSurroundings {
   tell(error: unknown): void;
 }
 
-/** What a holder did since it began. */
-export interface LeaseStats {
-  /** Questions to the authority, and how many failed. */
-  readonly questions: number;
-  readonly failures: number;
-  /** Blocks that were wished for, and calls that were granted and returned. */
-  readonly wishes: number;
-  readonly granted: number;
-  readonly returned: number;
-}
-
 /** How often `sweep` is to be called. */
 export const RATE_SWEEP_MS = 250;
 
@@ -32,12 +22,13 @@ export class RateLeases {
   readonly #rounds: Rounds;
   /** Buckets that the last question got no answer for. */
   #unanswered = new Set<number>();
-  readonly #stats = { questions: 0, failures: 0, wishes: 0, granted: 0, returned: 0 };
+  readonly #questions: LeaseQuestions;
 
   constructor(
     private readonly authority: RateAuthority,
     private readonly surroundings: LeaseSurroundings,
   ) {
+    this.#questions = new LeaseQuestions((error) => surroundings.tell(error));
     this.#rounds = new Rounds(
       () => this.#ask(),
       () => surroundings.tick(),
@@ -59,21 +50,23 @@ export class RateLeases {
     const now = this.surroundings.monotonicMs();
     const returns = this.rates.returns(now, { everyMs: RATE_SWEEP_MS, all });
     if (returns.length === 0) return;
-    await this.#telling(async () => {
-      await this.authority.giveBack(returns);
-      this.#stats.returned += returns.reduce((sum, { units }) => sum + units, 0);
-    }).catch(() => undefined);
+    await this.#questions
+      .ask(async () => {
+        await this.authority.giveBack(returns);
+        this.#questions.stats.returned += returns.reduce((sum, { units }) => sum + units, 0);
+      })
+      .catch(() => undefined);
   }
 
   stats(): LeaseStats {
-    return { ...this.#stats };
+    return { ...this.#questions.stats };
   }
 
   async #ask(): Promise<void> {
     const sentAtMs = this.surroundings.monotonicMs();
     const { ids, wishes } = this.rates.wishes(sentAtMs);
-    this.#stats.wishes += wishes.length;
-    await this.#telling(async () => {
+    this.#questions.stats.wishes += wishes.length;
+    await this.#questions.ask(async () => {
       const grants = await this.authority.lease(wishes);
       const now = this.surroundings.monotonicMs();
       this.#unanswered = new Set(ids.filter((_, index) => !grants[index]));
@@ -81,20 +74,8 @@ export class RateLeases {
         const [wish, grant] = [wishes[index], grants[index]];
         if (!wish || !grant) continue;
         this.rates.grant(id, { wish, grant, sentAtMs }, now);
-        this.#stats.granted += grant.granted;
+        this.#questions.stats.granted += grant.granted;
       }
     });
-  }
-
-  async #telling(question: () => Promise<void>): Promise<void> {
-    this.#stats.questions += 1;
-    try {
-      await question();
-    } catch (error) {
-      this.#stats.failures += 1;
-      this.surroundings.tell(error);
-      throw error;
-    }
-    this.surroundings.tell(null);
   }
 }
