@@ -5,7 +5,7 @@ import { Authenticator } from '@io/identity';
 import type { Decision } from '@io/limits';
 import { toProblem } from '@io/platform';
 import { gatewayOf } from '../access/access.js';
-import { tokenOf } from '../access/access.guard.js';
+import { tokenReader } from '../access/access.guard.js';
 import { sendProblem } from '../http/bare-problems.js';
 import { checkIsJson, parseJson, readBody } from '../http/json-body.js';
 import { requestIds } from '../http/request-ids.js';
@@ -31,8 +31,7 @@ export class DecisionListener {
     'application/json; charset=utf-8',
     ...API_HEADERS,
   ]);
-  private lastAuthorization: string | undefined;
-  private lastToken = '';
+  private readonly token = tokenReader();
   private readonly decisions: MeteredFace;
   private readonly batch: MeteredFace;
 
@@ -62,15 +61,6 @@ export class DecisionListener {
       }
     });
     return true;
-  }
-
-  /** A gateway sends the same header with every call. */
-  private token(authorization: string | undefined): string {
-    if (authorization === undefined || authorization !== this.lastAuthorization) {
-      this.lastAuthorization = authorization;
-      this.lastToken = tokenOf(authorization);
-    }
-    return this.lastToken;
   }
 
   /** Answers at once when nothing has to be asked first. 200 in either case, since a refusal is an answer. */

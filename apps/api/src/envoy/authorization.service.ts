@@ -27,16 +27,11 @@ export class AuthorizationService {
 
   /** A `CheckResponse` to a `CheckRequest`; at once when nothing has to be asked first. Never throws or rejects. */
   check(request: Buffer, metadata: Metadata): Buffer | Promise<Buffer> {
-    try {
-      const gateway = this.gateways.gateway(metadata);
-      const answer =
-        gateway instanceof Promise
-          ? gateway.then((found) => this.decide(found, request))
-          : this.decide(gateway, request);
-      return answer instanceof Promise ? answer.catch((error) => this.broken(error)) : answer;
-    } catch (error) {
-      return this.broken(error);
-    }
+    return this.gateways.answer<Buffer>(
+      metadata,
+      (gateway) => this.decide(gateway, request),
+      (error) => this.broken(error),
+    );
   }
 
   private decide(gateway: GatewayPrincipal | null, request: Buffer): Buffer | Promise<Buffer> {

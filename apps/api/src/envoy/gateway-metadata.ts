@@ -2,18 +2,17 @@ import type { Metadata } from '@grpc/grpc-js';
 import { Injectable } from '@nestjs/common';
 import type { GatewayPrincipal, Principal } from '@core/identity';
 import { Authenticator } from '@io/identity';
-import { tokenOf } from '../access/access.guard.js';
+import { tokenReader } from '../access/access.guard.js';
 
 /** Finds the gateway that asks by the `authorization` of a gRPC call, which Envoy sends as `initial_metadata`. */
 @Injectable()
 export class GatewayMetadata {
-  private lastAuthorization: string | undefined;
-  private lastToken = '';
+  private readonly token = tokenReader();
 
   constructor(private readonly authenticator: Authenticator) {}
 
   /** The gateway, or null for anybody else; a promise when the token has to be looked up. Never rejects. */
-  gateway(metadata: Metadata): GatewayPrincipal | null | Promise<GatewayPrincipal | null> {
+  private gateway(metadata: Metadata): GatewayPrincipal | null | Promise<GatewayPrincipal | null> {
     const values = metadata.get('authorization');
     const [authorization] = values;
     if (values.length !== 1 || typeof authorization !== 'string') return null;
@@ -24,13 +23,22 @@ export class GatewayMetadata {
     return this.authenticator.principal(token).then(gatewayOnly, () => null);
   }
 
-  /** A gateway sends the same text with every call. */
-  private token(authorization: string): string {
-    if (authorization !== this.lastAuthorization) {
-      this.lastAuthorization = authorization;
-      this.lastToken = tokenOf(authorization);
+  /**
+   * What `decide` answers for the gateway that asks, at once when nothing has to be asked first; `broken` answers for
+   * whatever is thrown on the way. Never throws or rejects.
+   */
+  answer<T>(
+    metadata: Metadata,
+    decide: (gateway: GatewayPrincipal | null) => T | Promise<T>,
+    broken: (error: unknown) => T,
+  ): T | Promise<T> {
+    try {
+      const gateway = this.gateway(metadata);
+      const answer = gateway instanceof Promise ? gateway.then(decide) : decide(gateway);
+      return answer instanceof Promise ? answer.catch(broken) : answer;
+    } catch (error) {
+      return broken(error);
     }
-    return this.lastToken;
   }
 }
 

@@ -29,16 +29,11 @@ export class RateLimitService {
    * first. Never throws or rejects.
    */
   shouldRateLimit(request: Buffer, metadata: Metadata): Buffer | null | Promise<Buffer | null> {
-    try {
-      const gateway = this.gateways.gateway(metadata);
-      const answer =
-        gateway instanceof Promise
-          ? gateway.then((found) => this.decide(found, request))
-          : this.decide(gateway, request);
-      return answer instanceof Promise ? answer.catch((error) => this.broken(error)) : answer;
-    } catch (error) {
-      return this.broken(error);
-    }
+    return this.gateways.answer<Buffer | null>(
+      metadata,
+      (gateway) => this.decide(gateway, request),
+      (error) => this.broken(error),
+    );
   }
 
   private decide(
