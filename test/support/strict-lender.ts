@@ -35,6 +35,14 @@ class Broken extends Error {}
 
 const HOLDER = /^[A-Za-z0-9_-]{16,64}$/;
 const DAY_MS = 86_400_000;
+const QUOTA_EXCEEDED = {
+  status: 429,
+  message: 'Limit Exceeded',
+  errorType: 'LimitExceededException',
+  reason: 'quota-exceeded',
+  level: 'usage-plan',
+  retryAfterMs: DAY_MS,
+};
 const UNLIMITED: Throttle = { rateLimit: 1e9, burstLimit: 1e9 };
 
 /**
@@ -154,7 +162,7 @@ export class StrictLender {
     const isClean = !String(asked['path']).includes('//');
     if (key && key.enabled !== false && isClean) {
       const held = this.held.get(key.keyId) ?? 0;
-      if (held >= (key.quota ?? Infinity)) throw new Broken('the quota was spent by decisions');
+      if (held >= (key.quota ?? Infinity)) return { ...decided, allowed: false, ...QUOTA_EXCEEDED };
       this.held.set(key.keyId, held + 1);
       return { ...decided, allowed: true, keyId: key.keyId, customerId: `cus_${key.keyId}` };
     }

@@ -211,11 +211,14 @@ local function consume(self, made, cost)
       if is_shadow then return made end
       return nil, refused
     end
-    if self.leases:wait(self.deadline_ms / 1000) then break end
+    if self.leases:wait(self.deadline_ms / 1000) then
+      if is_shadow then return made end
+      return without_service(self, made)
+    end
     if made.entry.is_forgotten then return nil end
   end
-  if is_shadow then return made end
-  return without_service(self, made)
+  -- The service answers, but other calls were faster with the units every time.
+  return nil
 end
 
 --- Decides on a call whose policy is known. Returns as `consume`.
