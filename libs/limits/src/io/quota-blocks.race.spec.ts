@@ -118,26 +118,37 @@ describe('QuotaBlocks of a process that was silent', () => {
     await expect.poll(() => debited('silent')).toBe(0);
   });
 
-  it('do not go back a second time when it was declared dead', async () => {
+  it('do not go back a second time when it was declared dead, nor what it takes when it wakes', async () => {
     const clock = new StoppedClock();
-    const authority = new QuotaSpendRepository(db);
+    /** What goes back arrives after what is taken. */
+    class Overtaken extends QuotaSpendRepository {
+      taken = Promise.resolve();
+      readonly returns: Promise<void>[] = [];
+
+      override giveBack(...question: Parameters<QuotaSpendRepository['giveBack']>) {
+        const back = this.taken.then(() => super.giveBack(...question));
+        this.returns.push(back);
+        return back;
+      }
+    }
+    const authority = new Overtaken(db);
     const blocks = new QuotaBlocks(authority, clock);
     const held = blocks.of(key, plan('dead', 100), NOVEMBER, null);
     if (!held) throw new Error('The plan has a quota.');
     await blocks.take(held, 50);
     await db.pool.query(`UPDATE quota_holder SET last_seen_at = now() - interval '61 seconds'`);
     expect(await new QuotaReclaimRepository(db).declareDead()).toBeGreaterThan(0);
+    let isTaken = (): void => undefined;
+    authority.taken = new Promise((resolve) => (isTaken = resolve));
     clock.stoppedMs = 61_000;
     blocks.checkVoid(clock.monotonicMs());
     // It wakes up, and wants more: what it had is void, and stays debited until usage proves that it was not spent.
     await blocks.take(held, 10);
+    isTaken();
+    await Promise.all(authority.returns);
+    expect(authority.returns).toHaveLength(1);
     expect(blocks.stats().inHand).toBe(10);
     expect(await debited('dead')).toBe(60);
-    const { accountId, customerId, keyId } = key;
-    const period = { periodFrom: new Date(held.terms.periodFromMs), periodTo: new Date(0) };
-    const counter = { accountId, customerId, keyId, usagePlanId: 'dead', ...period };
-    await authority.giveBack([{ counter, units: 50 }]);
-    expect(await debited('dead')).toBe(50);
   });
 
   it('are void when the answer to a question came after the silence', async () => {

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { Durations } from '@core/kernel';
 import {
@@ -64,6 +65,8 @@ export class QuotaBlocks implements OnModuleInit, OnApplicationShutdown {
   private readonly owners = new Map<number, QuotaOwner>();
   private ownerCount = 0;
   private readonly leases: QuotaLeases<QuotaOwner>;
+  /** Another one after each silence, so that what the dead one gives back is never taken for the living one's. */
+  private holder = newHolder();
   private timer: NodeJS.Timeout | null = null;
   private failing = false;
   /** When the last beat that was answered was sent. */
@@ -199,6 +202,7 @@ export class QuotaBlocks implements OnModuleInit, OnApplicationShutdown {
     this.logger.warn('This process was silent for too long: its blocks of quota are void.');
     for (const { id } of this.held.values()) this.leases.book.release(id);
     void this.leases.sweep({ all: false });
+    this.holder = newHolder();
   }
 
   /** Says that this process lives, when it has not lately. Rejects when that cannot be said. */
@@ -207,7 +211,7 @@ export class QuotaBlocks implements OnModuleInit, OnApplicationShutdown {
     this.checkVoid(sentAtMs);
     if (sentAtMs - this.beatAtMs < BEAT_MS) return;
     this.beating ??= this.authority
-      .beat()
+      .beat(this.holder)
       .then(() => {
         this.checkVoid(this.clock.monotonicMs());
         this.beatAtMs = sentAtMs;
@@ -228,6 +232,7 @@ export class QuotaBlocks implements OnModuleInit, OnApplicationShutdown {
 
   private async debit(wishes: readonly QuotaWish<QuotaOwner>[]): Promise<QuotaGrant[]> {
     await this.beatInTime();
+    const { holder } = this;
     const grants = await this.authority.debit(
       wishes.map(({ of, terms, asked, wanted, spent }) => ({
         counter: counterOf(of, terms),
@@ -236,17 +241,33 @@ export class QuotaBlocks implements OnModuleInit, OnApplicationShutdown {
         wanted,
         spent,
       })),
+      holder,
     );
-    // A grant that comes after a long silence goes back too.
     this.checkVoid(this.clock.monotonicMs());
-    return grants.map((grant, index) => ({ ...grant, terms: wishes[index]?.terms ?? NO_TERMS }));
+    const answers = grants.map((grant, index) => ({
+      ...grant,
+      terms: wishes[index]?.terms ?? NO_TERMS,
+    }));
+    if (holder === this.holder) return answers;
+    // Granted to a holder that may be dead by now: not this one's to spend.
+    const late = answers.flatMap(({ granted: units, terms }, index) => {
+      const of = wishes[index]?.of;
+      return of ? [{ of, terms, units, spent: 0 }] : [];
+    });
+    await this.giveBack(late, holder);
+    return answers.map((answer) => ({ ...answer, granted: 0 }));
   }
 
-  private async giveBack(returns: readonly QuotaReturn<QuotaOwner>[]): Promise<void> {
+  private async giveBack(
+    returns: readonly QuotaReturn<QuotaOwner>[],
+    holder = this.holder,
+  ): Promise<void> {
     const units = returns
       .filter(({ units, spent }) => units > 0 || spent > 0)
       .map(({ of, terms, units, spent }) => ({ counter: counterOf(of, terms), units, spent }));
-    if (units.length > 0) await this.timed(this.returns, () => this.authority.giveBack(units));
+    if (units.length > 0) {
+      await this.timed(this.returns, () => this.authority.giveBack(units, holder));
+    }
   }
 
   /** How long it took, when it was answered. */
@@ -271,6 +292,8 @@ export class QuotaBlocks implements OnModuleInit, OnApplicationShutdown {
     else this.logger.error(`The quota authority does not answer: ${messageOf(error)}`);
   }
 }
+
+const newHolder = () => `api/${randomUUID()}`;
 
 const NO_TERMS: QuotaTerms = { limit: 0, periodFromMs: 0, periodToMs: 0 };
 
