@@ -1,4 +1,4 @@
-import { UsageService } from '@io/metering';
+import { UsagePartitionsService, UsageService } from '@io/metering';
 import { Keyring } from '@io/platform';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -58,7 +58,7 @@ beforeAll(async () => {
   const accountId = await defaultAccount(db);
   one = await aKeyInPlan(db, accountId);
   other = await aKeyInPlan(db, accountId, 'HTTP');
-  await usage.ensurePartitions();
+  await api.app.get(UsagePartitionsService).ensure();
   await report(
     one,
     { at: at(0), quantities: { calls: '10', 'bytes-out': '0.5' } },

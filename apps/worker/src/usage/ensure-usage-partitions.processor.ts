@@ -1,19 +1,19 @@
 import { Processor, WorkerHost } from '@nestjs/bullmq';
 import type { OnApplicationBootstrap } from '@nestjs/common';
-import { ENSURE_USAGE_PARTITIONS, UsageService } from '@io/metering';
+import { ENSURE_USAGE_PARTITIONS, UsagePartitionsService } from '@io/metering';
 
 /** Makes the partitions of usage records a week ahead: at the start, before any job could, and by schedule. */
 @Processor(ENSURE_USAGE_PARTITIONS)
 export class EnsureUsagePartitionsProcessor extends WorkerHost implements OnApplicationBootstrap {
-  constructor(private readonly usage: UsageService) {
+  constructor(private readonly partitions: UsagePartitionsService) {
     super();
   }
 
   onApplicationBootstrap(): Promise<void> {
-    return this.usage.ensurePartitions();
+    return this.partitions.ensure();
   }
 
   process(): Promise<void> {
-    return this.usage.ensurePartitions();
+    return this.partitions.ensure();
   }
 }

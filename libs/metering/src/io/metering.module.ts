@@ -5,6 +5,8 @@ import { ROLL_UP_USAGE, RollUpWakeUp } from './roll-up-wake-up.js';
 import { UsageBatchesRepository } from './usage-batches.repository.js';
 import { UsageIngestionService } from './usage-ingestion.service.js';
 import { UsageOwnersRepository } from './usage-owners.repository.js';
+import { UsagePartitionsRepository } from './usage-partitions.repository.js';
+import { UsagePartitionsService } from './usage-partitions.service.js';
 import { UsageRepository } from './usage.repository.js';
 import { UsageService } from './usage.service.js';
 
@@ -16,9 +18,11 @@ import { UsageService } from './usage.service.js';
     UsageBatchesRepository,
     UsageIngestionService,
     UsageOwnersRepository,
+    UsagePartitionsRepository,
+    UsagePartitionsService,
     UsageRepository,
     UsageService,
   ],
-  exports: [UsageIngestionService, UsageService],
+  exports: [UsageIngestionService, UsagePartitionsService, UsageService],
 })
 export class MeteringModule {}

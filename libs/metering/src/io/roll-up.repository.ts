@@ -66,10 +66,4 @@ export class RollUpRepository {
       SELECT count(*) FROM usage_batch WHERE rolled_up_at IS NULL AND account_id = ${accountId}`;
     return Number(row?.count ?? 0);
   }
-
-  /** Makes the partitions of the days ahead; those that are there stay as they are. */
-  async ensurePartitions(days: number): Promise<void> {
-    const today = this.clock.now().toISOString().slice(0, 10);
-    await this.db.$queryRaw`SELECT ensure_usage_partitions(${today}::date, ${days}::int)`;
-  }
 }

@@ -3,7 +3,7 @@ import { pipeline } from 'node:stream/promises';
 import { Injectable } from '@nestjs/common';
 import { Database, SystemClock } from '@io/platform';
 import type { UsageBatch } from '@core/metering';
-import type pg from 'pg';
+import pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import type { UsageOwner } from './usage-owners.repository.js';
 import { USAGE_COLUMNS, usageRows } from './usage-rows.js';
@@ -32,6 +32,21 @@ export class UsageBatchesRepository {
    * only for the commit.
    */
   async store(
+    source: BatchSource,
+    batch: UsageBatch,
+    owners: readonly UsageOwner[],
+    contentHash: Buffer,
+  ): Promise<StoredBatch> {
+    try {
+      return await this.tryToStore(source, batch, owners, contentHash);
+    } catch (error) {
+      // The day got its own partition while the records were on their way into the default one.
+      if (!isMisplaced(error)) throw error;
+      return this.tryToStore(source, batch, owners, contentHash);
+    }
+  }
+
+  private async tryToStore(
     source: BatchSource,
     batch: UsageBatch,
     owners: readonly UsageOwner[],
@@ -78,6 +93,13 @@ export class UsageBatchesRepository {
     return rows[0]?.content_hash ?? null;
   }
 }
+
+const CHECK_VIOLATION = '23514';
+
+const isMisplaced = (error: unknown) =>
+  error instanceof pg.DatabaseError &&
+  error.code === CHECK_VIOLATION &&
+  error.table === 'usage_record_default';
 
 /** The id of the new batch; null when its number is taken. Waits for another transaction that is taking it. */
 async function insertBatch(

@@ -36,7 +36,6 @@ const DAYS_MAX = 400;
 const DAY_MS = 86_400_000;
 const GROUPS_MAX = 10_000;
 const GAP_RANGES_MAX = 1_000;
-const PARTITION_DAYS = 8;
 /** A record may be stamped so far ahead of the clock it was received at. */
 const FUTURE_MS = 5 * 60_000;
 
@@ -144,11 +143,6 @@ export class UsageService {
       if (rolledUp === 0) return batches;
       batches += rolledUp;
     }
-  }
-
-  /** Makes today's partition of usage records and those of the next seven days. */
-  ensurePartitions(): Promise<void> {
-    return this.rollUps.ensurePartitions(PARTITION_DAYS);
   }
 
   /** In a test account records may be stamped far ahead of when they come, by the offset of its clock. */
