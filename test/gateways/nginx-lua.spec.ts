@@ -348,6 +348,20 @@ describeWithNginxLua('the Lua plugin, in front of a stand-in that holds to the c
     nginx = await start();
   });
 
+  it('sends one batch a second, however fast the service takes them', async () => {
+    await warm('open');
+    const before = service.batches.size;
+    const since = performance.now();
+    const keepCalling = async (): Promise<void> => {
+      while (performance.now() - since < 2_500) await call('open');
+    };
+    await Promise.all(Array.from({ length: 16 }, keepCalling));
+    const seconds = (performance.now() - since) / 1_000;
+    const sent = service.batches.size - before;
+    expect(sent).toBeGreaterThan(0);
+    expect(sent).toBeLessThanOrEqual(Math.floor(seconds) + 2);
+  });
+
   it('loses nothing on a reload, and at most a second when a worker is killed', async () => {
     service.options = { onFailure: 'allow' };
     service.keys.set('metered', { keyId: 'keymeter01', quota: 100_000 });

@@ -6,7 +6,7 @@ local Records = {}
 Records.__index = Records
 
 --- The most records of one batch.
-local RECORDS_MAX = 5000
+Records.BATCH_MAX = 5000
 --- Past so many open records new ones are kept per quarter of an hour, past the second number nothing new fits.
 local FINE_MAX, OPEN_MAX = 20000, 50000
 local HTTP_UNIT = 512 * 1024
@@ -85,7 +85,7 @@ end
 function Records:take()
   local wires, kept = {}, {}
   for index, record in ipairs(self.list) do
-    if index <= RECORDS_MAX then
+    if index <= Records.BATCH_MAX then
       record.is_cut = true
       insert(wires, to_wire(record))
     else

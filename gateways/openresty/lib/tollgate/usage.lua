@@ -86,9 +86,9 @@ function Usage:deliver(batch, until_at)
   return true
 end
 
---- Numbers what is open, and sends what is numbered, one batch of this worker after the other. While the service is
--- away a batch is numbered every second only until some wait; then calls merge in the open records, so that an outage
--- costs memory by the minute and not by the call.
+--- Numbers what is open, and sends what is numbered, one batch of this worker after the other; called once a second, so
+-- that calls of a second share a record. While the service is away a batch is numbered every second only until some wait;
+-- then calls merge in the open records, so that an outage costs memory by the minute and not by the call.
 function Usage:flush(until_at)
   if self.records.size > 0 and #self.unsent < UNSENT_MAX then insert(self.unsent, self:number(self.records:take())) end
   if self.is_sending then return end
@@ -96,7 +96,9 @@ function Usage:flush(until_at)
   local ok, fault = pcall(function()
     while self.unsent[1] and self:deliver(self.unsent[1], until_at) do
       table.remove(self.unsent, 1)
-      if self.records.size > 0 and not self.unsent[1] then insert(self.unsent, self:number(self.records:take())) end
+      -- What did not fit, and at the end all of it; else what came since waits for its second.
+      local is_due = self.records.size >= (until_at and 1 or Records.BATCH_MAX)
+      if is_due and not self.unsent[1] then insert(self.unsent, self:number(self.records:take())) end
     end
   end)
   self.is_sending = false
