@@ -52,6 +52,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   'GET /v1/api-keys/{keyId}': { customersToo: true },
   'PATCH /v1/api-keys/{keyId}': NAME,
   'DELETE /v1/api-keys/{keyId}': {},
+  'POST /v1/api-keys/{keyId}/rotations': { body: () => ({ overlapSeconds: 0 }) },
   'GET /v1/customers/{customerId}': {},
   'PATCH /v1/customers/{customerId}': NAME,
   'DELETE /v1/customers/{customerId}': {},

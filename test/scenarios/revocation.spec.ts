@@ -70,6 +70,8 @@ async function aPlace() {
     const burstLimit = 1_001 + round;
     const imported = `imported-key-of-a-customer-${round}`;
     let importedId = '';
+    const rotate = (through: AppProcess, body: Body) =>
+      through.http.call('POST', `/v1/api-keys/${importedId}/rotations`, { body });
     return [
       there('a key is disabled', ofKey({ enabled: false }), says('disabled-key')),
       there('a key is enabled', ofKey({ enabled: true }), isAllowed),
@@ -120,6 +122,18 @@ async function aPlace() {
           }),
         apiKey: imported,
         isKnown: isAllowed,
+      },
+      {
+        name: 'a key is rotated',
+        change: (through) => rotate(through, { overlapSeconds: 60, value: `second-${imported}` }),
+        apiKey: `second-${imported}`,
+        isKnown: isAllowed,
+      },
+      {
+        name: 'the overlap of a rotation ends with the next one',
+        change: (through) => rotate(through, { overlapSeconds: 0, value: `third-${imported}` }),
+        apiKey: imported,
+        isKnown: says('expired-key'),
       },
       {
         name: 'a key is deleted',

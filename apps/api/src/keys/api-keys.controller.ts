@@ -12,6 +12,8 @@ import {
   ApiKeyView,
   CreateApiKeyDto,
   NewApiKeyView,
+  RotateApiKeyDto,
+  RotatedApiKeyView,
   toSettings,
   UpdateApiKeyDto,
 } from './api-keys.dto.js';
@@ -58,6 +60,13 @@ export class ApiKeysController {
     @IfMatch() ifMatch: EntityTags,
   ) {
     return this.keys.update(scope, keyId, toSettings(given(body)), ifMatch);
+  }
+
+  @Post(':keyId/rotations')
+  @Allow('keys:write')
+  @ApiCreatedResponse({ type: RotatedApiKeyView })
+  rotate(@Caller() scope: Scope, @Param('keyId') keyId: string, @Body() body: RotateApiKeyDto) {
+    return this.keys.rotate(scope, keyId, given(body));
   }
 
   @Delete(':keyId')

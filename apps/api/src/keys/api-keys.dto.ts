@@ -2,6 +2,7 @@ import {
   Flag,
   Id,
   Instant,
+  Int,
   ListOf,
   Nested,
   PageQuery,
@@ -13,6 +14,15 @@ import { IpPolicyDto } from '../catalog/ip-policy.dto.js';
 
 const NAME_MAX = 1_024;
 const DESCRIPTION_MAX = 125_000;
+const OVERLAP_SECONDS_MAX = 90 * 86_400;
+const BROUGHT_ALONG = {
+  min: 20,
+  max: 128,
+  pattern: /^[\x21-\x7e]+$/,
+  patternSays: 'have visible ASCII characters only',
+  optional: true,
+  description: 'A key brought along from elsewhere; one is made when it is left out.',
+};
 
 export class UpdateApiKeyDto {
   @Text({ max: NAME_MAX, optional: true, nullable: true })
@@ -39,14 +49,20 @@ export class CreateApiKeyDto extends UpdateApiKeyDto {
   @Id()
   customerId: string;
 
-  @Text({
-    min: 20,
-    max: 128,
-    pattern: /^[\x21-\x7e]+$/,
-    patternSays: 'have visible ASCII characters only',
-    optional: true,
-    description: 'A key brought along from elsewhere; one is made when it is left out.',
+  @Text(BROUGHT_ALONG)
+  value?: string;
+}
+
+export class RotateApiKeyDto {
+  @Int({
+    min: 0,
+    max: OVERLAP_SECONDS_MAX,
+    description:
+      'How long the values before this one still pass, in seconds; 0 ends them at once. Never longer than was said before.',
   })
+  overlapSeconds: number;
+
+  @Text(BROUGHT_ALONG)
   value?: string;
 }
 
@@ -102,6 +118,11 @@ export class ApiKeyView {
 export class NewApiKeyView extends ApiKeyView {
   @Text({ description: 'Shown here; where the account keeps no values, nowhere else.' })
   declare value: string;
+}
+
+export class RotatedApiKeyView extends NewApiKeyView {
+  @Instant({ description: 'Until when the values before this one pass, at the latest.' })
+  previousExpiresAt: Date;
 }
 
 export class ApiKeyPage {

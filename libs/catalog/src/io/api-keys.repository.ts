@@ -77,14 +77,7 @@ export class ApiKeysRepository {
         const account = await tx.account.findUniqueOrThrow({ where: { id: accountId } });
         const mode = account.mode === 'live' ? 'live' : 'test';
         const value = givenValue ?? newApiKeyValue(mode, randomBytes);
-        const hashes = this.keyring
-          .hashes('key-pepper', value)
-          .map((hash) => Uint8Array.from(hash));
-        const known = await tx.apiKey.count({ where: { hash: { in: hashes } } });
-        if (known > 0) throw new ApiKeyExists();
-        const sealed = account.keepsKeyValues
-          ? this.keyring.seal(value, place(accountId, id))
-          : null;
+        await this.refuseKnown(tx, value);
         const row = await tx.apiKey.create({
           data: {
             id,
@@ -92,10 +85,7 @@ export class ApiKeysRepository {
             customerId,
             ...settings,
             ipPolicy: ipPolicyColumn(ipPolicy),
-            hash: Uint8Array.from(this.keyring.hash('key-pepper', value)),
-            pepperId: this.keyring.currentId,
-            lastFour: lastFour(value),
-            sealed,
+            ...this.storedForms(value, { accountId, id, isKept: account.keepsKeyValues }),
           },
           select: VIEW,
         });
@@ -178,6 +168,81 @@ export class ApiKeysRepository {
       await appendAudit(tx, { ...scope, action: 'update-api-key', subject: id, before, after });
       return after;
     });
+  }
+
+  /**
+   * Gives a key another value. The one before, and those before that whose overlap is not over, pass until `until` at
+   * the latest. Everything else of the key stays: its id, its plans, what it has spent. The value is answered once.
+   */
+  async rotate(
+    scope: Scope,
+    id: string,
+    { givenValue, until, now }: { givenValue: string | null; until: Date; now: Date },
+  ): Promise<ApiKeyView & { readonly value: string }> {
+    const { accountId } = scope;
+    const where = { accountId_id: { accountId, id } };
+    try {
+      return await this.db.$transaction(async (tx) => {
+        const row = await lockKey(tx, accountId, id);
+        if (!row) throw new NotFound('api key', id);
+        const account = await tx.account.findUniqueOrThrow({ where: { id: accountId } });
+        const mode = account.mode === 'live' ? 'live' : 'test';
+        const value = givenValue ?? newApiKeyValue(mode, randomBytes);
+        await this.refuseKnown(tx, value);
+        const { hash, ...last } = await tx.apiKey.findUniqueOrThrow({
+          where,
+          select: { ...VIEW, hash: true },
+        });
+        await tx.apiKeyPastValue.updateMany({
+          where: { accountId, keyId: id, expiresAt: { gt: until } },
+          data: { expiresAt: until },
+        });
+        await tx.apiKeyPastValue.create({
+          data: { hash, accountId, keyId: id, lastFour: last.lastFour, expiresAt: until },
+        });
+        const after = await tx.apiKey.update({
+          where,
+          data: {
+            ...this.storedForms(value, { accountId, id, isKept: account.keepsKeyValues }),
+            updatedAt: nextVersion(row, now),
+          },
+          select: VIEW,
+        });
+        const [before, rotated] = [toView(last), toView(after)];
+        await appendAudit(tx, {
+          ...scope,
+          action: 'rotate-api-key',
+          subject: id,
+          before,
+          after: { ...rotated, previousExpiresAt: until },
+        });
+        return { ...rotated, value };
+      });
+    } catch (error) {
+      if (isUniqueViolation(error, 'hash')) throw new ApiKeyExists();
+      throw error;
+    }
+  }
+
+  /** Refuses a value that a key has or had. The present ones are looked at first, since a rotation moves one to the past. */
+  private async refuseKnown(tx: Prisma.TransactionClient, value: string): Promise<void> {
+    const hashes = this.keyring.hashes('key-pepper', value).map((hash) => Uint8Array.from(hash));
+    const where = { hash: { in: hashes } };
+    const known = (await tx.apiKey.count({ where })) || (await tx.apiKeyPastValue.count({ where }));
+    if (known > 0) throw new ApiKeyExists();
+  }
+
+  /** A value as the table has it: its keyed hash, its end, and sealed where the account keeps it. */
+  private storedForms(
+    value: string,
+    { accountId, id, isKept }: { accountId: string; id: string; isKept: boolean },
+  ) {
+    return {
+      hash: Uint8Array.from(this.keyring.hash('key-pepper', value)),
+      pepperId: this.keyring.currentId,
+      lastFour: lastFour(value),
+      sealed: isKept ? this.keyring.seal(value, place(accountId, id)) : null,
+    };
   }
 
   /**

@@ -21,6 +21,12 @@ export interface NewApiKey extends Partial<ApiKeySettings> {
   readonly value?: string;
 }
 
+/** Another value for a key; `value` is given when it is brought along from elsewhere. */
+export interface KeyRotation {
+  readonly overlapSeconds: number;
+  readonly value?: string;
+}
+
 /** API keys: who calls. */
 @Injectable()
 export class ApiKeysService {
@@ -36,10 +42,7 @@ export class ApiKeysService {
     scope: Scope,
     { value, ...key }: Given<NewApiKey>,
   ): Promise<ApiKeyView & { readonly value: string }> {
-    if (value !== undefined && looksLikeTollgateKey(value) && !hasValidChecksum(value)) {
-      const detail = 'has the form of a key of this service, but its checksum does not fit';
-      throw new InvalidRequest([{ pointer: '/value', detail }]);
-    }
+    checkValue(value);
     await this.check(scope, key);
     const defaults = {
       name: null,
@@ -90,6 +93,26 @@ export class ApiKeysService {
     return this.keys.update(scope, id, change, { ifMatch, now: this.system.now() });
   }
 
+  /**
+   * Gives a key another value, made here unless one is brought along; those before pass for `overlapSeconds` more, by
+   * the account's own clock.
+   */
+  async rotate(
+    scope: Scope,
+    id: string,
+    { value, overlapSeconds }: Given<KeyRotation>,
+  ): Promise<ApiKeyView & { readonly value: string; readonly previousExpiresAt: Date }> {
+    checkValue(value);
+    const at = await this.business.now(scope.accountId);
+    const until = new Date(at.getTime() + overlapSeconds * 1_000);
+    const rotated = await this.keys.rotate(scope, id, {
+      givenValue: value ?? null,
+      until,
+      now: this.system.now(),
+    });
+    return { ...rotated, previousExpiresAt: until };
+  }
+
   delete(scope: Scope, id: string): Promise<void> {
     return this.keys.delete(scope, id, this.system.now());
   }
@@ -104,4 +127,11 @@ export class ApiKeysService {
       throw new InvalidRequest([{ pointer: '/expiresAt', detail: 'must be in the future' }]);
     }
   }
+}
+
+/** What has the form of a key of this service was made by one, or mistyped. */
+function checkValue(value: string | undefined): void {
+  if (value === undefined || !looksLikeTollgateKey(value) || hasValidChecksum(value)) return;
+  const detail = 'has the form of a key of this service, but its checksum does not fit';
+  throw new InvalidRequest([{ pointer: '/value', detail }]);
 }

@@ -71,7 +71,10 @@ export class PolicyCache extends PolicySource implements PolicyDetails {
   private readonly logger = new Logger('PolicyCache');
   /** By a hash of the key's value, or by `idOf` where only its id was given. */
   private readonly entries = new Map<string, Entry>();
-  private readonly hashesOfKey = new Map<string, string>();
+  /** A key that was rotated lately has more than one. */
+  private readonly hashesOfKey = new Map<string, Set<string>>();
+  /** Of the value that a key has now. */
+  private readonly hashOfKey = new Map<string, string>();
   private readonly stages = new Map<string, OfAccount<KnownStage | null>>();
   private readonly plansOfStage = new Map<string, OfAccount<string | null>>();
   private readonly accounts = new Map<string, OfAccount<AccountPolicy>>();
@@ -108,7 +111,7 @@ export class PolicyCache extends PolicySource implements PolicyDetails {
   }
 
   async inPlan(accountId: string, { keyId, usagePlanId }: KeyInPlanRef): Promise<KeyInPlan | null> {
-    const hash = this.hashesOfKey.get(keyId);
+    const hash = this.hashOfKey.get(keyId);
     const id = hash !== undefined && this.entries.has(hash) ? hash : idOf(keyId);
     const read = () => this.repository.keyById(keyId);
     const known = this.entries.get(id);
@@ -230,7 +233,12 @@ export class PolicyCache extends PolicySource implements PolicyDetails {
     const policy = keyPolicy(row, stages, this.clock.nowMs());
     const entry = { policy, source, loadedAtMs: now };
     this.entries.set(hash, entry);
-    if (hash !== idOf(policy.keyId)) this.hashesOfKey.set(policy.keyId, hash);
+    if (hash !== idOf(policy.keyId)) {
+      const hashes = this.hashesOfKey.get(policy.keyId);
+      if (hashes) hashes.add(hash);
+      else this.hashesOfKey.set(policy.keyId, new Set([hash]));
+      if (!row.isPast) this.hashOfKey.set(policy.keyId, hash);
+    }
     this.endBoost(hash, entry, row);
     return policy;
   }
@@ -279,16 +287,17 @@ export class PolicyCache extends PolicySource implements PolicyDetails {
     this.changes += 1;
     this.unknown.clear();
     if (change?.keyId !== undefined) {
-      const hash = this.hashesOfKey.get(change.keyId);
-      if (hash !== undefined) this.entries.delete(hash);
+      for (const hash of this.hashesOfKey.get(change.keyId) ?? []) this.entries.delete(hash);
       this.entries.delete(idOf(change.keyId));
       this.hashesOfKey.delete(change.keyId);
+      this.hashOfKey.delete(change.keyId);
       return;
     }
     for (const [hash, { policy }] of this.entries) {
       if (change !== null && policy.accountId !== change.accountId) continue;
       this.entries.delete(hash);
       this.hashesOfKey.delete(policy.keyId);
+      this.hashOfKey.delete(policy.keyId);
     }
     for (const known of [this.stages, this.plansOfStage, this.accounts]) {
       for (const [id, { accountId }] of known) {

@@ -8,7 +8,10 @@ export interface KeyRow {
   readonly accountId: string;
   readonly customerId: string;
   readonly enabled: boolean;
+  /** Of the value that was asked for: of one from before a rotation, the end of its overlap at the latest. */
   readonly expiresAt: Date | null;
+  /** Whether it was found by a value from before a rotation. */
+  readonly isPast: boolean;
   readonly ipPolicy: IpLists | null;
   /** A bigint, as the driver hands it over. */
   readonly clockOffsetMs: string;
@@ -70,7 +73,8 @@ export interface StageRow {
 }
 
 const KEY = `
-  SELECT k.id, k.account_id AS "accountId", k.customer_id AS "customerId", k.enabled, k.expires_at AS "expiresAt",
+  SELECT k.id, k.account_id AS "accountId", k.customer_id AS "customerId", k.enabled,
+    least(k.expires_at, v.expires_at) AS "expiresAt", v.expires_at IS NOT NULL AS "isPast",
     k.ip_policy AS "ipPolicy", a.clock_offset_ms AS "clockOffsetMs",
     a.rate_limit AS "rateLimit", a.burst_limit AS "burstLimit",
     coalesce((
@@ -93,12 +97,16 @@ const KEY = `
       WHERE p.key_id = k.id
         AND (p.rate_limit IS NOT NULL OR p.quota_limit IS NOT NULL OR p.boost_until IS NOT NULL OR x.extensions IS NOT NULL)
     ), '[]') AS overrides
-  FROM api_key k JOIN account a ON a.id = k.account_id
-  WHERE k.deleted_at IS NULL AND`;
+  FROM found v JOIN api_key k ON k.id = v.key_id JOIN account a ON a.id = k.account_id
+  WHERE k.deleted_at IS NULL`;
 
 /** $1 are the hashes that the key's value may be stored under. */
-const KEY_BY_HASH = `${KEY} k.hash = ANY($1::bytea[])`;
-const KEY_BY_ID = `${KEY} k.id = $1`;
+const KEY_BY_HASH = `
+  WITH found AS (
+    SELECT id AS key_id, NULL::timestamptz AS expires_at FROM api_key WHERE hash = ANY($1::bytea[])
+    UNION ALL SELECT key_id, expires_at FROM api_key_past_value WHERE hash = ANY($1::bytea[])
+  ) ${KEY}`;
+const KEY_BY_ID = `WITH found AS (SELECT $1::text AS key_id, NULL::timestamptz AS expires_at) ${KEY}`;
 
 /** $1 is the usage plan, $2 the api, $3 the stage. */
 const STAGE_UNDER_PLAN = `
