@@ -17,6 +17,9 @@ const BURST = 100;
 /** A process that is killed loses at most a 64th of a quota with the block in its hand, and the answers on their way. */
 const LOST_MAX = QUOTA / BLOCK_SHARE + CLIENTS;
 
+/** A limit of which processes are lent blocks ahead of need. */
+const GENEROUS = { rateLimit: 500, burstLimit: 2_000 };
+
 /** What any window may hold, whatever the number of processes (docs/limits.md), and `bursts` losses of Redis. */
 const bound = (bursts: number) => (windowMs: number) =>
   (1 + bursts) * BURST + (RATE * (windowMs + RATE_LEASE_MS)) / 1000;
@@ -36,6 +39,15 @@ export function testSharedLimits(apis: () => readonly AppProcess[]): void {
     const asked = await askFor(apis(), question, { clients: CLIENTS, forMs: RUN_MS });
     expect(overshoot(asked, bound(0))).toBeLessThanOrEqual(0);
     expect(allowedOf(asked).length).toBeGreaterThan(0.7 * (BURST + (RATE * RUN_MS) / 1000));
+  });
+
+  it('keep a generous rate, lent ahead of need, within its bound', async () => {
+    const question = await aQuestion(apis()[0]!, { throttle: GENEROUS });
+    const asked = await askFor(apis(), question, { clients: CLIENTS, forMs: RUN_MS });
+    const { rateLimit, burstLimit } = GENEROUS;
+    const most = (windowMs: number) => burstLimit + (rateLimit * (windowMs + RATE_LEASE_MS)) / 1000;
+    expect(overshoot(asked, most)).toBeLessThanOrEqual(0);
+    expect(allowedOf(asked).length).toBeGreaterThan(0);
   });
 
   it('let no call more pass after kill -9 of an api in the middle', async () => {

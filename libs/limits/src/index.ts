@@ -20,7 +20,7 @@ export { QUOTA_SWEEP_MS, QuotaLeases, type QuotaLender } from './quota-leases.js
 export { LeasedRates, RETURN_MS_MAX } from './leased-rates.js';
 export { MemoryRateAuthority } from './memory-rate-authority.js';
 export type { LeaseStats } from './lease-questions.js';
-export { RATE_SWEEP_MS, RateLeases, type LeaseSurroundings } from './rate-leases.js';
+export { RATE_AHEAD_MS, RATE_SWEEP_MS, RateLeases, type LeaseSurroundings } from './rate-leases.js';
 export {
   decide,
   LEVELS,

@@ -1,5 +1,5 @@
 import assert from 'node:assert';
-import { measuredPace } from './lease.js';
+import { BLOCK_SHARE, measuredPace } from './lease.js';
 import {
   RATE_LEASE_MS,
   type RateBucket,
@@ -41,8 +41,8 @@ const LONG_AGO = -(2 ** 31);
 const REBASE_MS = 2 ** 30;
 const INSTANTS = [UNTIL, NEXT_UNTIL, RETRY_AT, TOLD_AT, RESET_AT, MEASURED_AT];
 
-/** How much of its own pace a holder wants ahead. Half a lease, so that a block is spent before it is void. */
-const AHEAD_MS = RATE_LEASE_MS / 2;
+/** Fewer calls than that in a lease are not worth a question before they come. */
+const CALLS_AHEAD_MIN = 0.5;
 /** How long a refusal is believed: others may give back, and plans may change at the authority. */
 const BELIEF_MS = 1_000;
 /** How long a return may be on its way; what refills in this time is not credited. */
@@ -83,7 +83,7 @@ class SentWish implements RateWish {
   }
 }
 
-/** What waiting calls cost together, and the smallest of them. */
+/** What waiting calls cost together, and the smallest of them: 0 and Infinity while only what comes is thought of. */
 interface Waiting {
   asked: number;
   least: number;
@@ -229,6 +229,23 @@ export class LeasedRates implements Rates {
     }
   }
 
+  /**
+   * Wants new blocks, before a call waits for one, of buckets whose pace will have used up what is in hand within
+   * `withinMs`, or of which nothing may be spent after that. Not where the authority would keep its share for calls that
+   * wait. Whether there is any.
+   */
+  wantAhead(now: number, withinMs: number): boolean {
+    for (const id of this.#held) {
+      if (this.#waiting.has(id) || !this.#lendsAhead(id, now)) continue;
+      const pace = this.#paceOf(id, now);
+      if ((pace * RATE_LEASE_MS) / 1000 < CALLS_AHEAD_MIN) continue;
+      const lasts = this.inHand(id, now + withinMs) > 0;
+      if (lasts && this.inHand(id, now) >= (pace * withinMs) / 1000) continue;
+      this.#waiting.set(id, { asked: 0, least: Infinity });
+    }
+    return this.#waiting.size > 0;
+  }
+
   /** What to ask the authority now, for all calls that wait; they wait no more. */
   wishes(now: number): WishesOfBuckets {
     this.#rebase(now);
@@ -237,10 +254,11 @@ export class LeasedRates implements Rates {
     const wishes = Array.from(waiting, ([id, needs]): RateWish => {
       const at = id * STRIDE;
       const hand = this.inHand(id, now);
-      const least = Math.max(1, needs.least - hand);
-      const asked = Math.max(least, needs.asked - hand);
+      const isAhead = needs.asked === 0;
+      const least = isAhead ? 1 : Math.max(1, needs.least - hand);
+      const asked = isAhead ? 0 : Math.max(least, needs.asked - hand);
       this.#measure(at, now);
-      const wanted = Math.ceil(((this.#floats[at + PACE] ?? 0) * AHEAD_MS) / 1000);
+      const wanted = callsAhead(this.#floats[at + PACE] ?? 0);
       const wish = { bucket: this.#bucketOf(id), asked, least, wanted };
       return new SentWish(wish, this.#ints[at + GENERATION] ?? 0);
     });
@@ -344,6 +362,25 @@ export class LeasedRates implements Rates {
     }
   }
 
+  /** Whether more than what calls wait for would be granted, as far as is known: see `grantSize`. */
+  #lendsAhead(id: number, now: number): boolean {
+    const at = id * STRIDE;
+    const limit = this.#limits[this.#ints[at + LIMIT] ?? -1];
+    if (!limit || limit.burstLimit < BLOCK_SHARE) return false;
+    const toldAt = this.#ints[at + TOLD_AT] ?? LONG_AGO;
+    if (toldAt === LONG_AGO) return false;
+    const refilled = (now - this.#base - toldAt) * limit.ratePerMs;
+    return (this.#ints[at + REMAINING] ?? 0) + refilled >= BLOCK_SHARE;
+  }
+
+  /** The pace as it would be measured now. */
+  #paceOf(id: number, now: number): number {
+    const at = id * STRIDE;
+    const elapsedMs = now - this.#base - (this.#ints[at + MEASURED_AT] ?? 0);
+    const spent = this.#ints[at + SPENT] ?? 0;
+    return measuredPace(this.#floats[at + PACE] ?? 0, { spent, elapsedMs });
+  }
+
   #measure(at: number, now: number): void {
     const t = Math.floor(now - this.#base);
     const elapsedMs = t - (this.#ints[at + MEASURED_AT] ?? 0);
@@ -397,6 +434,12 @@ export class LeasedRates implements Rates {
     this.#limitIds.set(name, id);
     return id;
   }
+}
+
+/** What calls of this pace will need of a lease: as they come by chance, it is enough in 19 of 20. */
+function callsAhead(pacePerSecond: number): number {
+  const calls = (pacePerSecond * RATE_LEASE_MS) / 1000;
+  return Math.ceil(calls + 2 * Math.sqrt(calls));
 }
 
 /** A whole number of 32 bits, the largest for all that are larger. */

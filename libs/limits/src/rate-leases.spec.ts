@@ -23,7 +23,7 @@ class SlowAuthority extends RateAuthority {
     });
     return wishes.map(({ asked }) => ({
       granted: asked,
-      remaining: 50,
+      remaining: 80,
       retryAfterMs: 0,
       resetMs: 0,
     }));
@@ -94,6 +94,39 @@ describe('RateLeases', () => {
     await back;
     expect(told).toEqual([expect.objectContaining({ message: 'gone' }), null]);
     expect(leases.stats()).toMatchObject({ questions: 2, failures: 1, wishes: 3, granted: 1 });
+  });
+
+  it('asks for what will be needed before a call waits for it, and for nothing when nobody calls', async () => {
+    const { authority, leases, clock, id, asked } = aHolder();
+    const taken = leases.take([id('a'), id('b')], 1);
+    await asked(1);
+    authority.answer();
+    await taken;
+    clock.now = 500;
+    await leases.askAhead();
+    expect(authority.questions).toHaveLength(1);
+    leases.rates.take(id('a'), 1, clock.now);
+    const ahead = leases.askAhead();
+    await asked(2);
+    authority.answer();
+    await ahead;
+    expect(authority.questions[1]).toMatchObject([{ bucket: { name: 'a' }, asked: 0, wanted: 3 }]);
+    expect(leases.stats()).toMatchObject({ questions: 2, wishes: 3 });
+  });
+
+  it('does not reject when what will be needed cannot be asked for', async () => {
+    const { authority, leases, told, clock, id, asked } = aHolder();
+    const taken = leases.take([id('a')], 1);
+    await asked(1);
+    authority.answer();
+    await taken;
+    clock.now = 500;
+    leases.rates.take(id('a'), 1, clock.now);
+    const ahead = leases.askAhead();
+    await asked(2);
+    authority.answer(new Error('gone'));
+    await ahead;
+    expect(told).toEqual([null, expect.objectContaining({ message: 'gone' })]);
   });
 
   it('gives back what nobody wanted, and all of it at the end', async () => {

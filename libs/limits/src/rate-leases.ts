@@ -15,6 +15,9 @@ export interface LeaseSurroundings {
 
 /** How often `sweep` is to be called. */
 export const RATE_SWEEP_MS = 250;
+/** How often `askAhead` is to be called, and how long before its end a block is asked for anew: until then and an answer. */
+export const RATE_AHEAD_MS = 100;
+const ANSWER_MS = 50;
 
 /** Leases of rates: what is in hand, and the one question at a time to their authority for all calls that wait. */
 export class RateLeases {
@@ -42,6 +45,13 @@ export class RateLeases {
     if (buckets.some((id) => this.#unanswered.has(id))) {
       throw new Error('The part of the authority that keeps this bucket does not answer.');
     }
+  }
+
+  /** Asks for what calls will need soon, so that they need not wait for it. Never rejects. */
+  async askAhead(): Promise<void> {
+    const now = this.surroundings.monotonicMs();
+    if (!this.rates.wantAhead(now, RATE_AHEAD_MS + ANSWER_MS)) return;
+    await this.#rounds.next().catch(() => undefined);
   }
 
   /** Gives back what is idle or about to be void; `all` when the process stops. Never rejects. */

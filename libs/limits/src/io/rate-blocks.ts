@@ -1,6 +1,7 @@
 import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import {
   MemoryRateAuthority,
+  RATE_AHEAD_MS,
   RATE_SWEEP_MS,
   RateAuthority,
   RateLeases,
@@ -10,15 +11,15 @@ import {
 import { messageOf, SystemClock } from '@io/platform';
 
 /**
- * The rates that this process decides on: its own buckets where it is itself the authority, else leases of it, given
- * back when they lie idle and when the process stops.
+ * The rates that this process decides on: its own buckets where it is itself the authority, else leases of it, asked for
+ * ahead of need, given back when they lie idle and when the process stops.
  */
 @Injectable()
 export class RateBlocks implements OnModuleInit, OnApplicationShutdown {
   readonly rates: Rates;
   private readonly logger = new Logger('RateBlocks');
   private readonly leases: RateLeases | null;
-  private timer: NodeJS.Timeout | null = null;
+  private timers: NodeJS.Timeout[] = [];
   private failing = false;
   private askedAtMs = Number.NEGATIVE_INFINITY;
 
@@ -39,13 +40,16 @@ export class RateBlocks implements OnModuleInit, OnApplicationShutdown {
   onModuleInit(): void {
     const { leases } = this;
     if (!leases) return;
-    this.timer = setInterval(() => void leases.sweep({ all: false }), RATE_SWEEP_MS);
-    this.timer.unref();
+    this.timers = [
+      setInterval(() => void leases.sweep({ all: false }), RATE_SWEEP_MS),
+      setInterval(() => void leases.askAhead(), RATE_AHEAD_MS),
+    ];
+    for (const timer of this.timers) timer.unref();
   }
 
   /** After the last answer, since calls take blocks until then. */
   async onApplicationShutdown(): Promise<void> {
-    if (this.timer) clearInterval(this.timer);
+    for (const timer of this.timers) clearInterval(timer);
     await this.leases?.sweep({ all: true });
   }
 
