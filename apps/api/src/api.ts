@@ -1,10 +1,5 @@
 import 'reflect-metadata';
-import {
-  createServer,
-  type IncomingMessage,
-  type RequestListener,
-  type ServerResponse,
-} from 'node:http';
+import { createServer, type RequestListener, type ServerResponse } from 'node:http';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import {
@@ -33,6 +28,7 @@ import { registerBodyParsers } from './http/json-body.js';
 import { requestIds } from './http/request-ids.js';
 import { registerStrictRequests } from './http/strict-requests.js';
 import { KEEP_ALIVE_MS } from './http/whole-answer.js';
+import { WholeRequest } from './http/whole-request.js';
 import { serveOpenApi } from './openapi.js';
 import { USAGE_BATCHES_PATHS } from './usage/usage-batches-paths.js';
 import { LEASE_PATHS } from './leases/lease-paths.js';
@@ -47,12 +43,13 @@ const SERVER = {
   headersTimeout: 10_000,
   requestTimeout: 60_000,
   keepAliveTimeout: KEEP_ALIVE_MS,
+  IncomingMessage: WholeRequest,
 };
 
 /** Builds the api, not yet listening: pipes, filter, parsers and hooks are the same for the process and for tests. */
 export async function createApi(config: Config): Promise<NestFastifyApplication> {
   const logger = makeLogger(config);
-  const hot: { handle?: (request: IncomingMessage, response: ServerResponse) => boolean } = {};
+  const hot: { handle?: (request: WholeRequest, response: ServerResponse) => boolean } = {};
   const genReqId = requestIds();
   const adapter = new FastifyAdapter({
     loggerInstance: logger,
@@ -75,7 +72,7 @@ export async function createApi(config: Config): Promise<NestFastifyApplication>
       ),
     clientErrorHandler: (error, socket) => refuseBytes(error, socket, genReqId()),
     serverFactory: (fastify: RequestListener) => {
-      const server = createServer(SERVER, (request, response) => {
+      const server = createServer<typeof WholeRequest>(SERVER, (request, response) => {
         // A connection that is never idle would keep a server that is closing open for ever.
         if (!server.listening) response.shouldKeepAlive = false;
         if (!hot.handle?.(request, response)) fastify(request, response);

@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import { Injectable, Logger } from '@nestjs/common';
 import type { Principal } from '@core/identity';
 import { Authenticator } from '@io/identity';
@@ -7,10 +7,11 @@ import { toProblem } from '@io/platform';
 import { gatewayOf } from '../access/access.js';
 import { tokenReader } from '../access/access.guard.js';
 import { sendProblem } from '../http/bare-problems.js';
-import { checkIsJson, parseJson, readBody } from '../http/json-body.js';
+import { checkIsJson, parseJson, takeBody } from '../http/json-body.js';
 import { requestIds } from '../http/request-ids.js';
 import { API_HEADERS, readHeaders, type HotHeaders } from '../http/strict-requests.js';
 import { WholeAnswer } from '../http/whole-answer.js';
+import type { WholeRequest } from '../http/whole-request.js';
 import { decisionJson, isoText } from './decision-answer.js';
 import { DecisionMeter, type MeteredFace } from './decision-meter.js';
 import { readDecisions } from './decision-request.js';
@@ -44,7 +45,7 @@ export class DecisionListener {
   }
 
   /** Takes the request if it is one of its own; false leaves it to Fastify. */
-  handle(request: IncomingMessage, response: ServerResponse): boolean {
+  handle(request: WholeRequest, response: ServerResponse): boolean {
     if (request.url !== '/v1/decisions' || request.method !== 'POST') return false;
     const fail = (error: unknown) => this.fail(error, response);
     const headers = readHeaders(request.rawHeaders);
@@ -52,7 +53,7 @@ export class DecisionListener {
       fail(headers);
       return true;
     }
-    readBody(headers, request, BODY_MAX, (error, bytes) => {
+    takeBody(headers, request, BODY_MAX, (error, bytes) => {
       if (error) return fail(error);
       try {
         this.answer(headers, bytes, response)?.catch(fail);

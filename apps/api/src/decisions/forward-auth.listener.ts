@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import { Injectable, Logger } from '@nestjs/common';
 import type { Principal } from '@core/identity';
 import { pushClientFields, refusalAnswer } from '@core/limits';
@@ -8,6 +8,7 @@ import { Config } from '@io/platform';
 import { requestIds } from '../http/request-ids.js';
 import { API_HEADERS, excessOf } from '../http/strict-requests.js';
 import { WholeAnswer } from '../http/whole-answer.js';
+import type { WholeRequest } from '../http/whole-request.js';
 import { isoText } from './decision-answer.js';
 import { DecisionMeter, type MeteredFace } from './decision-meter.js';
 import { isFixedTail, readForwardedCall, type ForwardedCall } from './forward-auth-request.js';
@@ -43,7 +44,7 @@ export class ForwardAuthListener {
   }
 
   /** Takes the request if it is one of its own; false leaves it to Fastify. */
-  handle(request: IncomingMessage, response: ServerResponse): boolean {
+  handle(request: WholeRequest, response: ServerResponse): boolean {
     const { url = '' } = request;
     if (!url.startsWith(PREFIX)) return false;
     const question = this.read(request, url);
@@ -64,7 +65,7 @@ export class ForwardAuthListener {
   }
 
   /** What is asked; nobody is asked about a call that cannot be believed. */
-  private read(request: IncomingMessage, url: string): Question {
+  private read(request: WholeRequest, url: string): Question {
     const { method = '', rawHeaders } = request;
     const target = this.target(url);
     if (!target || excessOf(request)) return { target: target ?? NOWHERE, call: null };
@@ -154,6 +155,7 @@ export class ForwardAuthListener {
     const body = refusal ? `{"message":"${refusal.message}"}` : '';
     const isHead = request.method === 'HEAD';
     if (question.call?.hasBody === false && (isHead || request.method === 'GET')) {
+      request.leave();
       answer.send(response, fields, body, { isHead });
       return;
     }
@@ -174,7 +176,7 @@ interface Question {
 }
 
 interface Asked {
-  readonly request: IncomingMessage;
+  readonly request: WholeRequest;
   readonly response: ServerResponse;
   readonly question: Question;
 }

@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import { DomainError } from '@core/kernel';
 import { InvalidRequest } from '@io/platform';
+import { takeFrom, type BodyTaker, type WholeRequest } from './whole-request.js';
 
 const BODY_MAX = 256 * 1024;
 const DEPTH_MAX = 32;
@@ -81,44 +82,65 @@ export interface BodyHeaders {
   readonly 'content-type'?: string | undefined;
 }
 
-/** Calls back once, with the whole body or with why it is refused; past the limit the rest is not kept. */
-export function readBody(
+/** Gathers a body, and calls back once, with all of it or with why it is refused; past the limit the rest is not kept. */
+class GatheredBody implements BodyTaker {
+  // Nearly all bodies are one part.
+  private first: Buffer | null = null;
+  private more: Buffer[] | null = null;
+  private size = 0;
+  private isDone = false;
+
+  constructor(
+    private readonly bytesMax: number,
+    private readonly read: BodyRead,
+  ) {}
+
+  add(part: Buffer): void {
+    this.size += part.length;
+    if (this.isDone) return;
+    if (this.size > this.bytesMax) this.fail(new BodyTooLarge(this.bytesMax));
+    else if (!this.first) this.first = part;
+    else (this.more ??= [this.first]).push(part);
+  }
+
+  end(): void {
+    if (this.isDone) return;
+    this.isDone = true;
+    this.read(null, this.more ? Buffer.concat(this.more) : (this.first ?? NOTHING));
+  }
+
+  fail(error: Error): void {
+    if (this.isDone) return;
+    this.isDone = true;
+    this.first = this.more = null;
+    this.read(error, NOTHING);
+  }
+}
+
+/** Calls back once, with the whole body or with why it is refused. */
+function readBody(headers: BodyHeaders, payload: Readable, bytesMax: number, read: BodyRead): void {
+  const fault = headerFault(headers, bytesMax);
+  if (fault) read(fault, NOTHING);
+  else takeFrom(payload, new GatheredBody(bytesMax, read));
+}
+
+/** The same past the stream; to be called at once, and never called back when the client goes away meanwhile. */
+export function takeBody(
   headers: BodyHeaders,
-  payload: Readable,
+  request: WholeRequest,
   bytesMax: number,
   read: BodyRead,
 ): void {
+  const fault = headerFault(headers, bytesMax);
+  if (fault) read(fault, NOTHING);
+  else request.giveBodyTo(new GatheredBody(bytesMax, read));
+}
+
+/** Why a body is refused before it is read. */
+function headerFault(headers: BodyHeaders, bytesMax: number): Error | null {
   const encoding = headers['content-encoding'];
-  if (encoding !== undefined && encoding !== 'identity') {
-    return read(new UnsupportedEncoding(), NOTHING);
-  }
-  if (Number(headers['content-length'] ?? 0) > bytesMax) {
-    return read(new BodyTooLarge(bytesMax), NOTHING);
-  }
-  // Nearly all bodies are one chunk.
-  let first: Buffer | null = null;
-  let more: Buffer[] | null = null;
-  let size = 0;
-  let isDone = false;
-  payload.on('data', (chunk: Buffer) => {
-    size += chunk.length;
-    if (isDone) return;
-    if (size > bytesMax) {
-      isDone = true;
-      read(new BodyTooLarge(bytesMax), NOTHING);
-    } else if (!first) first = chunk;
-    else (more ??= [first]).push(chunk);
-  });
-  payload.on('end', () => {
-    if (isDone) return;
-    isDone = true;
-    read(null, more ? Buffer.concat(more) : (first ?? NOTHING));
-  });
-  payload.on('error', (error) => {
-    if (isDone) return;
-    isDone = true;
-    read(error, NOTHING);
-  });
+  if (encoding !== undefined && encoding !== 'identity') return new UnsupportedEncoding();
+  return Number(headers['content-length'] ?? 0) > bytesMax ? new BodyTooLarge(bytesMax) : null;
 }
 
 /** Whether a content type is JSON, with or without parameters. */
