@@ -1,7 +1,8 @@
 /**
  * What the Lua plugin costs in nginx, as a ratio of requests per second against the same nginx that serves the same
- * small files without it, and against the `auth_request` way. One worker; nginx and the service share core 0, the load
- * has core 1. Policies and leases are warm. Rounds alternate; medians are reported.
+ * small files without it; and the shipped configuration with Lua against the shipped one with `auth_request`, both in
+ * front of the same application. One worker; nginx and the service share core 0, the load and the application have
+ * core 1. Policies and leases are warm. Rounds alternate; medians are reported.
  *
  * Run: npm run build && npx tsx bench/nginx-lua.ts   (needs nginx with its Lua module, wrk and taskset on the PATH)
  */
@@ -32,7 +33,7 @@ const CONNECTIONS = 50;
 const KEYS = 100;
 const TOKEN = `tgw_${'b'.repeat(40)}`;
 const OPERATOR = `tgo_${'b'.repeat(40)}`;
-const LIBRARY = fileURLToPath(new URL('../gateways/openresty/lib', import.meta.url));
+const GATEWAYS = fileURLToPath(new URL('../gateways/', import.meta.url));
 const MODULES = ['/usr/lib/nginx/modules', '/usr/share/nginx/modules'].find((folder) =>
   existsSync(join(folder, 'ngx_http_lua_module.so')),
 );
@@ -40,10 +41,19 @@ const MODULES = ['/usr/lib/nginx/modules', '/usr/share/nginx/modules'].find((fol
 const home = mkdtempSync(join(tmpdir(), 'tollgate-bench-'));
 const children: ChildProcess[] = [];
 
-interface Variant {
-  readonly name: string;
-  readonly url: string;
-}
+/** Servers of the one nginx, by what they are called in the report. */
+const SERVERS = [
+  'the Lua plugin',
+  'static files',
+  'the shipped Lua configuration',
+  'the shipped auth_request configuration',
+] as const;
+type ServerName = (typeof SERVERS)[number];
+const COMPARED: readonly (readonly [ServerName, ServerName])[] = [
+  ['the Lua plugin', 'static files'],
+  ['the shipped Lua configuration', 'the shipped auth_request configuration'],
+];
+type Urls = Readonly<Record<ServerName, string>>;
 
 async function main(): Promise<void> {
   const postgres = await startPostgres({ home, isDurable: false });
@@ -66,11 +76,9 @@ async function main(): Promise<void> {
     await database.query('UPDATE account SET rate_limit = 1e8, burst_limit = 100000000');
     await database.end();
     const subject = await newSubject(service, KEYS);
-    const { variants, nginx } = await startNginx(service.url, subject.apiId);
+    const { urls, nginx } = await startNginx(service.url, subject.apiId);
     const pids = [nginx.pid ?? 0, api.pid ?? 0];
-    compare(variants, wrkScript(subject.keys), () =>
-      pids.reduce((sum, pid) => sum + cpuMs(pid), 0),
-    );
+    compare(urls, wrkScript(subject.keys), () => pids.reduce((sum, pid) => sum + cpuMs(pid), 0));
   } finally {
     // In this order: nginx gives its units back to the api, which gives its own back to Postgres.
     for (const child of children.reverse()) await ended(child);
@@ -79,29 +87,35 @@ async function main(): Promise<void> {
   }
 }
 
-/** Alternates the variants, and prints each round and the medians of the first against the others. */
-function compare(variants: readonly Variant[], script: string, cpu: () => number): void {
+/** Alternates the servers, and prints each round and the medians of what is compared. */
+function compare(urls: Urls, script: string, cpu: () => number): void {
   const rounds = Array.from({ length: ROUNDS }, (_, round) => {
-    const row = variants.map(({ url }) => wrk(url, script, cpu));
-    const shown = row.map(
-      (one, at) =>
-        `${variants[at]?.name} ${one.perSecond.toFixed(0)}/s at ${one.cpuUs.toFixed(1)} µs`,
+    const row = new Map(SERVERS.map((name) => [name, wrk(urls[name], script, cpu)]));
+    const shown = [...row].map(
+      ([name, { perSecond, cpuUs }]) =>
+        `${name} ${perSecond.toFixed(0)}/s at ${cpuUs.toFixed(1)} µs`,
     );
     console.log(`round ${round + 1}: ${shown.join(', ')}`);
     return row;
   });
-  for (const [at, { name }] of variants.entries()) {
-    if (at === 0) continue;
-    const ratio = (value: (lua: Measured, other: Measured) => number) =>
-      median(rounds.map((row) => value(row[0] ?? NOTHING, row[at] ?? NOTHING))).toFixed(2);
+  for (const [mine, other] of COMPARED) {
+    const ratio = (value: (mine: Measured, other: Measured) => number) =>
+      median(
+        rounds.map((row) => value(row.get(mine) ?? NOTHING, row.get(other) ?? NOTHING)),
+      ).toFixed(2);
     console.log(
-      `nginx with the Lua plugin against ${name}: ratio ${ratio((lua, other) => lua.perSecond / other.perSecond)} in requests/s, ${ratio((lua, other) => other.cpuUs / lua.cpuUs)} in CPU per request (medians of ${ROUNDS} rounds)`,
+      `${mine} against ${other}: ratio ${ratio((a, b) => a.perSecond / b.perSecond)} in requests/s, ${ratio((a, b) => b.cpuUs / a.cpuUs)} in CPU per request (medians of ${ROUNDS} rounds)`,
     );
   }
 }
 
-function start(program: string, args: string[], environment: Record<string, string>): ChildProcess {
-  const child = spawn('taskset', ['-c', '0', program, ...args], {
+function start(
+  program: string,
+  args: string[],
+  environment: Record<string, string>,
+  core = 0,
+): ChildProcess {
+  const child = spawn('taskset', ['-c', String(core), program, ...args], {
     env: { PATH: `${process.env['PATH']}:/usr/sbin`, ...environment },
     stdio: ['ignore', 'ignore', 'inherit'],
   });
@@ -116,66 +130,97 @@ async function ended(child: ChildProcess): Promise<void> {
   await exited;
 }
 
-/** One nginx process with a server for each variant, over the same files. */
+/** One nginx process with all servers, and another one as the application behind the shipped ones. */
 async function startNginx(
   serviceUrl: string,
   apiId: string,
-): Promise<{ variants: Variant[]; nginx: ChildProcess }> {
-  const names = ['the Lua plugin', 'static files', 'auth_request'];
-  const ports = await Promise.all(names.map(() => freePort()));
-  const [lua = 0, plain = 0, auth = 0] = ports;
+): Promise<{ urls: Urls; nginx: ChildProcess }> {
+  const [lua = 0, plain = 0, shippedLua = 0, shippedAuth = 0, application = 0] = await Promise.all(
+    Array.from({ length: SERVERS.length + 1 }, () => freePort()),
+  );
   chmodSync(home, 0o755);
   mkdirSync(join(home, 'files/pets'), { recursive: true });
   for (let file = 1; file <= KEYS; file += 1) {
     writeFileSync(join(home, `files/pets/${file}`), 'from the backend\n\n');
   }
-  const paths = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
-  const temporary = paths.map((kind) => `${kind}_temp_path ${home}/${kind};`).join(' ');
-  const set = [
-    'X_Decision_Status',
-    'X_Amzn_ErrorType',
-    'Retry_After',
-    'RateLimit',
-    'RateLimit_Policy',
-  ]
-    .map((name) => name.toLowerCase())
-    .map((name) => `auth_request_set $t_${name} $upstream_http_${name};`)
-    .join(' ');
-  writeFileSync(
-    join(home, 'nginx.conf'),
-    `daemon off; master_process off; pid ${home}/nginx.pid; error_log ${home}/error.log warn;
-load_module ${MODULES}/ndk_http_module.so; load_module ${MODULES}/ngx_http_lua_module.so;
-events { worker_connections 2048; }
-http { ${temporary} keepalive_requests 1000000; access_log off; root ${home}/files;
-  lua_package_path "${LIBRARY}/?.lua;;"; lua_shared_dict tollgate 16m; lua_shared_dict tollgate_units 64m;
-  init_by_lua_block {
-    tollgate = require "tollgate.nginx"
-    tollgate.connect { url = "${serviceUrl}", token = "${TOKEN}", deadline_ms = 2000 }
-    prod = tollgate.stage("${apiId}", "prod")
-  }
-  init_worker_by_lua_block { tollgate.start() }
-  upstream service { server ${new URL(serviceUrl).host}; keepalive 64; }
-  server { listen 127.0.0.1:${plain}; location / { } }
-  server { listen 127.0.0.1:${lua};
-    location / { access_by_lua_block { prod.access() } log_by_lua_block { prod.log() } } }
-  server { listen 127.0.0.1:${auth};
-    location / { auth_request /_tollgate; ${set}
-      add_header RateLimit $t_ratelimit always; add_header RateLimit-Policy $t_ratelimit_policy always; }
-    location = /_tollgate { internal; proxy_pass http://service/v1/forward-auth/${apiId}/prod/nginx;
-      proxy_http_version 1.1; proxy_pass_request_body off; proxy_set_header Content-Length "";
-      proxy_set_header Connection ""; proxy_set_header X-Tollgate-Token ${TOKEN};
-      proxy_set_header X-Original-Uri $request_uri; proxy_set_header X-Original-Method $request_method;
-      proxy_set_header X-Real-IP $remote_addr; } } }`,
+  const common = {
+    TOLLGATE_API_ID: apiId,
+    TOLLGATE_STAGE: 'prod',
+    TOLLGATE_PROTOCOL: 'REST',
+    TOLLGATE_GATEWAY_TOKEN: TOKEN,
+    APPLICATION_ADDRESS: `127.0.0.1:${application}`,
+  };
+  const luaConfig = filled('openresty/tollgate.conf.template', {
+    ...common,
+    LISTEN: `127.0.0.1:${shippedLua}`,
+    TOLLGATE_LUA: join(GATEWAYS, 'openresty/lib'),
+    TOLLGATE_CA: '/etc/ssl/certs/ca-certificates.crt',
+    TOLLGATE_URL: serviceUrl,
+    TOLLGATE_DEADLINE_MS: '2000',
+    TOLLGATE_ON_FAILURE: 'deny',
+  });
+  const authConfig = filled('nginx/tollgate.conf.template', {
+    ...common,
+    LISTEN: `127.0.0.1:${shippedAuth}`,
+    TOLLGATE_ADDRESS: new URL(serviceUrl).host,
+    TOLLGATE_DEADLINE: '10s',
+    TOLLGATE_UNAVAILABLE: '403',
+    ACCESS_LOG: join(home, 'access.log'),
+  });
+  const nginx = startOneNginx(
+    'gateway',
+    0,
+    `root ${home}/files;
+${luaConfig}
+${authConfig.replaceAll('tollgate_application', 'application_of_auth_request')}
+server { listen 127.0.0.1:${plain}; location / { } }
+server { listen 127.0.0.1:${lua};
+  location / { access_by_lua_block { tollgate_stage.access() } log_by_lua_block { tollgate_stage.log() } } }`,
   );
-  const nginx = start(
-    'nginx',
-    ['-p', home, '-c', join(home, 'nginx.conf'), '-e', join(home, 'error.log')],
-    {},
+  startOneNginx(
+    'application',
+    1,
+    `server { listen 127.0.0.1:${application}; location / { return 200 'from the backend\n\n'; } }`,
   );
   const url = (port: number) => `http://127.0.0.1:${port}`;
-  await until(async () => (await fetch(url(plain))).status > 0, 'nginx');
-  const variants = names.map((name, at) => ({ name, url: url(ports[at] ?? 0) }));
-  return { variants, nginx };
+  for (const port of [plain, application]) {
+    await until(async () => (await fetch(url(port))).status > 0, 'nginx');
+  }
+  const urls = {
+    'the Lua plugin': url(lua),
+    'static files': url(plain),
+    'the shipped Lua configuration': url(shippedLua),
+    'the shipped auth_request configuration': url(shippedAuth),
+  };
+  return { urls, nginx };
+}
+
+/** Starts nginx in the foreground as one process, which is what one worker costs. */
+function startOneNginx(name: string, core: number, http: string): ChildProcess {
+  const folder = join(home, name);
+  mkdirSync(folder);
+  const paths = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
+  const temporary = paths.map((kind) => `${kind}_temp_path ${folder}/${kind};`).join(' ');
+  writeFileSync(
+    join(folder, 'nginx.conf'),
+    `daemon off; master_process off; pid ${folder}/nginx.pid; error_log ${home}/error.log warn;
+load_module ${MODULES}/ndk_http_module.so; load_module ${MODULES}/ngx_http_lua_module.so;
+events { worker_connections 2048; }
+http { ${temporary} keepalive_requests 1000000; access_log off;
+${http} }`,
+  );
+  const args = ['-p', folder, '-c', join(folder, 'nginx.conf'), '-e', join(home, 'error.log')];
+  return start('nginx', args, {}, core);
+}
+
+/** A shipped configuration with its variables. */
+function filled(template: string, variables: Readonly<Record<string, string>>): string {
+  const text = readFileSync(join(GATEWAYS, template), 'utf8');
+  return text.replaceAll(/\$\{([A-Z_]+)\}/g, (placeholder, name: string) => {
+    const value = variables[name];
+    if (value === undefined) throw new Error(`no value for ${placeholder}`);
+    return value;
+  });
 }
 
 /** Each key calls its own pet, in turn. */
