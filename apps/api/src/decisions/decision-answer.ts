@@ -3,13 +3,13 @@ import type { Decision } from '@io/limits';
 
 /** The JSON text of a decision. Written by hand, since a general serialiser takes longer than the decision. */
 export function decisionJson(decision: Decision): string {
-  const { keyId, customerId, usagePlanId, resourcePath, rate, quota } = decision;
+  const { subject, rate, quota } = decision;
   let json = `{"allowed":${decision.allowed},"decisionId":"${decision.decisionId}"`;
   if (decision.reason !== null) {
     const { status, message, errorType } = refusalAnswer(decision.reason);
     json += `,"reason":"${decision.reason}","level":${text(decision.level)},"status":${status},"message":"${message}","errorType":"${errorType}","retryAfterMs":${decision.retryAfterMs}`;
   }
-  json += `,"keyId":${text(keyId)},"customerId":${text(customerId)},"usagePlanId":${text(usagePlanId)},"resourcePath":${templateJson(resourcePath)}`;
+  json += subject ? (subject.json ??= subjectJson(subject)) : subjectJson(decision);
   json += rate
     ? `,"rate":{"limit":${rate.limit},"remaining":${rate.remaining},"resetsAt":"${isoText(rate.resetsAtMs)}"}`
     : ',"rate":null';
@@ -19,6 +19,20 @@ export function decisionJson(decision: Decision): string {
   if (decision.shadowed !== null) json += `,"shadowed":"${decision.shadowed}"`;
   return `${json}}`;
 }
+
+/** Of whom and what a decision is, as members that follow others. */
+function subjectJson({
+  keyId,
+  customerId,
+  usagePlanId,
+  resourcePath,
+}: Pick<Decision, 'keyId' | 'customerId' | 'usagePlanId' | 'resourcePath'>): string {
+  const ids = `"keyId":${text(keyId)},"customerId":${text(customerId)},"usagePlanId":${text(usagePlanId)}`;
+  return flat(`,${ids},"resourcePath":${templateJson(resourcePath)}`);
+}
+
+/** The same text in one piece, where joining leaves a tree of the parts that it was joined of. */
+const flat = (text: string) => Buffer.from(text, 'latin1').toString('latin1');
 
 /** A template as JSON in ASCII; nearly always it is both already. */
 function templateJson(template: string | null): string {

@@ -65,6 +65,16 @@ export interface QuotaAllowance {
   readonly periodMs: number;
 }
 
+/** What is the same in all answers to calls of one method with one key; one object, until what the key may do changes. */
+export interface DecisionSubject {
+  readonly keyId: string;
+  readonly customerId: string;
+  readonly usagePlanId: string;
+  readonly resourcePath: string;
+  /** These as the JSON face writes them, once it did. */
+  json: string | null;
+}
+
 /** The answer to one call. Ids are null as far as they are not known. */
 export interface Decision {
   readonly allowed: boolean;
@@ -81,18 +91,39 @@ export interface Decision {
   readonly quota: QuotaAllowance | null;
   /** Allowed only because the plan is in shadow: what it would have been refused for. */
   readonly shadowed: RefusalReason | null;
+  /** Null while not all of them are known. */
+  readonly subject: DecisionSubject | null;
   /** The account's business clock, in milliseconds. */
   readonly atMs: number;
 }
 
-/** Buckets of a (key, stage, method), found once. */
-class Resolved {
+/** What belongs to a (key, stage, method), found once: one object, so that few lines of memory are read. */
+class Resolved implements Levels, DecisionSubject {
+  readonly method: number;
+  readonly usagePlan: number;
+  readonly stageMethod: number;
+  readonly account: number;
   quota: HeldQuota | null = null;
+  json: string | null = null;
+  readonly keyId: string;
+  readonly customerId: string;
+  readonly usagePlanId: string;
+  readonly resourcePath: string;
 
   constructor(
-    readonly planBucket: number,
-    readonly levels: Levels,
-  ) {}
+    levels: Levels,
+    key: KeyPolicy,
+    { usagePlanId, resourcePath }: { usagePlanId: string; resourcePath: string },
+  ) {
+    this.method = levels.method;
+    this.usagePlan = levels.usagePlan;
+    this.stageMethod = levels.stageMethod;
+    this.account = levels.account;
+    this.keyId = key.keyId;
+    this.customerId = key.customerId;
+    this.usagePlanId = usagePlanId;
+    this.resourcePath = resourcePath;
+  }
 }
 
 /** How often a call asks the authorities before they count as gone; each round a block was granted and taken by others. */
@@ -169,7 +200,7 @@ export class DecisionService {
       ? null
       : (buckets.quota = this.quotas.of(key, stage.plan, atMs, buckets.quota));
     const block = quota && this.quotas.block(quota, now);
-    const outcome = decide(this.rates, buckets.levels, block, {
+    const outcome = decide(this.rates, buckets, block, {
       cost: request.cost,
       now,
       at: atMs,
@@ -240,12 +271,15 @@ export class DecisionService {
     const known = key.memo.get(method);
     if (known instanceof Resolved) return known;
     const inPlan = { keyId: key.keyId, usagePlanId: stage.plan.id };
-    const ofPlan = this.bucket(planBucket(inPlan), stage.plan.throttle, now);
-    const resolved = new Resolved(ofPlan, {
+    const levels = {
       method: this.bucket(methodBucket(inPlan, stage, method.name), method.planThrottle, now),
-      usagePlan: ofPlan,
+      usagePlan: this.bucket(planBucket(inPlan), stage.plan.throttle, now),
       stageMethod: this.bucket(stageBucket(stage, method.stageBucket), method.stageThrottle, now),
       account: this.bucket(accountBucket(key.accountId), key.accountThrottle, now),
+    };
+    const resolved = new Resolved(levels, key, {
+      usagePlanId: stage.plan.id,
+      resourcePath: method.resourcePath,
     });
     key.memo.set(method, resolved);
     return resolved;
@@ -257,7 +291,7 @@ export class DecisionService {
   }
 
   private answer(
-    { key, stage, method, atMs }: CallInPlan,
+    { stage, atMs }: CallInPlan,
     refusal: { reason: RefusalReason; level: Level | null; retryAfterMs: number } | null,
     { buckets, quota, now }: { buckets: Resolved; quota: HeldQuota | null; now: number },
   ): Decision {
@@ -271,19 +305,20 @@ export class DecisionService {
       level: refused?.level ?? null,
       retryAfterMs:
         refused && Number.isFinite(refused.retryAfterMs) ? Math.ceil(refused.retryAfterMs) : null,
-      keyId: key.keyId,
-      customerId: key.customerId,
-      usagePlanId: plan.id,
-      resourcePath: method.resourcePath,
-      rate: plan.throttle && this.rate(buckets.planBucket, plan.throttle, now),
+      keyId: buckets.keyId,
+      customerId: buckets.customerId,
+      usagePlanId: buckets.usagePlanId,
+      resourcePath: buckets.resourcePath,
+      rate: plan.throttle && this.rate(buckets.usagePlan, plan.throttle, now),
       quota: quota && {
         limit: quota.terms.limit,
         remaining: this.quotas.remaining(quota),
-        resetsAt: quota.resetsAt,
+        resetsAt: quota.terms.resetsAt,
         resetMs: quota.terms.periodToMs - atMs,
         periodMs: quota.terms.periodToMs - quota.terms.periodFromMs,
       },
       shadowed: isShadowed ? refusal.reason : null,
+      subject: buckets,
       atMs,
     };
   }
@@ -322,6 +357,7 @@ export class DecisionService {
       rate: null,
       quota: null,
       shadowed: null,
+      subject: null,
       atMs: atMs ?? this.clock.nowMs(),
     };
   }

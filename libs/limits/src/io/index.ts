@@ -14,7 +14,12 @@ export {
   type AccountPolicy,
   type KeyInPlan,
 } from './policy-source.js';
-export { DecisionService, type Decision, type DecisionRequest } from './decision.service.js';
+export {
+  DecisionService,
+  type Decision,
+  type DecisionRequest,
+  type DecisionSubject,
+} from './decision.service.js';
 export {
   LeaseService,
   type BucketRef,

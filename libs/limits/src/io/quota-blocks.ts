@@ -21,15 +21,20 @@ import { BEAT_MS, QuotaAuthority, VOID_MS, type QuotaCounter } from './quota-aut
 /** Whose quota it is. */
 type QuotaOwner = Omit<QuotaCounter, 'periodFrom' | 'periodTo'>;
 
+/** A quota's period, and its limit there. */
+interface HeldTerms extends QuotaTerms {
+  /** ISO text of the period's end. */
+  readonly resetsAt: string;
+}
+
 /** The quota of a key in a plan in one period, as this process knows it. */
 export interface HeldQuota {
   /** Its number among those that are held. */
   readonly id: number;
   /** What the period was made from. */
   readonly rule: QuotaLimit;
-  terms: QuotaTerms;
-  /** ISO text of the period's end. */
-  readonly resetsAt: string;
+  /** One object for all quotas that have the same, so that a decision finds it near. */
+  terms: HeldTerms;
   /** It is no longer what the process goes by. */
   isForgotten: boolean;
 }
@@ -51,6 +56,8 @@ export interface QuotaBlockStats {
 
 /** Counters that nobody asked for in so long are forgotten. */
 const FORGET_MS = 60_000;
+/** Of periods that are over some are kept as well, but not for ever. */
+const TERMS_MAX = 1_000;
 /** More than a clock is ever corrected by: the machine slept meanwhile, and its monotonic clock with it. */
 const SLEPT_MS = 5_000;
 
@@ -63,6 +70,7 @@ export class QuotaBlocks implements OnModuleInit, OnApplicationShutdown {
   private readonly logger = new Logger('QuotaBlocks');
   private readonly held = new Map<string, HeldQuota>();
   private readonly owners = new Map<number, QuotaOwner>();
+  private readonly terms = new Map<string, HeldTerms>();
   private ownerCount = 0;
   private readonly leases: QuotaLeases<QuotaOwner>;
   /** Another one after each silence, so that what the dead one gives back is never taken for the living one's. */
@@ -163,16 +171,28 @@ export class QuotaBlocks implements OnModuleInit, OnApplicationShutdown {
     const { from, to } = quotaPeriod(rule, new Date(atMs));
     const [fromMs, toMs] = [from.getTime(), to.getTime()];
     const limit = quotaLimitIn(rule, { fromMs, toMs });
-    const terms = { limit, periodFromMs: fromMs, periodToMs: toMs };
+    const terms = this.sharedTerms({ limit, periodFromMs: fromMs, periodToMs: toMs });
     const number = (this.ownerCount += 1);
     this.owners.set(number, owner);
     const id = this.leases.book.add(number, terms, this.clock.monotonicMs());
-    return { id, rule, terms, resetsAt: to.toISOString(), isForgotten: false };
+    return { id, rule, terms, isForgotten: false };
+  }
+
+  /** Those that are kept already, where there are such. */
+  private sharedTerms({ limit, periodFromMs, periodToMs }: QuotaTerms): HeldTerms {
+    const name = `${limit}/${periodFromMs}/${periodToMs}`;
+    const known = this.terms.get(name);
+    if (known) return known;
+    const resetsAt = new Date(periodToMs).toISOString();
+    const terms = { limit, periodFromMs, periodToMs, resetsAt };
+    if (this.terms.size >= TERMS_MAX) this.terms.clear();
+    this.terms.set(name, terms);
+    return terms;
   }
 
   /** A block of the old limit may be more than the new one leaves, so it goes back before the next call. */
   private changeLimit(held: HeldQuota, limit: number): void {
-    held.terms = { ...held.terms, limit };
+    held.terms = this.sharedTerms({ ...held.terms, limit });
     this.leases.book.setTerms(held.id, held.terms);
     void this.leases.sweep({ all: false });
   }

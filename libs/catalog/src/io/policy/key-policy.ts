@@ -2,12 +2,59 @@ import {
   addressCheck,
   Memo,
   overridden,
+  type IpLists,
   type KeyOverride,
   type KeyPolicy,
+  type MethodPolicy,
   type StagePolicy,
+  type ThrottleLimit,
 } from '@core/limits';
 import type { KeyRow, OverrideRow } from './policy.repository.js';
 import { throttle } from './stage-rules.js';
+
+/**
+ * A key, in one object: each one apart that a decision reads is one more that is in no cache of the processor, where
+ * thousands of keys are in use. So it is its own memo, and its first stage, which few keys have more than, stands in it.
+ */
+class KeyOfAccount extends Memo<MethodPolicy> implements KeyPolicy {
+  readonly accountId: string;
+  readonly enabled: boolean;
+  readonly expiresAtMs: number | null;
+  readonly clockOffsetMs: number;
+  readonly keyId: string;
+  readonly customerId: string;
+  readonly accountThrottle: ThrottleLimit;
+  readonly ipPolicy: IpLists | null;
+  readonly allowsAddress: (sourceIp: string | null) => boolean;
+  private readonly first: StagePolicy | null;
+  private readonly others: readonly StagePolicy[];
+
+  constructor(row: KeyRow, covered: readonly StagePolicy[]) {
+    super();
+    this.accountId = row.accountId;
+    this.enabled = row.enabled;
+    this.expiresAtMs = row.expiresAt?.getTime() ?? null;
+    this.clockOffsetMs = Number(row.clockOffsetMs);
+    this.keyId = row.id;
+    this.customerId = row.customerId;
+    this.accountThrottle = { rateLimit: row.rateLimit, burstLimit: row.burstLimit };
+    this.ipPolicy = row.ipPolicy;
+    this.allowsAddress = addressCheck(row.ipPolicy);
+    [this.first = null, ...this.others] = covered;
+  }
+
+  get memo(): Memo<MethodPolicy> {
+    return this;
+  }
+
+  stage(apiId: string, stage: string): StagePolicy | null {
+    const { first } = this;
+    if (first?.apiId === apiId && first.stage === stage) return first;
+    for (const policy of this.others)
+      if (policy.apiId === apiId && policy.stage === stage) return policy;
+    return null;
+  }
+}
 
 /** What a key may do, as the tables say it; at this instant of the system's clock, since a boost ends by itself. */
 export function keyPolicy(
@@ -15,31 +62,14 @@ export function keyPolicy(
   stages: readonly (StagePolicy | null)[],
   nowMs: number,
 ): KeyPolicy {
-  const clockOffsetMs = Number(row.clockOffsetMs);
   const overrides = new Map(row.overrides.map((own) => [own.usagePlanId, keyOverride(own)]));
   const covered = stages.flatMap((policy) => {
     if (!policy) return [];
     const override = overrides.get(policy.plan.id);
-    return [override ? overridden(policy, override, nowMs + clockOffsetMs) : policy];
+    const atMs = nowMs + Number(row.clockOffsetMs);
+    return [override ? overridden(policy, override, atMs) : policy];
   });
-  return {
-    keyId: row.id,
-    customerId: row.customerId,
-    accountId: row.accountId,
-    enabled: row.enabled,
-    expiresAtMs: row.expiresAt?.getTime() ?? null,
-    clockOffsetMs,
-    memo: new Memo(),
-    accountThrottle: { rateLimit: row.rateLimit, burstLimit: row.burstLimit },
-    ipPolicy: row.ipPolicy,
-    allowsAddress: addressCheck(row.ipPolicy),
-    // A key covers few stages, and their objects are shared by all keys: nearer than a table of its own.
-    stage: (apiId, stage) => {
-      for (const policy of covered)
-        if (policy.apiId === apiId && policy.stage === stage) return policy;
-      return null;
-    },
-  };
+  return new KeyOfAccount(row, covered);
 }
 
 /** Until the next boost of the key ends, in one of its plans; null when none lasts. */

@@ -37,6 +37,7 @@ interface Entry {
   policy: KeyPolicy;
   /** What it was made of; the same again is the same policy. */
   readonly source: Source;
+  /** A whole number, which stands in the object itself. */
   loadedAtMs: number;
 }
 
@@ -78,6 +79,8 @@ export class PolicyCache extends PolicySource implements PolicyDetails {
   private readonly stages = new Map<string, OfAccount<KnownStage | null>>();
   private readonly plansOfStage = new Map<string, OfAccount<string | null>>();
   private readonly accounts = new Map<string, OfAccount<AccountPolicy>>();
+  /** One text for each account: comparing those of two keys reads nothing of the second. */
+  private readonly accountIds = new Map<string, string>();
   private readonly unknown = new Map<string, number>();
   private readonly loading = new Map<string, Promise<KeyPolicy | null>>();
   private readonly refreshing = new Set<string>();
@@ -210,7 +213,7 @@ export class PolicyCache extends PolicySource implements PolicyDetails {
       }
       if (changesBefore !== this.changes) continue;
       const now = this.clock.monotonicMs();
-      if (found) return this.keep(id, found, now);
+      if (found) return this.keep(id, found, Math.floor(now));
       this.entries.delete(id);
       if (this.unknown.size >= UNKNOWN_MAX) this.unknown.clear();
       this.unknown.set(id, now + UNKNOWN_TTL_MS);
@@ -230,7 +233,7 @@ export class PolicyCache extends PolicySource implements PolicyDetails {
       known.loadedAtMs = now;
       return known.policy;
     }
-    const policy = keyPolicy(row, stages, this.clock.nowMs());
+    const policy = keyPolicy(this.withSharedId(row), stages, this.clock.nowMs());
     const entry = { policy, source, loadedAtMs: now };
     this.entries.set(hash, entry);
     if (hash !== idOf(policy.keyId)) {
@@ -241,6 +244,12 @@ export class PolicyCache extends PolicySource implements PolicyDetails {
     }
     this.endBoost(hash, entry, row);
     return policy;
+  }
+
+  private withSharedId(row: KeyRow): KeyRow {
+    const known = this.accountIds.get(row.accountId);
+    if (known === undefined) this.accountIds.set(row.accountId, row.accountId);
+    return known === undefined ? row : { ...row, accountId: known };
   }
 
   /** Ends a boost when its time is over: here also without Postgres, elsewhere, in gateways too, by the news of it. */
@@ -254,7 +263,7 @@ export class PolicyCache extends PolicySource implements PolicyDetails {
       () => {
         this.boosts.delete(hash);
         if (this.entries.get(hash) !== entry) return;
-        entry.policy = keyPolicy(row, entry.source.stages, this.clock.nowMs());
+        entry.policy = keyPolicy(this.withSharedId(row), entry.source.stages, this.clock.nowMs());
         this.endBoost(hash, entry, row);
         this.repository.tell({ accountId, keyId }).catch((error: unknown) => this.tell(error));
       },

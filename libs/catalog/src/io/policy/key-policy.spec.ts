@@ -1,0 +1,43 @@
+import { compileStagePolicy } from '@core/limits';
+import { expect, it } from 'vitest';
+import { keyPolicy } from './key-policy.js';
+
+const aStage = (apiId: string, stage: string) =>
+  compileStagePolicy({
+    apiId,
+    stage,
+    plan: {
+      id: `${apiId}-${stage}`,
+      throttle: null,
+      quota: null,
+      onFailure: 'deny',
+      shadow: false,
+    },
+    ambiguousPath: 'refuse',
+    ipPolicy: null,
+    stageThrottle: null,
+    methods: [],
+  });
+
+const aRow = {
+  id: 'key',
+  accountId: 'account',
+  customerId: 'customer',
+  enabled: true,
+  expiresAt: null,
+  isPast: false,
+  ipPolicy: null,
+  clockOffsetMs: '0',
+  rateLimit: 1,
+  burstLimit: 1,
+  stages: [],
+  overrides: [],
+};
+
+it('finds each stage of a key by api and name, and no other', () => {
+  const stages = [aStage('a', 'prod'), aStage('a', 'test'), aStage('b', 'prod')];
+  const key = keyPolicy(aRow, [...stages, null], 0);
+  for (const stage of stages) expect(key.stage(stage.apiId, stage.stage)).toBe(stage);
+  expect(key.stage('b', 'test')).toBeNull();
+  expect(keyPolicy(aRow, [], 0).stage('a', 'prod')).toBeNull();
+});
