@@ -4,6 +4,7 @@ import { BusinessClock } from './clock/business-clock.js';
 import { SystemClock } from './clock/system-clock.js';
 import { Config } from './config/config.js';
 import { Database } from './database/database.js';
+import { EgressClient } from './egress/egress-client.js';
 import { Pages } from './http/pages.js';
 import { PolicyEvents } from './policy/policy-events.js';
 import { PolicyHistory } from './policy/policy-history.js';
@@ -18,6 +19,7 @@ const providers = [
   SystemClock,
   BusinessClock,
   Pages,
+  EgressClient,
   PolicyEvents,
   PolicyHistory,
   RedisConnections,

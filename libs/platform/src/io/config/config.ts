@@ -26,6 +26,22 @@ const KNOWN = new Set([
   'TOLLGATE_LOG_LEVEL',
 ]);
 
+/** Where requests may go whose URL a tenant named: public addresses, and what an operator adds. */
+export interface EgressRules {
+  /** Private blocks that may be reached all the same; joined. */
+  readonly allowed: readonly IpRange[];
+  readonly allowsHttp: boolean;
+  readonly ports: readonly number[] | 'any';
+  /** Of this service, its database and its Redis: not to be reached at a private address. */
+  readonly ownPorts: readonly number[];
+}
+
+export interface EmailSettings {
+  /** Null: messages are written as files. */
+  readonly smtpUrl: string | null;
+  readonly from: string;
+}
+
 /**
  * The settings of a process, read from the environment once, checked together and frozen.
  * `.env.example` lists them all. `NAME_FILE` may name a file that holds the value of a secret `NAME`.
@@ -49,6 +65,11 @@ export class Config {
   /** Proxies before the gateway, whose own entries in X-Forwarded-For are believed; joined. */
   readonly trustedProxies: readonly IpRange[];
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
+  /** The folder of what the service keeps beside the database. */
+  readonly home: string;
+  /** Where requests may go whose URL a tenant named. */
+  readonly egress: EgressRules;
+  readonly email: EmailSettings;
 
   constructor(environment: Environment) {
     const faults: string[] = [];
@@ -84,12 +105,20 @@ export class Config {
     this.accessKey =
       accessKeyId && secretAccessKey ? { id: accessKeyId, secret: secretAccessKey } : null;
     this.demo = read.oneOf('TOLLGATE_DEMO', ['on', 'off'], 'off') === 'on';
-    this.trustedProxies = read.ranges('TRUSTED_PROXIES');
+    this.trustedProxies = read.ranges('TRUSTED_PROXIES', 'would believe every client');
+    this.home = read.text('TOLLGATE_HOME') ?? '.tollgate';
+    this.egress = this.readEgress(read);
+    this.email = {
+      smtpUrl: read.url('SMTP_URL', ['smtp:', 'smtps:']),
+      from: read.text('EMAIL_FROM') ?? 'Tollgate <tollgate@localhost>',
+    };
     this.logLevel = read.oneOf(
       'TOLLGATE_LOG_LEVEL',
       ['debug', 'info', 'warn', 'error', 'silent'],
       'info',
     );
+
+    if (/[\r\n]/.test(this.email.from)) faults.push('EMAIL_FROM must be one line.');
 
     if (faults.length > 0) throw new InvalidSettings(faults);
     Object.freeze(this);
@@ -98,6 +127,19 @@ export class Config {
   /** Reads the environment of this process; the only place that does. */
   static fromEnvironment(): Config {
     return new Config(process.env);
+  }
+
+  private readEgress(read: ReturnType<typeof settingsReader>): EgressRules {
+    const allowsHttp = read.oneOf('EGRESS_ALLOW_HTTP', ['on', 'off'], 'off') === 'on';
+    const database = URL.canParse(this.databaseUrl) ? new URL(this.databaseUrl).port : '';
+    const ownPorts = [this.port, Number(database || 5432), ...redisPorts(this.redis)];
+    if (this.grpcPort !== null) ownPorts.push(this.grpcPort);
+    return {
+      allowed: read.ranges('EGRESS_ALLOW_CIDRS', 'would open every private network'),
+      allowsHttp,
+      ports: read.ports('EGRESS_PORTS', allowsHttp ? [443, 8443, 80] : [443, 8443]),
+      ownPorts,
+    };
   }
 
   private readRedis(value: string | null, faults: string[]): RedisPlace | null {
@@ -121,6 +163,20 @@ export class Config {
       return [];
     }
     return keys;
+  }
+}
+
+/** The ports of the servers that are named; a primary behind Sentinels is taken to be at the usual one. */
+function redisPorts(place: RedisPlace | null): number[] {
+  switch (place?.kind) {
+    case 'alone':
+      return [Number(new URL(place.url).port || 6379)];
+    case 'cluster':
+      return place.urls.map((url) => Number(new URL(url).port || 6379));
+    case 'sentinel':
+      return [6379, ...place.sentinels.map(({ port }) => port)];
+    case undefined:
+      return [];
   }
 }
 
@@ -159,16 +215,25 @@ function settingsReader(environment: Environment, faults: string[]) {
       return value;
     },
     /** Blocks of addresses, separated by commas. How many proxies there are says nothing of who wrote an entry. */
-    ranges(name: string): IpRange[] {
+    ranges(name: string, everySays: string): IpRange[] {
       const ranges = (text(name)?.split(',') ?? []).flatMap((entry) => {
         const range = parseIpRange(entry.trim());
         if (typeof range === 'string') faults.push(`${name}: "${entry.trim()}" ${range}.`);
         else if (entry.trim().endsWith('/0'))
-          faults.push(`${name}: "${entry.trim()}" would believe every client.`);
+          faults.push(`${name}: "${entry.trim()}" ${everySays}.`);
         else return [range];
         return [];
       });
       return joinRanges(ranges);
+    },
+    /** Numbers of ports, separated by commas, or `any`. */
+    ports(name: string, otherwise: readonly number[]): readonly number[] | 'any' {
+      const value = text(name);
+      if (value === null || value === 'any') return value ?? otherwise;
+      const ports = value.split(',').map((port) => Number(port.trim() || 'none'));
+      if (ports.every((port) => Number.isInteger(port) && port > 0 && port < 65_536)) return ports;
+      faults.push(`${name} must be ports separated by commas, or any.`);
+      return otherwise;
     },
     secret(name: string, lengthMin: number): string | null {
       const value = text(name);
