@@ -4,6 +4,7 @@ import { ModuleRef } from '@nestjs/core';
 import { CLOSE_PERIODS } from '@io/billing';
 import { ENSURE_USAGE_PARTITIONS, ROLL_UP_USAGE } from '@io/metering';
 import { RECLAIM_QUOTA_BLOCKS } from '@io/limits';
+import { SEND_EMAILS, SEND_WEBHOOKS, TRIM_NOTIFICATIONS } from '@io/notifications';
 import { TRIM_POLICY_CHANGES } from '@io/platform';
 import type { Queue } from 'bullmq';
 
@@ -14,9 +15,12 @@ const HOUR_MS = 3_600_000;
 /** Every repeating job: its queue, which has its name, and how often. A run that is missed is not made up for. */
 const SCHEDULES = [
   { job: ROLL_UP_USAGE, everyMs: SECOND_MS },
+  { job: SEND_WEBHOOKS, everyMs: SECOND_MS },
   { job: CLOSE_PERIODS, everyMs: 2 * SECOND_MS },
+  { job: SEND_EMAILS, everyMs: 5 * SECOND_MS },
   { job: RECLAIM_QUOTA_BLOCKS, everyMs: 10 * SECOND_MS },
   { job: TRIM_POLICY_CHANGES, everyMs: 10 * MINUTE_MS },
+  { job: TRIM_NOTIFICATIONS, everyMs: 10 * MINUTE_MS },
   { job: ENSURE_USAGE_PARTITIONS, everyMs: HOUR_MS },
 ] as const;
 
