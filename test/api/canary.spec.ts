@@ -77,6 +77,13 @@ async function succeed(): Promise<void> {
   await show('operatorToken', '/v1/tokens', { name: 'reader', role: 'read-only' }, once2());
   const { id: gatewayId } = await make.gateway('edge');
   await show('gatewayToken', `/v1/gateways/${gatewayId}/tokens`, { name: 'edge' }, once2());
+  const url = 'https://hooks.example/';
+  const endpoint = await call('POST', '/v1/webhook-endpoints', { body: { url }, headers: once2() });
+  const rotation = `/v1/webhook-endpoints/${endpoint.body['id']}/secret-rotations`;
+  const rotated = await call('POST', rotation, { body: {}, headers: once2() });
+  answers.splice(-2);
+  shown['webhookSecret'] = endpoint.body['secret'] as string;
+  shown['rotatedWebhookSecret'] = rotated.body['secret'] as string;
   await call('PATCH', `/v1/api-keys/${keyId}`, { body: { description: 'changed' } });
   const catalogue = await aCatalogue(api, { quota: { limit: 5, period: 'DAY' } });
   const { apiId, stage, apiKey } = catalogue;
@@ -90,7 +97,15 @@ async function succeed(): Promise<void> {
     const answer = await callRaw(api.url, { target, fields });
     answers.push({ asked: 'forward-auth', text: JSON.stringify(answer) });
   }
-  for (const list of ['api-keys', 'tokens', 'customers', 'gateways', 'audit-events', 'apis']) {
+  for (const list of [
+    'api-keys',
+    'tokens',
+    'customers',
+    'gateways',
+    'audit-events',
+    'apis',
+    'webhook-endpoints',
+  ]) {
     await call('GET', `/v1/${list}?limit=100`);
   }
 }
@@ -180,7 +195,7 @@ async function dump(): Promise<{ readonly table: string; readonly text: string }
 describe('a secret', () => {
   it('was given in every place that takes one, and every request was answered', () => {
     expect(answers.length).toBeGreaterThan(100);
-    expect(Object.keys(shown)).toHaveLength(6);
+    expect(Object.keys(shown)).toHaveLength(8);
     expect(answers.filter(({ text }) => text.includes('internal-error'))).toEqual([]);
   });
 

@@ -74,6 +74,14 @@ const ROWS: Readonly<Record<string, Row>> = {
   'POST /v1/invoices/{id}/finalise': {},
   'POST /v1/invoices/{id}/pay': {},
   'POST /v1/invoices/{id}/void': {},
+  'GET /v1/webhook-endpoints/{endpointId}': {},
+  'PATCH /v1/webhook-endpoints/{endpointId}': { body: () => ({ description: 'x' }) },
+  'DELETE /v1/webhook-endpoints/{endpointId}': {},
+  'POST /v1/webhook-endpoints/{endpointId}/secret-rotations': { body: () => ({}) },
+  'POST /v1/webhook-endpoints/{endpointId}/test-events': {},
+  'GET /v1/webhook-endpoints/{endpointId}/deliveries': {},
+  'GET /v1/webhook-endpoints/{endpointId}/deliveries/{eventId}/attempts': {},
+  'POST /v1/webhook-endpoints/{endpointId}/replays': { body: ({ eventId }) => ({ eventId }) },
   'POST /v1/subscriptions/{id}/end': { body: () => ({ at: '2030-01-01T00:00:00Z' }) },
 };
 
@@ -103,6 +111,11 @@ beforeAll(async () => {
   const inTwoMonths = new Date(Date.now() + 62 * 86_400_000).toISOString();
   await api.call('POST', '/v1/test-clock', { body: { now: inTwoMonths } });
   await api.app.get(InvoicingService, { strict: false }).closeDue();
+  const { body: endpoint } = await api.call('POST', '/v1/webhook-endpoints', {
+    body: { url: 'https://hooks.example/' },
+  });
+  const testPath = `/v1/webhook-endpoints/${endpoint.id}/test-events`;
+  const { eventId } = (await api.call('POST', testPath)).body;
   const { body: invoices } = await api.call('GET', '/v1/invoices');
   ids = {
     apiId,
@@ -112,6 +125,8 @@ beforeAll(async () => {
     customerId: key.customerId,
     gatewayId: (await make.gateway('edge')).id,
     tokenId: (await make.operatorToken('support')).id,
+    endpointId: endpoint.id,
+    eventId,
     'rate-cards': card.id,
     subscriptions: subscription.id,
     invoices: invoices.items[0].id,

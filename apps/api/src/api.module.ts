@@ -16,6 +16,7 @@ import { IdempotencyInterceptor } from './idempotency/idempotency.interceptor.js
 import { IdempotencyRepository } from './idempotency/idempotency.repository.js';
 import { MetricsModule } from './metrics/metrics.module.js';
 import { UsageApiModule } from './usage/usage-api.module.js';
+import { WebhooksApiModule } from './webhooks/webhooks-api.module.js';
 
 /** What this process does. */
 @Module({
@@ -31,6 +32,7 @@ import { UsageApiModule } from './usage/usage-api.module.js';
     UsageApiModule,
     MetricsModule,
     IdentityApiModule,
+    WebhooksApiModule,
   ],
   controllers: [HealthController],
   providers: [

@@ -10,6 +10,7 @@ export type Operation =
   | 'customers:write'
   | 'billing:write'
   | 'gateways:write'
+  | 'notifications:write'
   | 'tokens:write'
   | 'accounts:write'
   | 'clock:write'
@@ -22,6 +23,7 @@ const ALLOWED: Readonly<Record<Operation, readonly Role[]>> = {
   'customers:write': ['owner', 'admin', 'finance', 'support'],
   'billing:write': ['owner', 'admin', 'finance'],
   'gateways:write': ['owner', 'admin'],
+  'notifications:write': ['owner', 'admin'],
   'tokens:write': ['owner', 'admin'],
   'accounts:write': ['owner'],
   'clock:write': ['owner', 'admin', 'finance'],
