@@ -71,6 +71,7 @@ class Gateway {
     method: 'GET',
     path: '',
     resourcePath: undefined,
+    otherwise: undefined,
     sourceIp: null,
     cost: 1,
     isDryRun: false,
@@ -110,11 +111,11 @@ class Gateway {
     return verdict;
   }
 
-  #lease({ buckets, missingQuota, seat }: Verdict): void {
-    const { rates, quotas, keys } = this.engine;
+  #lease({ buckets, missingQuota, quota }: Verdict): void {
+    const { rates, quotas } = this.engine;
     this.questions += 1;
     for (const bucket of buckets) rates.want(bucket, 1);
-    if (missingQuota > 0) quotas.want(keys.quota(seat), missingQuota);
+    if (missingQuota > 0) quotas.want(quota, missingQuota);
     const { ids, wishes } = rates.wishes(this.now);
     const grants = wishes.map(() => PLENTY);
     for (const [index, wish] of wishes.entries()) {

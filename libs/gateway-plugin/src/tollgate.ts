@@ -154,9 +154,7 @@ class Gateway implements Tollgate {
     this.decider = new Decider({
       client: this.client,
       health: this.health,
-      keys: this.holdings.keys,
-      rates: this.holdings.rates,
-      quotas: this.holdings.quotas,
+      holdings: this.holdings,
       apiId,
       stage,
       deadlineMs,

@@ -59,6 +59,7 @@ const aCall = (overrides: Partial<EngineCall> = {}): EngineCall => ({
   method: 'GET',
   path: '/pets/1',
   resourcePath: undefined,
+  otherwise: undefined,
   sourceIp: '198.51.100.7',
   cost: 1,
   isDryRun: false,
@@ -89,9 +90,9 @@ function aGateway(known: Partial<KeyFacts> = {}) {
     const call = aCall(overrides);
     let verdict = engine.decide(call);
     while (verdict.kind === 'needs-blocks') {
-      const { rates, quotas, keys } = engine;
+      const { rates, quotas } = engine;
       for (const bucket of verdict.buckets) rates.want(bucket, call.cost);
-      if (verdict.missingQuota > 0) quotas.want(keys.quota(verdict.seat), verdict.missingQuota);
+      if (verdict.missingQuota > 0) quotas.want(verdict.quota, verdict.missingQuota);
       const { ids, wishes } = rates.wishes(call.now);
       questions.push(wishes.map(({ bucket }) => bucket.name));
       for (const [index, grant] of authority.leaseNow(wishes).entries()) {
@@ -101,7 +102,7 @@ function aGateway(known: Partial<KeyFacts> = {}) {
         const granted = Math.min(wish.asked, quotaLeft);
         quotaLeft -= granted;
         const grant = { granted, remaining: quotaLeft, terms: wish.terms };
-        quotas.grant([keys.quota(verdict.seat)][index]!, { wish, grant }, call.now);
+        quotas.grant([verdict.quota][index]!, { wish, grant }, call.now);
       }
       verdict = engine.decide(call);
     }
@@ -246,5 +247,77 @@ describe('Engine', () => {
     const { engine } = aGateway({ throttle: null, quota: null });
     for (let n = 0; n < 25_000; n++) engine.decide(aCall({ path: `/pets/${n}` }));
     expect(engine.decide(aCall({ path: '/pets/x' })).method?.resourcePath).toBe('/pets/{petId}');
+  });
+
+  it('knows each value of a rotated key by itself, with the limits of the one key', () => {
+    const { engine, times } = aGateway();
+    engine.learn('second', facts(), 0);
+    expect(times(4, { path: '/other' }) + times(12, { path: '/other', apiKey: 'second' })).toBe(10);
+    // The old value has run out: nobody told, the service was asked for it once more.
+    engine.unlearn('value');
+    engine.learn('second', facts(), 1_000);
+    expect(engine.decide(aCall({ now: 1_000 })).kind).toBe('needs-policy');
+    expect(engine.decide(aCall({ now: 1_000, apiKey: 'second', path: '/other' })).kind).not.toBe(
+      'needs-policy',
+    );
+    // News of the key makes both doubtful.
+    engine.forget('k');
+    engine.learn('second', facts(), 1_000);
+    expect(engine.hasForgotten('value')).toBe(true);
+    expect(engine.decide(aCall({ now: 1_000 })).kind).toBe('needs-policy');
+  });
+
+  it('uses an old policy for a while and says that it is stale, then forgets it', () => {
+    const { engine, decide } = aGateway();
+    engine.policyFreshMs = 30_000;
+    engine.policyAgeMsMax = 300_000;
+    decide();
+    expect(engine.decide(aCall({ now: 30_000 })).isStale).toBe(false);
+    expect(engine.decide(aCall({ now: 31_001 })).isStale).toBe(true);
+    engine.learn('value', facts(), 31_001);
+    expect(engine.decide(aCall({ now: 31_001 })).isStale).toBe(false);
+    expect(engine.decide(aCall({ now: 340_000 }))).toMatchObject({ kind: 'needs-policy' });
+    engine.sweep(1, 340_000);
+    expect(engine.hasForgotten('value')).toBe(true);
+  });
+
+  it('spends no unit of a quota from when they are void', () => {
+    const { engine, decide } = aGateway({ throttle: null });
+    decide({ cost: 20, path: '/x', isDryRun: true });
+    engine.quotasHoldUntilMs = 45_000;
+    const late = { path: '/x', isRateUnknown: true };
+    expect(engine.decide(aCall({ ...late, now: 44_999 })).kind).toBe('allowed');
+    expect(engine.decide(aCall({ ...late, now: 45_000 }))).toMatchObject({
+      kind: 'needs-blocks',
+      missingQuota: 1,
+    });
+    expect(engine.quotas.returns(45_000, { all: false })).toMatchObject([{ units: 19 }]);
+  });
+
+  it('charges a call to the other method that it names where the stage has none of its own', () => {
+    const { decide } = aGateway();
+    const message = { method: 'say', resourcePath: '/pets', otherwise: 'POST' };
+    expect(decide(message)).toMatchObject({ kind: 'allowed', resourcePath: '/pets' });
+    expect(decide({ ...message, cost: 3 })).toMatchObject({ level: 'stage-method' });
+  });
+
+  it('gives a seat to another key with nothing of the one before, and asks nothing for that', () => {
+    const { engine, decide, questions } = aGateway();
+    for (let n = 0; n < 2_000; n++) {
+      engine.learn(`value${n}`, facts({ keyId: `k${n}` }), 0);
+      decide({ apiKey: `value${n}`, path: '/x', cost: 3, isDryRun: true });
+    }
+    const [waits] = engine.decide(aCall({ apiKey: 'value7', cost: 9 })).buckets;
+    engine.rates.want(waits ?? -1, 9);
+    engine.forget(null);
+    engine.sweep(0, 0);
+    expect(engine.keys.size).toBe(0);
+    expect(engine.rates.wishes(0).wishes).toEqual([]);
+    questions.length = 0;
+    for (let n = 0; n < 2_000; n++) {
+      engine.learn(`other${n}`, facts({ keyId: `other${n}` }), 0);
+      expect(engine.decide(aCall({ apiKey: `other${n}`, cost: 3 })).buckets).toHaveLength(4);
+    }
+    expect(engine.rates.returns(0, { everyMs: 250, all: true })).toEqual([]);
   });
 });

@@ -5,10 +5,15 @@ import {
   HAS_QUOTA,
   HAS_THROTTLE,
   IS_ENABLED,
+  IS_FORGOTTEN,
+  IS_QUOTA_MADE,
+  IS_THROTTLE_MADE,
   KeySeats,
+  LINES_OF_SEAT,
   type KeyFacts,
 } from './key-seats.js';
 import { LeasedRates } from './leased-rates.js';
+import { Lines } from './lines.js';
 import type { MethodPolicy, StagePolicy, ThrottleLimit } from './policy.js';
 import { QuotaBook } from './quota-book.js';
 import type { RateBucket } from './rate-authority.js';
@@ -22,6 +27,8 @@ export interface EngineCall {
   /** What the client asked for; not read where `resourcePath` is known. */
   readonly path: string;
   readonly resourcePath: string | undefined;
+  /** The method that a call of `resourcePath` is charged to when the stage has none of its own. */
+  readonly otherwise: string | undefined;
   readonly sourceIp: string | null;
   /** A whole number, 0 or more. */
   readonly cost: number;
@@ -63,10 +70,19 @@ export class Verdict {
   retryAfterMs = Infinity;
   /** The key's number in the engine, -1 while it is unknown. */
   seat = -1;
+  /** What is known of the key is older than `policyFreshMs`: to be learned anew, and good meanwhile. */
+  isStale = false;
+  stage: StagePolicy | null = null;
   method: MethodPolicy | null = null;
+  /** The key's bucket in its plan and its quota, -1 where it has none or they were left out. */
+  bucket = NO_LIMIT;
+  quota = NO_QUOTA;
   buckets: readonly number[] = [];
   missingQuota = 0;
 }
+
+/** Stands for no quota. */
+export const NO_QUOTA = -1;
 
 /** A method of a stage, and its buckets. */
 interface EngineMethod {
@@ -79,6 +95,8 @@ interface EngineMethod {
 interface EngineStage {
   readonly policy: StagePolicy;
   readonly methods: Map<MethodPolicy, EngineMethod>;
+  /** Buckets that keys have of its methods, by the method's name and the seat. */
+  readonly buckets: Map<string, Map<number, number>>;
   /** By verb and path as they came; null where the path is read in two ways. */
   readonly paths: Map<string, Map<string, EngineMethod | null>>;
 }
@@ -94,11 +112,17 @@ const PATHS_MAX = 10_000;
  * fit into 300 MB and a decision touches few lines of memory. The checks and their order are `DecisionService`'s.
  */
 export class Engine {
-  readonly keys = new KeySeats();
+  readonly keys: KeySeats;
   readonly rates: LeasedRates;
   readonly quotas: QuotaBook<QuotaRef>;
-  /** For how long a policy is believed: Infinity while news of changes comes in. */
+  /** For how long a policy is used, and from when on it is stale. */
   policyAgeMsMax = Infinity;
+  policyFreshMs = Infinity;
+  /** From then on, by `now` of the calls, quota units in hand are void. */
+  quotasHoldUntilMs = Infinity;
+  /** Of buckets that keys have of methods: whose and of which, by their owner, which counts down from -2. */
+  readonly #methodSeats: number[] = [];
+  readonly #methodNames: string[] = [];
   readonly #stages: EngineStage[] = [];
   #account = NO_LIMIT;
   readonly #levels = {
@@ -112,27 +136,33 @@ export class Engine {
 
   /** `toBucket` makes what the authority knows a bucket by. */
   constructor(private readonly toBucket: (ref: BucketRef, limit: ThrottleLimit) => RateBucket) {
-    this.rates = new LeasedRates((seat, limit) =>
-      toBucket({ ...this.#quotaRef(seat), level: 'usage-plan', method: null }, limit),
-    );
-    this.quotas = new QuotaBook((seat) => this.#quotaRef(seat));
+    const lines = new Lines({ group: LINES_OF_SEAT });
+    this.keys = new KeySeats(lines);
+    this.rates = new LeasedRates((owner, limit) => this.#bucketOf(owner, limit), lines);
+    this.quotas = new QuotaBook((seat) => this.#quotaRef(seat), lines);
   }
 
   /** Notes what a key may do. What changed of its limits makes void, or gives back, what is in hand of them. */
   learn(apiKey: string, facts: KeyFacts, now: number): void {
     const { keys, rates, quotas } = this;
-    const before = keys.ofKeyId(facts.keyId);
-    if (before !== -1) this.#leavePlan(before, facts.stage?.plan.id ?? null);
-    const seat = keys.learn(apiKey, facts, now);
-    if (facts.throttle) {
-      const bucket = keys.planBucket(seat);
-      if (bucket === -1) keys.setPlanBucket(seat, rates.owned(seat, facts.throttle, now));
-      else rates.setLimit(bucket, facts.throttle);
+    for (const before of keys.ofKeyId(facts.keyId)) {
+      this.#leavePlan(keys.home(before), facts.stage?.plan.id ?? null);
     }
-    if (facts.quota) {
-      const quota = keys.quota(seat);
-      if (quota === -1) keys.setQuota(seat, quotas.add(seat, facts.quota, now));
-      else quotas.setTerms(quota, facts.quota);
+    const home = keys.home(keys.learn(apiKey, facts, now));
+    const bucket = keys.bucketLine(home);
+    const quota = keys.quotaLine(home);
+    const made = keys.flags(home);
+    if (facts.throttle && (made & IS_THROTTLE_MADE) === 0) {
+      rates.owned(home, facts.throttle, now, bucket);
+      keys.addFlags(home, IS_THROTTLE_MADE);
+    } else if (facts.throttle) {
+      rates.setLimit(bucket, facts.throttle);
+    }
+    if (facts.quota && (made & IS_QUOTA_MADE) === 0) {
+      quotas.add(home, facts.quota, now, quota);
+      keys.addFlags(home, IS_QUOTA_MADE);
+    } else if (facts.quota) {
+      quotas.setTerms(quota, facts.quota);
     }
   }
 
@@ -154,62 +184,106 @@ export class Engine {
       }
       return;
     }
-    const seat = this.keys.ofKeyId(keyId);
+    for (const seat of this.keys.ofKeyId(keyId)) {
+      this.#void(this.keys.home(seat));
+      this.keys.forget(seat);
+    }
+  }
+
+  /** This value is no key's any more. */
+  unlearn(apiKey: string): void {
+    const seat = this.keys.seatOf(apiKey);
     if (seat === -1) return;
-    this.#void(seat);
+    this.#void(this.keys.home(seat));
     this.keys.forget(seat);
   }
 
-  /** Frees what is kept of forgotten keys once there are many of them. */
-  sweep(): void {
-    this.keys.sweep((seat) => {
-      for (const { methods } of this.#stages) {
-        for (const { ofSeats } of methods.values()) ofSeats?.delete(seat);
-      }
-    });
+  /** Whether something was known of this value, and only news has made it doubtful. */
+  hasForgotten(apiKey: string): boolean {
+    const seat = this.keys.seatOf(apiKey);
+    return seat !== -1 && (this.keys.flags(seat) & IS_FORGOTTEN) !== 0;
+  }
+
+  /** Forgets policies that are too old to be used, among that share of all; frees what is kept of forgotten ones when there are many. */
+  sweep(share: number, now: number): void {
+    for (const seat of this.keys.older(this.policyAgeMsMax, share, now)) {
+      this.#release(this.keys.home(seat));
+      this.keys.forget(seat);
+    }
+    this.keys.sweep((seat) => this.#leave(seat));
+  }
+
+  /** Why this value may not be used from there, whatever is called; null when it may, undefined while it is unknown. */
+  reasonAgainst(
+    apiKey: string,
+    sourceIp: string | null,
+    { now, at }: { readonly now: number; readonly at: number },
+  ): RefusalReason | null | undefined {
+    const seat = this.keys.find(apiKey, this.policyAgeMsMax, now);
+    return seat === -1 ? undefined : this.#reasonAgainst(seat, sourceIp, at);
   }
 
   /** The verdict, good until the next call. Only one that is `allowed` has consumed anything. */
   decide(call: EngineCall): Verdict {
     const verdict = this.#verdict;
     const { keys } = this;
-    const seat = keys.find(call.apiKey, this.policyAgeMsMax, call.now);
+    const { now, at } = call;
+    const seat = keys.seatOf(call.apiKey);
     verdict.seat = seat;
     verdict.method = null;
-    if (seat === -1) {
+    verdict.stage = null;
+    verdict.isStale = false;
+    verdict.bucket = NO_LIMIT;
+    verdict.quota = NO_QUOTA;
+    const flags = seat === -1 ? IS_FORGOTTEN : keys.flags(seat);
+    const ageMs = (flags & IS_FORGOTTEN) === 0 ? keys.ageMs(seat, now) : Infinity;
+    if ((flags & IS_FORGOTTEN) !== 0 || ageMs > this.policyAgeMsMax) {
       verdict.kind = 'needs-policy';
       return verdict;
     }
-    const flags = keys.flags(seat);
-    if ((flags & IS_ENABLED) === 0) return this.#refuse('disabled-key');
-    if ((flags & HAS_EXPIRY) !== 0 && call.at >= keys.expiresAtMs(seat)) {
-      return this.#refuse('expired-key');
-    }
+    verdict.isStale = ageMs > this.policyFreshMs;
+    verdict.stage = keys.stage(seat);
+    const against = this.#reasonAgainst(seat, call.sourceIp, at);
     const stage = this.#stageOf(seat);
-    if (stage === null) return this.#refuse('no-plan');
-    const { policy } = stage;
-    const isAdmitted =
-      ((flags & HAS_ADDRESSES) === 0 || keys.allowsAddress(seat, call.sourceIp)) &&
-      (policy.ipPolicy === null || policy.allowsAddress(call.sourceIp));
-    if (!isAdmitted) return this.#refuse('ip-denied');
+    if (against !== null || stage === null) return this.#refuse(against ?? 'no-plan');
     const method = this.#methodOf(stage, call);
     if (method === null) return this.#refuse('ambiguous-path');
     verdict.method = method.policy;
 
+    const home = keys.home(seat);
     const levels = this.#levels;
-    levels.method = method.ofSeats === null ? NO_LIMIT : this.#methodBucket(method, seat, call.now);
-    levels.usagePlan = (flags & HAS_THROTTLE) === 0 ? NO_LIMIT : keys.planBucket(seat);
+    levels.method = method.ofSeats === null ? NO_LIMIT : this.#methodBucket(method, home, now);
+    levels.usagePlan = (flags & HAS_THROTTLE) === 0 ? NO_LIMIT : keys.bucketLine(home);
     levels.stageMethod = method.stageBucket;
     levels.account = this.#account;
-    const quota = (flags & HAS_QUOTA) === 0 || call.isQuotaUnknown ? -1 : keys.quota(seat);
+    const quota =
+      (flags & HAS_QUOTA) === 0 || call.isQuotaUnknown ? NO_QUOTA : keys.quotaLine(home);
+    verdict.bucket = levels.usagePlan;
+    verdict.quota = quota;
     const asked = this.#call;
     asked.cost = call.cost;
-    asked.now = call.now;
-    asked.at = quota === -1 ? call.at : this.quotas.instantIn(quota, call.at, call.now);
+    asked.now = now;
+    asked.at = quota === NO_QUOTA ? at : this.quotas.instantIn(quota, at, now);
     asked.isDryRun = call.isDryRun;
     asked.isRateUnknown = call.isRateUnknown;
-    const block = quota === -1 ? null : this.quotas.block(quota, call.now);
-    return this.#tell(decide(this.rates, levels, block, asked), policy.plan.shadow);
+    if (quota !== NO_QUOTA && now >= this.quotasHoldUntilMs && this.quotas.inHand(quota) > 0) {
+      this.quotas.release(quota);
+    }
+    const block = quota === NO_QUOTA ? null : this.quotas.block(quota, now);
+    return this.#tell(decide(this.rates, levels, block, asked), stage.policy.plan.shadow);
+  }
+
+  #reasonAgainst(seat: number, sourceIp: string | null, at: number): RefusalReason | null {
+    const { keys } = this;
+    const flags = keys.flags(seat);
+    if ((flags & IS_ENABLED) === 0) return 'disabled-key';
+    if ((flags & HAS_EXPIRY) !== 0 && at >= keys.expiresAtMs(seat)) return 'expired-key';
+    const stage = keys.stage(seat);
+    if (stage === null) return 'no-plan';
+    const isAdmitted =
+      ((flags & HAS_ADDRESSES) === 0 || keys.allowsAddress(seat, sourceIp)) &&
+      (stage.ipPolicy === null || stage.allowsAddress(sourceIp));
+    return isAdmitted ? null : 'ip-denied';
   }
 
   #tell(outcome: Outcome, isShadow: boolean): Verdict {
@@ -250,13 +324,20 @@ export class Engine {
     const policy = this.keys.stage(seat);
     const known = this.#stages[index];
     if (known !== undefined && known.policy === policy) return known;
-    return policy && (this.#stages[index] = { policy, methods: new Map(), paths: new Map() });
+    if (policy === null) return null;
+    const buckets = known?.buckets ?? new Map<string, Map<number, number>>();
+    return (this.#stages[index] = { policy, methods: new Map(), buckets, paths: new Map() });
   }
 
   #methodOf(stage: EngineStage, call: EngineCall): EngineMethod | null {
     const { method: verb, path, resourcePath } = call;
     if (resourcePath !== undefined) {
-      return this.#method(stage, stage.policy.matchResource(verb, resourcePath), call.now);
+      const own = stage.policy.matchResource(verb, resourcePath);
+      const found =
+        own.name === '*' && call.otherwise !== undefined
+          ? stage.policy.matchResource(call.otherwise, resourcePath)
+          : own;
+      return this.#method(stage, found, call.now);
     }
     let ofVerb = stage.paths.get(verb);
     if (ofVerb === undefined) stage.paths.set(verb, (ofVerb = new Map()));
@@ -281,18 +362,27 @@ export class Engine {
             now,
           )
         : NO_LIMIT,
-      ofSeats: policy.planThrottle ? new Map<number, number>() : null,
+      ofSeats: policy.planThrottle ? this.#bucketsOf(stage, policy) : null,
     };
     stage.methods.set(policy, made);
     return made;
+  }
+
+  /** Those of a stage that was known before, too: what was spent stays spent. */
+  #bucketsOf({ buckets }: EngineStage, { name, planThrottle }: MethodPolicy): Map<number, number> {
+    const known = buckets.get(name) ?? new Map<number, number>();
+    buckets.set(name, known);
+    if (planThrottle) for (const id of known.values()) this.rates.setLimit(id, planThrottle);
+    return known;
   }
 
   #methodBucket({ policy, ofSeats }: EngineMethod, seat: number, now: number): number {
     const known = ofSeats?.get(seat);
     if (known !== undefined) return known;
     if (!policy.planThrottle || !ofSeats) return NO_LIMIT;
-    const ref = { ...this.#quotaRef(seat), level: 'method', method: policy.name } as const;
-    const id = this.rates.bucket(this.toBucket(ref, policy.planThrottle), now);
+    const owner = -1 - this.#methodSeats.push(seat);
+    this.#methodNames.push(policy.name);
+    const id = this.rates.owned(owner, policy.planThrottle, now);
     ofSeats.set(seat, id);
     return id;
   }
@@ -303,18 +393,39 @@ export class Engine {
   }
 
   #void(seat: number): void {
-    const bucket = this.keys.planBucket(seat);
-    if (bucket !== -1) this.rates.forget(bucket);
-    for (const { ofSeats } of this.#stages[this.keys.stageIndex(seat)]?.methods.values() ?? []) {
-      const ofMethod = ofSeats?.get(seat);
-      if (ofMethod !== undefined) this.rates.forget(ofMethod);
-    }
+    for (const bucket of this.#bucketsOfSeat(seat)) this.rates.forget(bucket);
     this.#release(seat);
   }
 
+  /** Another key may have the seat from now on, with its lines. */
+  #leave(seat: number): void {
+    for (const bucket of this.#bucketsOfSeat(seat)) this.rates.leave(bucket);
+    if ((this.keys.flags(seat) & IS_QUOTA_MADE) !== 0) {
+      this.quotas.leave(this.keys.quotaLine(seat));
+    }
+  }
+
+  *#bucketsOfSeat(seat: number): Iterable<number> {
+    if ((this.keys.flags(seat) & IS_THROTTLE_MADE) !== 0) yield this.keys.bucketLine(seat);
+    for (const ofSeats of this.#stages[this.keys.stageIndex(seat)]?.buckets.values() ?? []) {
+      const ofMethod = ofSeats.get(seat);
+      if (ofMethod !== undefined) yield ofMethod;
+    }
+  }
+
   #release(seat: number): void {
-    const quota = this.keys.quota(seat);
-    if (quota !== -1) this.quotas.release(quota);
+    if ((this.keys.flags(seat) & IS_QUOTA_MADE) !== 0) {
+      this.quotas.release(this.keys.quotaLine(seat));
+    }
+  }
+
+  #bucketOf(owner: number, limit: ThrottleLimit): RateBucket {
+    if (owner >= 0) {
+      return this.toBucket({ ...this.#quotaRef(owner), level: 'usage-plan', method: null }, limit);
+    }
+    const seat = this.#methodSeats[-2 - owner] ?? -1;
+    const method = this.#methodNames[-2 - owner] ?? '';
+    return this.toBucket({ ...this.#quotaRef(seat), level: 'method', method }, limit);
   }
 
   #quotaRef(seat: number): QuotaRef {

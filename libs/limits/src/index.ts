@@ -7,7 +7,14 @@ export {
 export { Memo } from './memo.js';
 export { Buckets } from './bucket.js';
 export { NEEDS_BLOCK, NO_LIMIT, type Rates } from './rates.js';
-export { Engine, type BucketRef, type EngineCall, type QuotaRef, type Verdict } from './engine.js';
+export {
+  Engine,
+  NO_QUOTA,
+  type BucketRef,
+  type EngineCall,
+  type QuotaRef,
+  type Verdict,
+} from './engine.js';
 export type { KeyFacts } from './key-seats.js';
 export {
   QuotaBook,

@@ -34,23 +34,30 @@ describe('KeySeats', () => {
               keys.learn(`value${n}`, facts(keyId), 0);
               known.set(`value${n}`, keyId);
             } else if (what === 'forget') {
-              const seat = keys.ofKeyId(keyId);
-              if (seat !== -1) keys.forget(seat);
+              for (const seat of keys.ofKeyId(keyId)) keys.forget(seat);
               known.delete(`value${n | 1}`);
               known.delete(`value${n & ~1}`);
             }
           }
           if (what === 'sweep') keys.sweep(() => undefined);
         }
-        const seats = new Map<string, number>();
+        const homes = new Map<string, number>();
         let wrong = 0;
         for (const [value, keyId] of known) {
           const seat = keys.find(value, Infinity, 0);
-          const isRight = seat !== -1 && keys.keyId(seat) === keyId && keys.ofKeyId(keyId) === seat;
-          if (!isRight || (seats.get(keyId) ?? seat) !== seat) wrong += 1;
-          seats.set(keyId, seat);
+          const isRight = seat !== -1 && keys.keyId(seat) === keyId && keys.seatOf(value) === seat;
+          const home = isRight ? keys.home(seat) : -1;
+          const isOfKey = home !== -1 && keys.keyId(home) === keyId;
+          if (!isOfKey || ![...keys.ofKeyId(keyId)].includes(seat)) wrong += 1;
+          if ((homes.get(keyId) ?? home) !== home) wrong += 1;
+          homes.set(keyId, home);
         }
-        expect([wrong, new Set(seats.values()).size]).toEqual([0, seats.size]);
+        let unknown = 0;
+        for (let n = 0; n < 5_000; n++) {
+          if (!known.has(`value${n}`) && keys.find(`value${n}`, Infinity, 0) === -1) unknown += 1;
+        }
+        expect([wrong, new Set(homes.values()).size]).toEqual([0, homes.size]);
+        expect(unknown + known.size).toBe(5_000);
       }),
       { numRuns: 50 },
     );
@@ -67,24 +74,82 @@ describe('KeySeats', () => {
     expect(keys.find('value', Infinity, 0)).toBe(-1);
     expect(keys.learn('value', facts('key'), 0)).toBe(seat);
     expect(keys.find('value', Infinity, 0)).toBe(seat);
-    expect([keys.flags(seat), keys.expiresAtMs(seat), keys.allowsAddress(seat, null)]).toEqual([
-      IS_ENABLED,
-      Infinity,
-      true,
-    ]);
+    expect([keys.flags(seat) & 63, keys.expiresAtMs(seat), keys.allowsAddress(seat, null)]).toEqual(
+      [IS_ENABLED, Infinity, true],
+    );
   });
 
   it('frees the seats of forgotten keys once there are more than a thousand, each once', () => {
     const keys = new KeySeats();
     for (let n = 0; n < 3_000; n++) keys.learn(`value${n}`, facts(`key${n >> 1}`), 0);
-    for (let n = 0; n < 1_200; n++) keys.forget(keys.ofKeyId(`key${n}`));
+    for (let n = 0; n < 1_200; n++) for (const seat of keys.ofKeyId(`key${n}`)) keys.forget(seat);
     const left: number[] = [];
     keys.sweep((seat) => left.push(seat));
-    expect([left.length, new Set(left).size, keys.size]).toEqual([1_200, 1_200, 600]);
-    const again = Array.from({ length: 1_200 }, (_, n) =>
+    expect([left.length, new Set(left).size, keys.size]).toEqual([2_400, 2_400, 600]);
+    const again = Array.from({ length: 2_400 }, (_, n) =>
       keys.learn(`new${n}`, facts(`new key ${n}`), 0),
     );
     expect(new Set(again)).toEqual(new Set(left));
+  });
+
+  it('tells values apart that differ in a character, are long, or no Latin', () => {
+    const keys = new KeySeats();
+    const values = [
+      '',
+      'a',
+      'b',
+      'aaaa',
+      'aaab',
+      'aaaaa',
+      'a'.repeat(43),
+      'a'.repeat(44),
+      'a'.repeat(45),
+    ];
+    values.push(
+      `${'a'.repeat(43)}b`,
+      `a${'a'.repeat(255)}`,
+      'a\0',
+      'a\0\0',
+      '\u0161',
+      'a\u0100aaa',
+      '\u00ff',
+    );
+    for (const [n, value] of values.entries()) keys.learn(value, facts(`key${n}`), 0);
+    expect(values.map((value) => keys.keyId(keys.find(value, Infinity, 0)))).toEqual(
+      values.map((_, n) => `key${n}`),
+    );
+    for (const other of [
+      'c',
+      'aaa',
+      'aaaaaa',
+      'a\0\0\0',
+      'a'.repeat(46),
+      '\u0061\u0000\u0000\u0001',
+    ]) {
+      expect(keys.seatOf(other)).toBe(-1);
+    }
+  });
+
+  it('finds a value no more that was given to another key', () => {
+    const keys = new KeySeats();
+    const before = keys.learn('value', facts('one'), 0);
+    const after = keys.learn('value', facts('two'), 0);
+    expect([keys.keyId(keys.find('value', Infinity, 0)), keys.size]).toEqual(['two', 1]);
+    expect([...keys.ofKeyId('one')]).toEqual([before]);
+    expect([...keys.ofKeyId('two')]).toEqual([after]);
+  });
+
+  it('keeps the limits of a key for as long as one of its values is known', () => {
+    const keys = new KeySeats();
+    const first = keys.learn('old', facts('rotated'), 0);
+    const second = keys.learn('new', facts('rotated'), 0);
+    expect([keys.home(first), keys.home(second)]).toEqual([first, first]);
+    keys.forget(first);
+    for (let n = 0; n < 1_200; n++) keys.forget(keys.learn(`value${n}`, facts(`key${n}`), 0));
+    const left: number[] = [];
+    keys.sweep((seat) => left.push(seat));
+    expect([left.length, left.includes(first)]).toEqual([1_200, false]);
+    expect([keys.find('new', Infinity, 0), keys.home(second)]).toEqual([second, first]);
   });
 
   it('believes what it learned for as long as it is told', () => {

@@ -1,4 +1,5 @@
 import assert from 'node:assert';
+import { LINE, Lines } from './lines.js';
 import type { StagePolicy, ThrottleLimit } from './policy.js';
 import type { QuotaTerms } from './quota-book.js';
 
@@ -18,21 +19,25 @@ export interface KeyFacts {
   readonly quota: QuotaTerms | null;
 }
 
-// A seat is eight numbers of four bytes beside the texts of its key.
-const STRIDE = 8;
-const STAGE = 0;
-const FLAGS = 1;
-const PLAN_BUCKET = 2;
-const QUOTA = 3;
-const CUSTOMER = 4;
-/** The next seat in the chain of its key id, or the next free one; -1 ends it. */
-const NEXT = 5;
+// A seat has three lines side by side: who sits there, its bucket and its quota. Of the first:
+export const LINES_OF_SEAT = 3;
+const STRIDE = LINES_OF_SEAT * LINE;
+/** The text of the key, four characters in each of the first numbers, 0 after its end. */
+const TEXT = 0;
+const TEXT_NUMBERS = 11;
+const TEXT_CHARS_MAX = TEXT_NUMBERS * 4;
+const FLAGS = 11;
+const STAGE = 12;
+const CUSTOMER = 13;
 /** Seconds since `#base`. */
-const LEARNED_AT = 6;
+const LEARNED_AT = 14;
+// Its last number is 0: of no book.
 
 const NONE = -1;
+/** Stands in `#table` for a seat that was there. */
+const LEFT = -2;
 
-/** What is known of a key, as bits of one number. */
+/** What is known of a key, as bits of one number; above them the length of its text in its line. */
 export const IS_ENABLED = 1;
 export const HAS_EXPIRY = 2;
 export const HAS_ADDRESSES = 4;
@@ -40,19 +45,39 @@ export const HAS_THROTTLE = 8;
 export const HAS_QUOTA = 16;
 /** What was known is doubtful: to be learned again. */
 export const IS_FORGOTTEN = 32;
+/** Its bucket and its quota were made. */
+export const IS_THROTTLE_MADE = 64;
+export const IS_QUOTA_MADE = 128;
+/** It has another value, whose seat's limits are its own: while a key is rotated. */
+export const IS_SECOND = 256;
+const FLAG_BITS = 16;
+const KEPT = (-1 << FLAG_BITS) | IS_THROTTLE_MADE | IS_QUOTA_MADE | IS_SECOND;
 
 /** Texts of forgotten keys that are kept in case they come again. */
 const FORGOTTEN_MAX = 1_000;
 
-/** The policies of keys, packed: each has a seat, a small number, by which buckets and quotas know their owner. */
+/**
+ * The policies of keys, packed: each value of a key has a seat, a small number, and beside it the lines of its limits.
+ * What belongs to a key is found by its value in an open hash table, and compared with it character by character.
+ */
 export class KeySeats {
-  readonly #seats = new Map<string, number>();
-  readonly #keyIds: string[] = [];
-  #ints = new Int32Array(64 * STRIDE);
+  /** Seats by the hash of their text. */
+  #table = new Int32Array(128).fill(NONE);
+  /** Places of the table that were ever taken. */
+  #used = 0;
+  /** Values that do not fit into a line. */
+  readonly #long = new Map<string, number>();
+  readonly #longTexts = new Map<number, string>();
+  readonly #keyIds: (string | undefined)[] = [];
+  /** The next seat in the chain of its key id, or the next free one. */
+  #next = new Int32Array(64).fill(NONE);
   /** Chains of seats by the hash of their key id. */
   #heads = new Int32Array(64).fill(NONE);
+  readonly #firsts = new Map<number, number>();
   #firstFree = NONE;
+  #size = 0;
   #forgotten = 0;
+  #swept = 0;
   #base = NaN;
   /** One of each plan, the newest: what was learned of it last holds for all keys of the plan. */
   readonly #stages: StagePolicy[] = [];
@@ -62,42 +87,61 @@ export class KeySeats {
   /** Of the few keys that have one. */
   readonly #expiries = new Map<number, number>();
   readonly #addresses = new Map<number, (sourceIp: string | null) => boolean>();
+  /** The text that was last packed. */
+  readonly #packed = new Int32Array(TEXT_NUMBERS);
 
-  /** How many keys there are, forgotten ones included. */
+  /** Seats are groups of `lines`. */
+  constructor(private readonly lines = new Lines({ group: LINES_OF_SEAT })) {}
+
+  /** How many values there are, forgotten ones included. */
   get size(): number {
-    return this.#seats.size;
+    return this.#size;
   }
 
-  /** The seat of a key whose policy is known and was learned at most so long ago, else -1. */
+  /** The seat of a value, forgotten or not; -1 when it has none. */
+  seatOf(apiKey: string): number {
+    const hash = this.#pack(apiKey);
+    if (hash === NONE) return this.#long.get(apiKey) ?? NONE;
+    const place = this.#placeOf(hash, apiKey.length);
+    return place === NONE ? NONE : (this.#table[place] ?? NONE);
+  }
+
+  /** The seat of a value whose policy is known and was learned at most so long ago, else -1. */
   find(apiKey: string, ageMsMax: number, now: number): number {
-    const seat = this.#seats.get(apiKey);
-    if (seat === undefined) return NONE;
-    const at = seat * STRIDE;
-    if (((this.#ints[at + FLAGS] ?? 0) & IS_FORGOTTEN) !== 0) return NONE;
-    const learnedAt = this.#base + (this.#ints[at + LEARNED_AT] ?? 0) * 1_000;
-    return now - learnedAt > ageMsMax ? NONE : seat;
+    const seat = this.seatOf(apiKey);
+    if (seat === NONE || (this.flags(seat) & IS_FORGOTTEN) !== 0) return NONE;
+    return this.ageMs(seat, now) > ageMsMax ? NONE : seat;
   }
 
-  /** The seat of a key, forgotten or not, by its id; -1 when it has none. */
-  ofKeyId(keyId: string): number {
-    let seat = this.#heads[hash(keyId) & (this.#heads.length - 1)] ?? NONE;
-    while (seat !== NONE && this.#keyIds[seat] !== keyId) {
-      seat = this.#ints[seat * STRIDE + NEXT] ?? NONE;
+  /** Since it was learned, up to a second more than it was. */
+  ageMs(seat: number, now: number): number {
+    return now - this.#base - (this.lines.ints[seat * STRIDE + LEARNED_AT] ?? 0) * 1_000;
+  }
+
+  /** The seats of a key, forgotten or not: one for each of its values. */
+  *ofKeyId(keyId: string): Iterable<number> {
+    let seat = this.#heads[hashOf(keyId) & (this.#heads.length - 1)] ?? NONE;
+    while (seat !== NONE) {
+      const next = this.#next[seat] ?? NONE;
+      if (this.#keyIds[seat] === keyId) yield seat;
+      seat = next;
     }
-    return seat;
   }
 
-  /** Notes what a key may do, at its seat if it has one. A value that was given to another key is a new key's. */
+  /** Notes what a key may do, at the seat of this value. A value that was given to another key is a new key's. */
   learn(apiKey: string, facts: KeyFacts, now: number): number {
     if (Number.isNaN(this.#base)) this.#base = now;
     const seat = this.#seatFor(apiKey, facts.keyId);
+    const { ints } = this.lines;
     const at = seat * STRIDE;
-    const ints = this.#ints;
-    ints[at + STAGE] = facts.stage ? this.#stageIndexOf(facts.stage) : NONE;
+    const stage = facts.stage ? this.#stageIndexOf(facts.stage) : NONE;
+    ints[at + STAGE] = stage;
+    // The limits are those of the plan that was told last.
+    ints[this.home(seat) * STRIDE + STAGE] = stage;
     ints[at + CUSTOMER] = placeOf(facts.customerId, this.#customerIds);
     this.#customers[ints[at + CUSTOMER] ?? NONE] = facts.customerId;
     ints[at + LEARNED_AT] = Math.floor((now - this.#base) / 1_000);
-    let flags = 0;
+    let flags = (ints[at + FLAGS] ?? 0) & KEPT;
     if (facts.enabled) flags |= IS_ENABLED;
     if (facts.throttle) flags |= HAS_THROTTLE;
     if (facts.quota) flags |= HAS_QUOTA;
@@ -113,11 +157,11 @@ export class KeySeats {
     return seat;
   }
 
-  /** What is known of the seat's key holds no longer; its seat and what is in hand stay for when it is learned again. */
+  /** What is known of the seat's value holds no longer; its seat and what is in hand stay for when it is learned again. */
   forget(seat: number): void {
-    const at = seat * STRIDE + FLAGS;
-    if (((this.#ints[at] ?? 0) & IS_FORGOTTEN) !== 0) return;
-    this.#ints[at] = IS_FORGOTTEN;
+    const flags = this.flags(seat);
+    if ((flags & IS_FORGOTTEN) !== 0) return;
+    this.lines.ints[seat * STRIDE + FLAGS] = (flags & KEPT) | IS_FORGOTTEN;
     this.#expiries.delete(seat);
     this.#addresses.delete(seat);
     this.#forgotten += 1;
@@ -125,31 +169,56 @@ export class KeySeats {
 
   /** All seats whose policy is known. */
   *known(): Iterable<number> {
-    for (const seat of this.#seats.values()) {
-      if ((this.flags(seat) & IS_FORGOTTEN) === 0) yield seat;
+    for (let index = 0; index < this.#keyIds.length; index++) {
+      if (this.#keyIds[index] === undefined) continue;
+      if ((this.flags(index) & IS_FORGOTTEN) === 0) yield index;
     }
   }
 
-  /** Frees the seats of forgotten keys once there are many; `left` hears of each before another key can have it. */
+  /** Of the next `share` of the seats those whose policy is older than that. */
+  *older(ageMs: number, share: number, now: number): Iterable<number> {
+    const count = Math.ceil(this.#keyIds.length * share);
+    for (let seen = 0; seen < count; seen++) {
+      this.#swept = this.#swept + 1 < this.#keyIds.length ? this.#swept + 1 : 0;
+      const seat = this.#swept;
+      if (this.#keyIds[seat] === undefined || (this.flags(seat) & IS_FORGOTTEN) !== 0) continue;
+      if (this.ageMs(seat, now) > ageMs) yield seat;
+    }
+  }
+
+  /** Frees the seats of forgotten values once there are many; `left` hears of each before another key can have it. */
   sweep(left: (seat: number) => void): void {
     if (this.#forgotten <= FORGOTTEN_MAX) return;
-    const freed = new Set<number>();
-    for (const [apiKey, seat] of this.#seats) {
-      if ((this.flags(seat) & IS_FORGOTTEN) === 0) continue;
-      this.#seats.delete(apiKey);
-      freed.add(seat);
+    const firsts = new Set<number>();
+    for (const seat of this.#forgottenSeats()) {
+      if ((this.flags(seat) & IS_SECOND) === 0) firsts.add(seat);
+      else this.#free(seat, left);
     }
-    for (const seat of freed) {
-      left(seat);
-      this.#unchain(seat);
-      this.#ints[seat * STRIDE + NEXT] = this.#firstFree;
-      this.#firstFree = seat;
-    }
-    this.#forgotten = 0;
+    // Whose limits another value of the key still uses stays.
+    for (const first of this.#firsts.values()) firsts.delete(first);
+    for (const seat of firsts) this.#free(seat, left);
   }
 
   flags(seat: number): number {
-    return this.#ints[seat * STRIDE + FLAGS] ?? 0;
+    return this.lines.ints[seat * STRIDE + FLAGS] ?? 0;
+  }
+
+  addFlags(seat: number, flags: number): void {
+    this.lines.ints[seat * STRIDE + FLAGS] = this.flags(seat) | flags;
+  }
+
+  /** The line of the key's bucket in its plan, and that of its quota, which are in use once they were made. */
+  bucketLine(home: number): number {
+    return home * LINES_OF_SEAT + 1;
+  }
+
+  quotaLine(home: number): number {
+    return home * LINES_OF_SEAT + 2;
+  }
+
+  /** The seat whose lines have the limits of the key: its own, or that of the key's first value. */
+  home(seat: number): number {
+    return (this.flags(seat) & IS_SECOND) === 0 ? seat : (this.#firsts.get(seat) ?? seat);
   }
 
   keyId(seat: number): string {
@@ -158,13 +227,18 @@ export class KeySeats {
     return keyId;
   }
 
-  customerId(seat: number): string {
-    return this.#customers[this.#ints[seat * STRIDE + CUSTOMER] ?? NONE] ?? '';
+  /** What `customer` tells of, however often the seat changes hands. */
+  customerIndex(seat: number): number {
+    return this.lines.ints[seat * STRIDE + CUSTOMER] ?? NONE;
+  }
+
+  customer(index: number): string {
+    return this.#customers[index] ?? '';
   }
 
   /** The number of the key's plan here, -1 for none: keys of one plan have one stage. */
   stageIndex(seat: number): number {
-    return this.#ints[seat * STRIDE + STAGE] ?? NONE;
+    return this.lines.ints[seat * STRIDE + STAGE] ?? NONE;
   }
 
   stage(seat: number): StagePolicy | null {
@@ -179,23 +253,6 @@ export class KeySeats {
     return this.#addresses.get(seat)?.(sourceIp) ?? true;
   }
 
-  /** The key's bucket in its plan and its quota, -1 while it never had one. */
-  planBucket(seat: number): number {
-    return this.#ints[seat * STRIDE + PLAN_BUCKET] ?? NONE;
-  }
-
-  quota(seat: number): number {
-    return this.#ints[seat * STRIDE + QUOTA] ?? NONE;
-  }
-
-  setPlanBucket(seat: number, id: number): void {
-    this.#ints[seat * STRIDE + PLAN_BUCKET] = id;
-  }
-
-  setQuota(seat: number, id: number): void {
-    this.#ints[seat * STRIDE + QUOTA] = id;
-  }
-
   #stageIndexOf(stage: StagePolicy): number {
     const index = placeOf(stage.plan.id, this.#planIds);
     this.#stages[index] = stage;
@@ -203,57 +260,212 @@ export class KeySeats {
   }
 
   #seatFor(apiKey: string, keyId: string): number {
-    // A rotated key has a second value for a while; both have the same seat, since they are one key.
-    const same = this.ofKeyId(keyId);
-    const seat = same === NONE ? this.#take(keyId) : same;
-    if (same !== NONE && (this.flags(same) & IS_FORGOTTEN) !== 0) this.#forgotten -= 1;
-    if (this.#seats.get(apiKey) !== seat) this.#seats.set(apiKey, seat);
+    const known = this.seatOf(apiKey);
+    if (known !== NONE && this.keyId(known) === keyId) {
+      if ((this.flags(known) & IS_FORGOTTEN) !== 0) this.#forgotten -= 1;
+      return known;
+    }
+    if (known !== NONE) this.#loseText(known);
+    const [first] = this.#firstsOf(keyId);
+    const seat = this.#take(keyId);
+    this.#setText(seat, apiKey);
+    if (first !== undefined) {
+      this.#firsts.set(seat, first);
+      this.addFlags(seat, IS_SECOND);
+    }
     return seat;
+  }
+
+  *#firstsOf(keyId: string): Iterable<number> {
+    for (const seat of this.ofKeyId(keyId)) {
+      if ((this.flags(seat) & IS_SECOND) === 0) yield seat;
+    }
+  }
+
+  *#forgottenSeats(): Iterable<number> {
+    for (let index = 0; index < this.#keyIds.length; index++) {
+      const isForgotten = (this.flags(index) & IS_FORGOTTEN) !== 0;
+      if (this.#keyIds[index] !== undefined && isForgotten) yield index;
+    }
   }
 
   #take(keyId: string): number {
     let seat = this.#firstFree;
     if (seat === NONE) {
-      seat = this.#keyIds.length;
-      if ((seat + 1) * STRIDE > this.#ints.length) this.#grow();
-      this.#ints[seat * STRIDE + PLAN_BUCKET] = NONE;
-      this.#ints[seat * STRIDE + QUOTA] = NONE;
+      seat = this.lines.take(LINES_OF_SEAT) / LINES_OF_SEAT;
+      assert(Number.isInteger(seat), 'lines come in threes');
+      while (this.#keyIds.length < seat) this.#keyIds.push(undefined);
+      if (seat >= this.#next.length) this.#growChains();
     } else {
-      this.#firstFree = this.#ints[seat * STRIDE + NEXT] ?? NONE;
+      this.#firstFree = this.#next[seat] ?? NONE;
     }
+    // The lines of its limits stay made, also when it was another's.
+    this.lines.ints[seat * STRIDE + FLAGS] = this.flags(seat) & (IS_THROTTLE_MADE | IS_QUOTA_MADE);
     this.#keyIds[seat] = keyId;
     this.#chain(seat);
     return seat;
   }
 
-  #chain(seat: number): void {
-    const head = hash(this.keyId(seat)) & (this.#heads.length - 1);
-    this.#ints[seat * STRIDE + NEXT] = this.#heads[head] ?? NONE;
-    this.#heads[head] = seat;
+  #free(seat: number, left: (seat: number) => void): void {
+    left(seat);
+    if (this.#textIsHere(seat)) this.#loseText(seat);
+    this.#unchain(seat);
+    this.#firsts.delete(seat);
+    this.#keyIds[seat] = undefined;
+    this.#next[seat] = this.#firstFree;
+    this.#firstFree = seat;
+    this.#forgotten -= 1;
   }
 
-  #unchain(seat: number): void {
-    const head = hash(this.keyId(seat)) & (this.#heads.length - 1);
-    const next = this.#ints[seat * STRIDE + NEXT] ?? NONE;
+  // The table of texts.
+
+  /** Packs a text into `#packed`; its hash, or -1 when it does not fit into a line. */
+  #pack(text: string): number {
+    const { length } = text;
+    if (length > TEXT_CHARS_MAX || length === 0) return NONE;
+    const packed = this.#packed;
+    let hash = length;
+    let all = 0;
+    let number = 0;
+    let i = 0;
+    for (; i + 4 <= length; i += 4) {
+      const a = text.charCodeAt(i);
+      const b = text.charCodeAt(i + 1);
+      const c = text.charCodeAt(i + 2);
+      const d = text.charCodeAt(i + 3);
+      all |= a | b | c | d;
+      const word = a | (b << 8) | (c << 16) | (d << 24);
+      packed[number++] = word;
+      hash = Math.imul(hash ^ word, 0x9e3779b1);
+      hash ^= hash >>> 15;
+    }
+    if (i < length) {
+      let word = 0;
+      for (let shift = 0; i < length; i++, shift += 8) {
+        const code = text.charCodeAt(i);
+        all |= code;
+        word |= code << shift;
+      }
+      packed[number++] = word;
+      hash = Math.imul(hash ^ word, 0x85ebca6b);
+      hash ^= hash >>> 13;
+    }
+    while (number < TEXT_NUMBERS) packed[number++] = 0;
+    return all > 0xff ? NONE : hash & 0x7fffffff;
+  }
+
+  /** Where in the table the text is that was just packed; -1 when it is not. */
+  #placeOf(hash: number, length: number): number {
+    const table = this.#table;
+    const { ints } = this.lines;
+    const packed = this.#packed;
+    const mask = table.length - 1;
+    for (let place = hash & mask; ; place = (place + 1) & mask) {
+      const seat = table[place] ?? NONE;
+      if (seat === NONE) return NONE;
+      if (seat === LEFT) continue;
+      const at = seat * STRIDE;
+      if ((ints[at + FLAGS] ?? 0) >>> FLAG_BITS !== length) continue;
+      let number = 0;
+      while (number < TEXT_NUMBERS && ints[at + number] === packed[number]) number += 1;
+      if (number === TEXT_NUMBERS) return place;
+    }
+  }
+
+  #setText(seat: number, text: string): void {
+    const hash = this.#pack(text);
+    this.#size += 1;
+    if (hash === NONE) {
+      this.#long.set(text, seat);
+      this.#longTexts.set(seat, text);
+      return;
+    }
+    this.lines.ints.set(this.#packed, seat * STRIDE + TEXT);
+    this.addFlags(seat, text.length << FLAG_BITS);
+    if ((this.#used + 1) * 4 > this.#table.length * 3) this.#rehash();
+    this.#put(hash, seat);
+  }
+
+  #put(hash: number, seat: number): void {
+    const mask = this.#table.length - 1;
+    let place = hash & mask;
+    while (this.#table[place] !== NONE) place = (place + 1) & mask;
+    this.#table[place] = seat;
+    this.#used += 1;
+  }
+
+  #textIsHere(seat: number): boolean {
+    return this.flags(seat) >>> FLAG_BITS !== 0 || this.#longTexts.has(seat);
+  }
+
+  /** Nobody finds the seat by its value from now on. */
+  #loseText(seat: number): void {
+    this.#size -= 1;
+    this.forget(seat);
+    const text = this.#longTexts.get(seat);
+    if (text !== undefined) {
+      this.#long.delete(text);
+      this.#longTexts.delete(seat);
+      return;
+    }
+    const hash = this.#pack(this.#textAt(seat));
+    const place = this.#placeOf(hash, this.flags(seat) >>> FLAG_BITS);
+    assert(place !== NONE, 'a seat with a text is in the table');
+    this.#table[place] = LEFT;
+    const flags = this.lines.ints[seat * STRIDE + FLAGS] ?? 0;
+    this.lines.ints[seat * STRIDE + FLAGS] = flags & ((1 << FLAG_BITS) - 1);
+  }
+
+  #textAt(seat: number): string {
+    const bytes = new Array<number>();
+    const length = this.flags(seat) >>> FLAG_BITS;
+    for (let i = 0; i < length; i++) {
+      const word = this.lines.ints[seat * STRIDE + TEXT + (i >> 2)] ?? 0;
+      bytes.push((word >>> ((i & 3) * 8)) & 0xff);
+    }
+    return String.fromCharCode(...bytes);
+  }
+
+  #rehash(): void {
+    const places =
+      this.#size * 2 > this.#table.length ? this.#table.length * 2 : this.#table.length;
+    this.#table = new Int32Array(places).fill(NONE);
+    this.#used = 0;
+    for (let index = 0; index < this.#keyIds.length; index++) {
+      const seat = index;
+      const isHere = this.#keyIds[index] !== undefined && this.flags(seat) >>> FLAG_BITS !== 0;
+      if (isHere) this.#put(this.#pack(this.#textAt(seat)), seat);
+    }
+  }
+
+  // The chains of key ids.
+
+  #chain(index: number): void {
+    const head = hashOf(this.#keyIds[index] ?? '') & (this.#heads.length - 1);
+    this.#next[index] = this.#heads[head] ?? NONE;
+    this.#heads[head] = index;
+  }
+
+  #unchain(index: number): void {
+    const head = hashOf(this.#keyIds[index] ?? '') & (this.#heads.length - 1);
+    const next = this.#next[index] ?? NONE;
     let before = this.#heads[head] ?? NONE;
-    if (before === seat) {
+    if (before === index) {
       this.#heads[head] = next;
       return;
     }
-    while (this.#ints[before * STRIDE + NEXT] !== seat) {
-      before = this.#ints[before * STRIDE + NEXT] ?? NONE;
+    while (this.#next[before] !== index) {
+      before = this.#next[before] ?? NONE;
       assert(before !== NONE, 'a taken seat is in the chain of its key id');
     }
-    this.#ints[before * STRIDE + NEXT] = next;
+    this.#next[before] = next;
   }
 
   /** Only called while no seat is free, so that all of them are in chains. */
-  #grow(): void {
-    const grown = new Int32Array(this.#ints.length * 2);
-    grown.set(this.#ints);
-    this.#ints = grown;
+  #growChains(): void {
+    this.#next = new Int32Array(this.#next.length * 2).fill(NONE);
     this.#heads = new Int32Array(this.#heads.length * 2).fill(NONE);
-    for (let seat = 0; seat < this.#keyIds.length; seat++) this.#chain(seat);
+    for (let index = 0; index < this.#keyIds.length; index++) this.#chain(index);
   }
 }
 
@@ -266,7 +478,7 @@ function placeOf(text: string, places: Map<string, number>): number {
 }
 
 /** FNV-1a over the character codes. */
-function hash(text: string): number {
+function hashOf(text: string): number {
   let sum = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) sum = Math.imul(sum ^ text.charCodeAt(i), 0x01000193);
   return sum >>> 0;

@@ -1,5 +1,7 @@
 import assert from 'node:assert';
 import { BLOCK_SHARE, measuredPace } from './lease.js';
+import { LINE as STRIDE, Lines, RATE_LINE } from './lines.js';
+import { Marks } from './marks.js';
 import {
   RATE_LEASE_MS,
   type RateBucket,
@@ -9,8 +11,7 @@ import {
 } from './rate-authority.js';
 import { NEEDS_BLOCK, type Rates } from './rates.js';
 
-// One bucket is sixteen numbers of four bytes, a cache line. Calls are whole; instants are whole milliseconds since `#base`.
-const STRIDE = 16;
+// One bucket is a line. Calls are whole; instants are whole milliseconds since `#base`.
 /** The older block: what is left of it, and until when that may be spent. It is spent first. */
 const HAND = 0;
 const UNTIL = 1;
@@ -101,22 +102,24 @@ export class LeasedRates implements Rates {
   /** Those with a name, by id; the others are described by their owner. */
   readonly #buckets = new Map<number, RateBucket>();
   #size = 0;
+  readonly #lines: Lines;
   readonly #limits: (Limit & { readonly ratePerMs: number })[] = [];
   readonly #limitIds = new Map<string, number>();
-  #ints = new Int32Array(64 * STRIDE);
-  #floats = new Float32Array(this.#ints.buffer);
   #base = NaN;
   /** By bucket, what calls wait for. */
   #waiting = new Map<number, Waiting>();
   /** Buckets of which something may be in hand. */
-  readonly #held = new Set<number>();
+  readonly #held = new Marks();
 
-  /** `describe` makes the bucket of an owner, see `owned`. */
+  /** `describe` makes the bucket of an owner, see `owned`. Buckets are lines of `lines`, their ids those of the lines. */
   constructor(
     private readonly describe: (owner: number, limit: Limit) => RateBucket = () => {
       throw new Error('Nobody owns buckets here.');
     },
-  ) {}
+    lines = new Lines(),
+  ) {
+    this.#lines = lines;
+  }
 
   get size(): number {
     return this.#size;
@@ -129,23 +132,26 @@ export class LeasedRates implements Rates {
       if (this.setLimit(known, bucket)) this.#buckets.set(known, bucket);
       return known;
     }
-    const id = this.#add({ owner: -1, limit: bucket }, now);
+    const id = this.#add({ owner: -1, limit: bucket, line: this.#lines.take(1) }, now);
     this.#buckets.set(id, bucket);
     this.#ids.set(bucket.name, id);
     return id;
   }
 
-  /** A bucket without a name, made anew by each call: `describe` tells what it is when it has to be asked for. */
-  owned(owner: number, limit: Limit, now: number): number {
-    return this.#add({ owner, limit }, now);
+  /**
+   * A bucket without a name, made anew by each call, on a line of its own: `describe` tells what it is when it has to be
+   * asked for.
+   */
+  owned(owner: number, limit: Limit, now: number, line = this.#lines.take(1)): number {
+    return this.#add({ owner, limit, line }, now);
   }
 
   /** Whether that changes the limit; then what is in hand is void. */
   setLimit(id: number, limit: Limit): boolean {
     const at = id * STRIDE;
     const limitId = this.#limitId(limit);
-    if (this.#ints[at + LIMIT] === limitId) return false;
-    this.#ints[at + LIMIT] = limitId;
+    if (this.#lines.ints[at + LIMIT] === limitId) return false;
+    this.#lines.ints[at + LIMIT] = limitId;
     this.forget(id);
     return true;
   }
@@ -153,22 +159,39 @@ export class LeasedRates implements Rates {
   /** What is in hand is void, and nothing is known of the bucket any more. */
   forget(id: number): void {
     const at = id * STRIDE;
-    this.#ints[at + HAND] = 0;
-    this.#ints[at + NEXT_HAND] = 0;
-    this.#ints[at + GENERATION] = (this.#ints[at + GENERATION] ?? 0) + 1;
-    this.#ints[at + RETRY_AT] = LONG_AGO;
-    this.#ints[at + TOLD_AT] = LONG_AGO;
-    this.#ints[at + RESET_AT] = LONG_AGO;
+    this.#lines.ints[at + HAND] = 0;
+    this.#lines.ints[at + NEXT_HAND] = 0;
+    this.#lines.ints[at + GENERATION] = (this.#lines.ints[at + GENERATION] ?? 0) + 1;
+    this.#lines.ints[at + RETRY_AT] = LONG_AGO;
+    this.#lines.ints[at + TOLD_AT] = LONG_AGO;
+    this.#lines.ints[at + RESET_AT] = LONG_AGO;
   }
 
-  /** The same for all buckets. */
+  /** Like `forget`, before the bucket becomes another owner's. Calls that wait for it ask anew. */
+  leave(id: number): void {
+    this.forget(id);
+    this.#waiting.delete(id);
+    this.#lines.ints[id * STRIDE + SPENT] = 0;
+    this.#lines.floats[id * STRIDE + PACE] = 0;
+  }
+
+  /** `forget` for all buckets. */
   forgetAll(): void {
-    for (let id = 0; id < this.#size; id++) this.forget(id);
+    for (const id of this.#lines.ofKind(RATE_LINE)) this.forget(id);
+  }
+
+  /** The numbers of the bucket's limit, which `limit` tells however the bucket's changes. */
+  limitId(id: number): number {
+    return this.#lines.ints[id * STRIDE + LIMIT] ?? -1;
+  }
+
+  limit(limitId: number): Limit | null {
+    return this.#limits[limitId] ?? null;
   }
 
   wait(id: number, cost: number, now: number): number {
     const at = id * STRIDE;
-    const ints = this.#ints;
+    const ints = this.#lines.ints;
     const t = now - this.#base;
     if (cost <= (ints[at + HAND] ?? 0) && t < (ints[at + UNTIL] ?? 0)) return 0;
     const limit = this.#limits[ints[at + LIMIT] ?? -1];
@@ -186,7 +209,7 @@ export class LeasedRates implements Rates {
 
   take(id: number, cost: number, now: number): void {
     const at = id * STRIDE;
-    const ints = this.#ints;
+    const ints = this.#lines.ints;
     const older = now - this.#base < (ints[at + UNTIL] ?? 0) ? (ints[at + HAND] ?? 0) : 0;
     const fromOlder = older < cost ? older : cost;
     ints[at + HAND] = older - fromOlder;
@@ -202,18 +225,19 @@ export class LeasedRates implements Rates {
   /** What the authority last told, refilled since, and what is in hand: others may have spent some of it. */
   remaining(id: number, now: number): number {
     const at = id * STRIDE;
-    const limit = this.#limits[this.#ints[at + LIMIT] ?? -1];
+    const limit = this.#limits[this.#lines.ints[at + LIMIT] ?? -1];
     if (!limit || !(limit.ratePerMs > 0)) return 0;
-    const toldAt = this.#ints[at + TOLD_AT] ?? 0;
+    const toldAt = this.#lines.ints[at + TOLD_AT] ?? 0;
     if (toldAt === LONG_AGO) return Math.floor(limit.burstLimit);
     const refilled = (now - this.#base - toldAt) * limit.ratePerMs;
-    const left = Math.floor((this.#ints[at + REMAINING] ?? 0) + refilled) + this.inHand(id, now);
+    const left =
+      Math.floor((this.#lines.ints[at + REMAINING] ?? 0) + refilled) + this.inHand(id, now);
     return Math.floor(Math.min(limit.burstLimit, left));
   }
 
   resetMs(id: number, now: number): number {
     const at = id * STRIDE;
-    const resetAt = this.#ints[at + RESET_AT] ?? 0;
+    const resetAt = this.#lines.ints[at + RESET_AT] ?? 0;
     if (resetAt === NEVER || !(this.#ratePerMs(id) > 0)) return Infinity;
     return resetAt === LONG_AGO ? 0 : Math.max(0, resetAt - (now - this.#base));
   }
@@ -258,9 +282,9 @@ export class LeasedRates implements Rates {
       const least = isAhead ? 1 : Math.max(1, needs.least - hand);
       const asked = isAhead ? 0 : Math.max(least, needs.asked - hand);
       this.#measure(at, now);
-      const wanted = callsAhead(this.#floats[at + PACE] ?? 0);
+      const wanted = callsAhead(this.#lines.floats[at + PACE] ?? 0);
       const wish = { bucket: this.#bucketOf(id), asked, least, wanted };
-      return new SentWish(wish, this.#ints[at + GENERATION] ?? 0);
+      return new SentWish(wish, this.#lines.ints[at + GENERATION] ?? 0);
     });
     return { ids: [...waiting.keys()], wishes };
   }
@@ -275,7 +299,7 @@ export class LeasedRates implements Rates {
     now: number,
   ): void {
     const at = id * STRIDE;
-    const ints = this.#ints;
+    const ints = this.#lines.ints;
     if (SentWish.generationOf(wish) !== ints[at + GENERATION]) return;
     // The lease is over at the whole millisecond before, so that rounding makes it no longer.
     const sentAt = Math.floor(sentAtMs - this.#base);
@@ -301,15 +325,16 @@ export class LeasedRates implements Rates {
     for (const id of this.#held) {
       const at = id * STRIDE;
       const isIdle =
-        this.#ints[at + SPENT] === 0 && t - (this.#ints[at + MEASURED_AT] ?? 0) >= IDLE_MS;
+        this.#lines.ints[at + SPENT] === 0 &&
+        t - (this.#lines.ints[at + MEASURED_AT] ?? 0) >= IDLE_MS;
       for (const hand of [HAND, NEXT_HAND]) {
-        const until = this.#ints[at + hand + 1] ?? 0;
+        const until = this.#lines.ints[at + hand + 1] ?? 0;
         const units = this.#left(id, hand, now);
         const heldMs = t - (until - RATE_LEASE_MS) + RETURN_MS_MAX;
         const isWorthIt = units - heldMs * this.#ratePerMs(id) >= 1;
         if (isWorthIt && (all || isIdle || until - t <= everyMs + RETURN_MS_MAX)) {
           returns.push({ bucket: this.#bucketOf(id), units, heldMs });
-          this.#ints[at + hand] = 0;
+          this.#lines.ints[at + hand] = 0;
         }
       }
       if (this.inHand(id, now) === 0) this.#held.delete(id);
@@ -317,32 +342,29 @@ export class LeasedRates implements Rates {
     return returns;
   }
 
-  #add({ owner, limit }: { owner: number; limit: Limit }, now: number): number {
+  #add(
+    { owner, limit, line: id }: { owner: number; limit: Limit; line: number },
+    now: number,
+  ): number {
     if (Number.isNaN(this.#base)) this.#base = Math.floor(now);
-    const id = this.#size;
     this.#size += 1;
-    if ((id + 1) * STRIDE > this.#ints.length) {
-      const grown = new Int32Array(this.#ints.length * 2);
-      grown.set(this.#ints);
-      this.#ints = grown;
-      this.#floats = new Float32Array(grown.buffer);
-    }
+    this.#lines.setKind(id, RATE_LINE);
     const at = id * STRIDE;
-    this.#ints[at + LIMIT] = this.#limitId(limit);
-    this.#ints[at + OWNER] = owner;
-    this.#ints[at + MEASURED_AT] = Math.floor(now - this.#base);
+    this.#lines.ints[at + LIMIT] = this.#limitId(limit);
+    this.#lines.ints[at + OWNER] = owner;
+    this.#lines.ints[at + MEASURED_AT] = Math.floor(now - this.#base);
     this.forget(id);
     return id;
   }
 
   #left(id: number, hand: number, now: number): number {
     const at = id * STRIDE + hand;
-    return now - this.#base < (this.#ints[at + 1] ?? 0) ? (this.#ints[at] ?? 0) : 0;
+    return now - this.#base < (this.#lines.ints[at + 1] ?? 0) ? (this.#lines.ints[at] ?? 0) : 0;
   }
 
   #hold(id: number, block: { units: number; until: number }, now: number): void {
     const at = id * STRIDE;
-    const ints = this.#ints;
+    const ints = this.#lines.ints;
     this.#held.add(id);
     const hand = this.#left(id, HAND, now);
     const next = this.#left(id, NEXT_HAND, now);
@@ -365,30 +387,33 @@ export class LeasedRates implements Rates {
   /** Whether more than what calls wait for would be granted, as far as is known: see `grantSize`. */
   #lendsAhead(id: number, now: number): boolean {
     const at = id * STRIDE;
-    const limit = this.#limits[this.#ints[at + LIMIT] ?? -1];
+    const limit = this.#limits[this.#lines.ints[at + LIMIT] ?? -1];
     if (!limit || limit.burstLimit < BLOCK_SHARE) return false;
-    const toldAt = this.#ints[at + TOLD_AT] ?? LONG_AGO;
+    const toldAt = this.#lines.ints[at + TOLD_AT] ?? LONG_AGO;
     if (toldAt === LONG_AGO) return false;
     const refilled = (now - this.#base - toldAt) * limit.ratePerMs;
-    return (this.#ints[at + REMAINING] ?? 0) + refilled >= BLOCK_SHARE;
+    return (this.#lines.ints[at + REMAINING] ?? 0) + refilled >= BLOCK_SHARE;
   }
 
   /** The pace as it would be measured now. */
   #paceOf(id: number, now: number): number {
     const at = id * STRIDE;
-    const elapsedMs = now - this.#base - (this.#ints[at + MEASURED_AT] ?? 0);
-    const spent = this.#ints[at + SPENT] ?? 0;
-    return measuredPace(this.#floats[at + PACE] ?? 0, { spent, elapsedMs });
+    const elapsedMs = now - this.#base - (this.#lines.ints[at + MEASURED_AT] ?? 0);
+    const spent = this.#lines.ints[at + SPENT] ?? 0;
+    return measuredPace(this.#lines.floats[at + PACE] ?? 0, { spent, elapsedMs });
   }
 
   #measure(at: number, now: number): void {
     const t = Math.floor(now - this.#base);
-    const elapsedMs = t - (this.#ints[at + MEASURED_AT] ?? 0);
-    const spent = this.#ints[at + SPENT] ?? 0;
+    const elapsedMs = t - (this.#lines.ints[at + MEASURED_AT] ?? 0);
+    const spent = this.#lines.ints[at + SPENT] ?? 0;
     if (elapsedMs <= 0) return;
-    this.#floats[at + PACE] = measuredPace(this.#floats[at + PACE] ?? 0, { spent, elapsedMs });
-    this.#ints[at + SPENT] = 0;
-    this.#ints[at + MEASURED_AT] = t;
+    this.#lines.floats[at + PACE] = measuredPace(this.#lines.floats[at + PACE] ?? 0, {
+      spent,
+      elapsedMs,
+    });
+    this.#lines.ints[at + SPENT] = 0;
+    this.#lines.ints[at + MEASURED_AT] = t;
   }
 
   /** Counts all instants from now on, before they are too large; every twelve days. */
@@ -396,25 +421,26 @@ export class LeasedRates implements Rates {
     const passed = Math.floor(now - this.#base);
     if (!(passed > REBASE_MS)) return;
     this.#base += passed;
-    for (let at = 0; at < this.#size * STRIDE; at += STRIDE) {
+    for (const id of this.#lines.ofKind(RATE_LINE)) {
+      const at = id * STRIDE;
       for (const instant of INSTANTS) {
-        const before = this.#ints[at + instant] ?? 0;
-        if (before !== NEVER) this.#ints[at + instant] = Math.max(LONG_AGO, before - passed);
+        const before = this.#lines.ints[at + instant] ?? 0;
+        if (before !== NEVER) this.#lines.ints[at + instant] = Math.max(LONG_AGO, before - passed);
       }
     }
   }
 
   #ratePerMs(id: number): number {
-    return this.#limits[this.#ints[id * STRIDE + LIMIT] ?? -1]?.ratePerMs ?? 0;
+    return this.#limits[this.#lines.ints[id * STRIDE + LIMIT] ?? -1]?.ratePerMs ?? 0;
   }
 
   #bucketOf(id: number): RateBucket {
     const bucket = this.#buckets.get(id);
     if (bucket) return bucket;
     const at = id * STRIDE;
-    const limit = this.#limits[this.#ints[at + LIMIT] ?? -1];
-    assert(limit && id < this.#size, `bucket ${id} exists`);
-    return this.describe(this.#ints[at + OWNER] ?? -1, limit);
+    const limit = this.#limits[this.#lines.ints[at + LIMIT] ?? -1];
+    assert(limit, `bucket ${id} exists`);
+    return this.describe(this.#lines.ints[at + OWNER] ?? -1, limit);
   }
 
   /** Plans are few, keys are many: keys share the numbers of their limit. */

@@ -131,4 +131,31 @@ describe('QuotaBook', () => {
     expect(book.returns(month + 1_999, { all: false })).toEqual([]);
     expect(book.returns(month + 2_000, { all: false })).toMatchObject([{ units: 55 }]);
   });
+
+  it('wants the next block when a tenth of the last is left, once, if it looks ahead', () => {
+    const { book, id, answer } = granted(100);
+    book.isForesighted = true;
+    answer(0);
+    for (let n = 0; n < 90; n++) book.block(id, 600).inHand -= 1;
+    expect(book.wantsAhead).toBe(false);
+    book.block(id, 600).inHand -= 1;
+    expect(book.wantsAhead).toBe(true);
+    const [wish] = book.wishes(600).wishes;
+    expect(wish).toMatchObject({ asked: 0, spent: 91 });
+    book.block(id, 600).inHand -= 1;
+    expect(book.wantsAhead).toBe(false);
+    // Nobody answered: the next call wants it again.
+    book.failed([id]);
+    book.block(id, 600).inHand -= 1;
+    expect(book.wantsAhead).toBe(true);
+  });
+
+  it('gives all back that is in hand when units are void', () => {
+    const { book, id, answer } = granted(100);
+    answer(0);
+    expect(book.holds).toBe(true);
+    book.releaseAll();
+    expect([book.holds, book.inHand(id)]).toEqual([false, 0]);
+    expect(book.returns(0, { all: false })).toMatchObject([{ of: 'key 7', units: 100 }]);
+  });
 });

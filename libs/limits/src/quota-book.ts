@@ -1,6 +1,8 @@
 import assert from 'node:assert';
 import type { QuotaBlock } from './decide.js';
 import { blockSize, isIdle, measuredPace } from './lease.js';
+import { LINE as STRIDE, Lines, QUOTA_LINE } from './lines.js';
+import { Marks } from './marks.js';
 
 /** A quota in one of its periods: half-open, in milliseconds of the business clock. Kept once for all keys that have it. */
 export interface QuotaTerms {
@@ -34,8 +36,7 @@ export interface QuotaReturn<Ref> {
   readonly spent: number;
 }
 
-// One quota is twelve numbers of four bytes; instants are whole milliseconds since `#base`, on the clock of `now`.
-const STRIDE = 12;
+// One quota is a line; instants are whole milliseconds since `#base`, on the clock of `now`.
 const IN_HAND = 0;
 /** Which of `#terms` it has. */
 const TERMS = 1;
@@ -55,6 +56,11 @@ const GENERATION = 10;
 /** Who it is of. */
 const OWNER = 11;
 
+/** How much was granted last. */
+const BLOCK = 12;
+
+/** The next block is asked for when so much of the last is left: it is some five seconds of the key's pace. */
+const LOW_SHARE = 1 / 10;
 /** How long an exhausted quota is believed before the authority is asked again. */
 const BELIEF_MS = 500;
 const LONG_AGO = -(2 ** 31);
@@ -130,31 +136,56 @@ class Cursor implements QuotaBlock {
 export class QuotaBook<Ref> {
   readonly #terms: QuotaTerms[] = [];
   readonly #termsIds = new Map<string, number>();
-  #ints = new Int32Array(64 * STRIDE);
-  #floats = new Float32Array(this.#ints.buffer);
-  #doubles = new Float64Array(this.#ints.buffer);
+  readonly #lines: Lines;
   #size = 0;
   #base = NaN;
   readonly #cursor = new Cursor(this);
   /** By quota, what calls wait for. */
   #waiting = new Map<number, number>();
-  readonly #held = new Set<number>();
+  readonly #held = new Marks();
+  /** Quotas that were asked for ahead of need, until the answer. */
+  readonly #ahead = new Marks();
+  #wantsAhead = false;
+  /** Whether `spend` wants a block before the one in hand is spent; whoever says so looks at `wantsAhead`. */
+  isForesighted = false;
   #returns: QuotaReturn<Ref>[] = [];
   readonly #free: number[] = [];
 
-  /** `describe` says whose quota it is when that is told to the authority. */
-  constructor(private readonly describe: (owner: number) => Ref) {}
+  /**
+   * `describe` says whose quota it is when that is told to the authority. Quotas are lines of `lines`, their ids those
+   * of the lines.
+   */
+  constructor(
+    private readonly describe: (owner: number) => Ref,
+    lines = new Lines(),
+  ) {
+    this.#lines = lines;
+  }
+
+  get #ints(): Int32Array {
+    return this.#lines.ints;
+  }
+
+  get #floats(): Float32Array {
+    return this.#lines.floats;
+  }
+
+  get #doubles(): Float64Array {
+    return this.#lines.doubles;
+  }
 
   get size(): number {
     return this.#size;
   }
 
-  add(owner: number, terms: QuotaTerms, now: number): number {
+  add(owner: number, terms: QuotaTerms, now: number, line = this.#free.pop()): number {
     if (Number.isNaN(this.#base)) this.#base = Math.floor(now);
-    const id = this.#free.pop() ?? this.#append();
+    const id = line ?? this.#lines.take(1);
+    this.#size = Math.max(this.#size, id + 1);
+    this.#lines.setKind(id, QUOTA_LINE);
     const at = id * STRIDE;
     const t = Math.floor(now - this.#base);
-    this.#ints[at + TERMS] = this.#termsId(terms);
+    this.#ints[at + TERMS] = this.#idOfTerms(terms);
     this.#ints[at + OWNER] = owner;
     this.#ints[at + BELIEVED_UNTIL] = LONG_AGO;
     this.#ints[at + MEASURED_AT] = t;
@@ -164,12 +195,19 @@ export class QuotaBook<Ref> {
 
   /** Like `release`, and another quota may have the number from now on. Answers whose it was. */
   remove(id: number): number {
-    this.release(id);
-    this.#waiting.delete(id);
-    this.#ints[id * STRIDE + SPENT] = 0;
-    this.#floats[id * STRIDE + PACE] = 0;
+    this.leave(id);
     this.#free.push(id);
     return this.#ints[id * STRIDE + OWNER] ?? -1;
+  }
+
+  /** Like `release`, before the quota becomes another owner's. Calls that wait for it ask anew. */
+  leave(id: number): void {
+    this.release(id);
+    this.#waiting.delete(id);
+    this.#ahead.delete(id);
+    this.#ints[id * STRIDE + SPENT] = 0;
+    this.#ints[id * STRIDE + BLOCK] = 0;
+    this.#floats[id * STRIDE + PACE] = 0;
   }
 
   /** The quota as `decide` wants it, good until this is called again. What it takes is spent. */
@@ -181,8 +219,17 @@ export class QuotaBook<Ref> {
   }
 
   terms(id: number): QuotaTerms {
-    const terms = this.#terms[this.#ints[id * STRIDE + TERMS] ?? -1];
-    assert(terms, `quota ${id} exists`);
+    return this.termsOf(this.termsId(id));
+  }
+
+  /** The number of the quota's terms, which `termsOf` tells however the quota's change. */
+  termsId(id: number): number {
+    return this.#ints[id * STRIDE + TERMS] ?? -1;
+  }
+
+  termsOf(termsId: number): QuotaTerms {
+    const terms = this.#terms[termsId];
+    assert(terms, `terms ${termsId} exist`);
     return terms;
   }
 
@@ -211,14 +258,45 @@ export class QuotaBook<Ref> {
     this.#ints[at + SPENT] = (this.#ints[at + SPENT] ?? 0) + units;
     this.#ints[at + UNTOLD] = (this.#ints[at + UNTOLD] ?? 0) + units;
     this.#ints[at + SPENT_AT] = now - this.#base;
+    if (this.isForesighted && this.inHand(id) < (this.#ints[at + BLOCK] ?? 0) * LOW_SHARE) {
+      this.#wantAhead(id, now);
+    }
+  }
+
+  #wantAhead(id: number, now: number): void {
+    if (now < this.believedUntilMs(id) || this.#ahead.has(id)) return;
+    this.#ahead.add(id);
+    this.want(id, 0);
+    this.#wantsAhead = true;
+  }
+
+  /** Whether blocks are wanted before calls wait for them. */
+  get wantsAhead(): boolean {
+    return this.#wantsAhead;
+  }
+
+  /** There was no answer for these quotas. */
+  failed(ids: readonly number[]): void {
+    for (const id of ids) this.#ahead.delete(id);
   }
 
   /** Other terms hold from now on: what is in hand goes back, and what is on its way will. */
   setTerms(id: number, terms: QuotaTerms): void {
-    const termsId = this.#termsId(terms);
+    const termsId = this.#idOfTerms(terms);
     if (this.#ints[id * STRIDE + TERMS] === termsId) return;
     this.release(id);
     this.#ints[id * STRIDE + TERMS] = termsId;
+  }
+
+  /** The same of all that is in hand. */
+  releaseAll(): void {
+    for (const id of this.#held) this.release(id);
+  }
+
+  /** Whether anything is in hand of any quota. */
+  get holds(): boolean {
+    for (const id of this.#held) if (this.inHand(id) > 0) return true;
+    return false;
   }
 
   /** What is in hand goes back with the next returns, and what is on its way will. Nothing is known of it any more. */
@@ -243,6 +321,7 @@ export class QuotaBook<Ref> {
     this.#rebase(now);
     const waiting = this.#waiting;
     this.#waiting = new Map();
+    this.#wantsAhead = false;
     const wishes = Array.from(waiting, ([id, asked]): QuotaWish<Ref> => {
       const at = id * STRIDE;
       this.#measure(at, now);
@@ -267,12 +346,13 @@ export class QuotaBook<Ref> {
     now: number,
   ): void {
     const at = id * STRIDE;
+    this.#ahead.delete(id);
     if (SentWish.generationOf(wish) !== this.#ints[at + GENERATION]) {
       const { granted: units, terms } = grant;
       if (units > 0) this.#returns.push({ of: wish.of, terms, units, spent: 0 });
       return;
     }
-    const termsId = this.#termsId(grant.terms);
+    const termsId = this.#idOfTerms(grant.terms);
     if (this.#ints[at + TERMS] !== termsId) {
       this.#giveBack(id);
       this.#ints[at + TERMS] = termsId;
@@ -282,6 +362,7 @@ export class QuotaBook<Ref> {
     this.#doubles[(at + REMAINING) / 2] = grant.remaining;
     this.#ints[at + BELIEVED_UNTIL] = t + BELIEF_MS;
     this.#ints[at + SPENT_AT] = t;
+    this.#ints[at + BLOCK] = Math.min(WHOLE_MAX, grant.granted);
     if (grant.granted > 0) this.#held.add(id);
   }
 
@@ -307,19 +388,6 @@ export class QuotaBook<Ref> {
     const returns = this.#returns;
     this.#returns = [];
     return returns;
-  }
-
-  #append(): number {
-    const id = this.#size;
-    this.#size += 1;
-    if (this.#size * STRIDE > this.#ints.length) {
-      const grown = new Int32Array(this.#ints.length * 2);
-      grown.set(this.#ints);
-      this.#ints = grown;
-      this.#floats = new Float32Array(grown.buffer);
-      this.#doubles = new Float64Array(grown.buffer);
-    }
-    return id;
   }
 
   #giveBack(id: number): void {
@@ -349,14 +417,15 @@ export class QuotaBook<Ref> {
     const passed = Math.floor(now - this.#base);
     if (!(passed > REBASE_MS)) return;
     this.#base += passed;
-    for (let at = 0; at < this.#size * STRIDE; at += STRIDE) {
+    for (const id of this.#lines.ofKind(QUOTA_LINE)) {
+      const at = id * STRIDE;
       for (const instant of INSTANTS) {
         this.#ints[at + instant] = Math.max(LONG_AGO, (this.#ints[at + instant] ?? 0) - passed);
       }
     }
   }
 
-  #termsId(terms: QuotaTerms): number {
+  #idOfTerms(terms: QuotaTerms): number {
     const name = `${terms.limit}/${terms.periodFromMs}/${terms.periodToMs}`;
     const known = this.#termsIds.get(name);
     if (known !== undefined) return known;

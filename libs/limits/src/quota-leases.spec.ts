@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
+  QuotaBook,
   QuotaLeases,
   type QuotaGrant,
   type QuotaReturn,
@@ -33,7 +34,7 @@ function aHolder() {
       tick: () => new Promise((resolve) => setImmediate(resolve)),
       tell: () => undefined,
     },
-    (owner) => `key ${owner}`,
+    new QuotaBook((owner) => `key ${owner}`),
   );
   const ids = [1, 2].map((owner) => leases.book.add(owner, TODAY, 0));
   const [one = -1, two = -1] = ids;

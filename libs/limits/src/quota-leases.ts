@@ -1,5 +1,5 @@
 import { LeaseQuestions, type LeaseStats } from './lease-questions.js';
-import { QuotaBook, type QuotaGrant, type QuotaReturn, type QuotaWish } from './quota-book.js';
+import type { QuotaBook, QuotaGrant, QuotaReturn, QuotaWish } from './quota-book.js';
 import type { LeaseSurroundings } from './rate-leases.js';
 import { Rounds } from './rounds.js';
 
@@ -15,17 +15,16 @@ export const QUOTA_SWEEP_MS = 500;
 
 /** Blocks of quotas: what is in hand, and the one question at a time to who lends them for all calls that wait. */
 export class QuotaLeases<Ref> {
-  readonly book: QuotaBook<Ref>;
   readonly #rounds: Rounds;
   readonly #questions: LeaseQuestions;
+  /** Quotas that the last question found gone. */
+  #gone = new Set<number>();
 
-  /** `describe` says whose quota it is that was added for an owner. */
   constructor(
     private readonly lender: QuotaLender<Ref>,
     private readonly surroundings: LeaseSurroundings,
-    describe: (owner: number) => Ref,
+    readonly book: QuotaBook<Ref>,
   ) {
-    this.book = new QuotaBook(describe);
     this.#questions = new LeaseQuestions((error) => surroundings.tell(error));
     this.#rounds = new Rounds(
       () => this.#ask(),
@@ -33,10 +32,16 @@ export class QuotaLeases<Ref> {
     );
   }
 
-  /** Waits until a wish for at least `missing` more was answered. Rejects when it cannot be asked for. */
-  take(id: number, missing: number): Promise<void> {
+  /** Waits until a wish for at least `missing` more was answered: `gone` by null. Rejects when it cannot be asked for. */
+  async take(id: number, missing: number): Promise<'answered' | 'gone'> {
     this.book.want(id, missing);
-    return this.#rounds.next();
+    await this.#rounds.next();
+    return this.#gone.has(id) ? 'gone' : 'answered';
+  }
+
+  /** Asks for what is wanted ahead of need. Never rejects: a call that comes to wait for it asks again. */
+  askAhead(): void {
+    this.#rounds.next().catch(() => undefined);
   }
 
   /**
@@ -64,8 +69,13 @@ export class QuotaLeases<Ref> {
     if (wishes.length === 0) return;
     this.#questions.stats.wishes += wishes.length;
     await this.#questions.ask(async () => {
-      const grants = await this.lender.debit(wishes);
+      const grants = await this.lender.debit(wishes).catch((error: unknown) => {
+        this.book.failed(ids);
+        throw error;
+      });
       const now = this.surroundings.monotonicMs();
+      this.#gone = new Set(ids.filter((_, index) => !grants[index]));
+      this.book.failed([...this.#gone]);
       for (const [index, id] of ids.entries()) {
         const [wish, grant] = [wishes[index], grants[index]];
         if (!wish || !grant) continue;

@@ -21,7 +21,6 @@ const ANSWER_MS = 50;
 
 /** Leases of rates: what is in hand, and the one question at a time to their authority for all calls that wait. */
 export class RateLeases {
-  readonly rates = new LeasedRates();
   readonly #rounds: Rounds;
   /** Buckets that the last question got no answer for. */
   #unanswered = new Set<number>();
@@ -30,6 +29,7 @@ export class RateLeases {
   constructor(
     private readonly authority: RateAuthority,
     private readonly surroundings: LeaseSurroundings,
+    readonly rates = new LeasedRates(),
   ) {
     this.#questions = new LeaseQuestions((error) => surroundings.tell(error));
     this.#rounds = new Rounds(
@@ -75,6 +75,7 @@ export class RateLeases {
   async #ask(): Promise<void> {
     const sentAtMs = this.surroundings.monotonicMs();
     const { ids, wishes } = this.rates.wishes(sentAtMs);
+    if (wishes.length === 0) return;
     this.#questions.stats.wishes += wishes.length;
     await this.#questions.ask(async () => {
       const grants = await this.authority.lease(wishes);

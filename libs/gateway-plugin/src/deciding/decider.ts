@@ -1,26 +1,20 @@
 import {
-  decide,
   NO_LIMIT,
-  type Level,
-  type Levels,
-  type MethodPolicy,
-  type Outcome,
-  type QuotaBlock,
-  type RateLeases,
-  type Rates,
+  NO_QUOTA,
+  type Engine,
+  type EngineCall,
   type RefusalReason,
-  type StagePolicy,
-  type ThrottleLimit,
+  type Verdict,
 } from '@core/limits';
 import { hasValidChecksum, looksLikeTollgateKey } from '@core/kernel';
-import { QuestionRefused, type ServiceBucket, type WireBucket } from '../leases/lease-client.js';
-import { NO_QUOTA, PolicyOutdated, type GatewayQuotas } from '../leases/gateway-quotas.js';
-import type { KnownKey, KnownKeys } from '../policies/known-keys.js';
+import { PolicyOutdated } from '../leases/gateway-quotas.js';
+import type { Holdings } from '../leases/holdings.js';
+import { QUOTAS_HOLD_MS, QuestionRefused } from '../leases/lease-client.js';
 import type { ServiceClient } from '../service/service-client.js';
 import type { ServiceHealth } from '../service/service-health.js';
 import type { Call, RoutedCall } from './call.js';
 import { UNMATCHED_PATH, type Judgement } from './decision.js';
-import { LocalDecision } from './local-decision.js';
+import { LocalDecision, type DecisionOrigin } from './local-decision.js';
 import { readDecision } from './service-decision.js';
 import { undecided } from './undecided.js';
 
@@ -28,9 +22,7 @@ import { undecided } from './undecided.js';
 export interface DeciderParts {
   readonly client: ServiceClient;
   readonly health: ServiceHealth;
-  readonly keys: KnownKeys;
-  readonly rates: RateLeases;
-  readonly quotas: GatewayQuotas;
+  readonly holdings: Holdings;
   readonly apiId: string;
   readonly stage: string;
   /** How long a call waits for the service. */
@@ -43,39 +35,26 @@ export interface DeciderParts {
   onQuestionRefused(status: number): void;
 }
 
-/** Buckets and quota of a (key, method), found once. */
-class Resolved {
-  constructor(
-    readonly levels: Levels,
-    readonly quota: number,
-  ) {}
-}
-
-/** A call whose key, stage and method are known, and how often it has asked for blocks. */
-interface CallInPlan {
-  readonly key: KnownKey;
-  readonly stage: StagePolicy;
-  readonly method: MethodPolicy;
-  readonly at: number;
+/** What a call waits for, and how often it has waited. */
+interface Waiting {
   readonly rounds: number;
   /** By `performance.now()`. */
-  readonly waitsUntilMs: number;
+  readonly untilMs: number;
+  /** By the business clock, of the whole call. */
+  readonly at: number;
   /** The service is away and the plan lets calls pass then. */
   readonly isRateUnknown: boolean;
   readonly isQuotaUnknown: boolean;
 }
 
-type Needs = Extract<Outcome, { kind: 'needs-blocks' }>;
-
-interface Refused {
-  readonly reason: RefusalReason;
-  readonly level: Level | null;
-  readonly retryAfterMs: number;
-}
+/** `EngineCall`, to be used again and again. */
+type ReusedCall = { -readonly [Name in keyof EngineCall]: EngineCall[Name] };
 
 /** How often a call asks for blocks before the service counts as away; each round others took what was granted. */
 const ROUNDS_MAX = 10;
 const KEY_LENGTH_MAX = 256;
+/** For how long the business clock is carried on by the monotonic one before it is read again. */
+const CLOCK_CARRIED_MS = 10;
 
 /**
  * Decides on calls: with the policies and blocks at hand synchronously, else after asking for them. A key that is not
@@ -84,151 +63,172 @@ const KEY_LENGTH_MAX = 256;
  * The order of the checks and their answers are those of the service (`DecisionService`).
  */
 export class Decider {
-  private readonly rateState: Rates;
+  private readonly engine: Engine;
+  private readonly origin: DecisionOrigin;
+  private readonly call: ReusedCall = {
+    apiKey: '',
+    method: '',
+    path: '',
+    resourcePath: undefined,
+    otherwise: undefined,
+    sourceIp: null,
+    cost: 1,
+    isDryRun: false,
+    now: 0,
+    at: 0,
+    isRateUnknown: false,
+    isQuotaUnknown: false,
+  };
   private ids = 0;
+  private clockReadAtMs = Number.NEGATIVE_INFINITY;
+  private clockAt = 0;
 
   constructor(private readonly parts: DeciderParts) {
-    this.rateState = parts.rates.rates;
+    this.engine = parts.holdings.engine;
+    this.origin = { engine: this.engine, idPrefix: parts.idPrefix };
   }
 
   /** The decision, or a promise of it when something has to be asked first. Never rejects. */
   decide(call: RoutedCall): Judgement | Promise<Judgement> {
     const { apiKey } = call;
-    if (apiKey === undefined || apiKey === '') return this.refuse('missing-key', null);
-    const { keys } = this.parts;
-    const key = keys.find(apiKey, performance.now());
-    if (key === null) return this.refuse('unknown-key', null);
-    if (key !== undefined)
-      return this.decideFor(key, call, performance.now() + this.parts.deadlineMs);
+    const now = performance.now();
+    const at = this.businessTime(now);
+    if (apiKey === undefined || apiKey === '') return this.refuse('missing-key', at);
+    const verdict = this.judge(apiKey, call, { now, at, waiting: null });
+    if (verdict.kind === 'allowed' || verdict.kind === 'refused') {
+      return this.answer(verdict, { now, at });
+    }
+    if (verdict.kind === 'needs-blocks') {
+      const untilMs = now + this.parts.deadlineMs;
+      const waiting = { rounds: 0, untilMs, at, isRateUnknown: false, isQuotaUnknown: false };
+      return this.decideWithBlocks(apiKey, call, waiting);
+    }
+    const { keys } = this.parts.holdings;
+    if (keys.isUnknown(apiKey, now)) return this.refuse('unknown-key', at);
     const isJunk =
       apiKey.length > KEY_LENGTH_MAX || (looksLikeTollgateKey(apiKey) && !hasValidChecksum(apiKey));
-    if (isJunk) return this.refuse('unknown-key', null);
+    if (isJunk) return this.refuse('unknown-key', at);
     // Which routes a stage has is known here only.
-    const isDecidedHere = keys.isForgotten(apiKey) || call.otherwise !== undefined;
+    const isDecidedHere = this.engine.hasForgotten(apiKey) || call.otherwise !== undefined;
     return isDecidedHere ? this.decideWithPolicy(apiKey, call) : this.ask(apiKey, call);
   }
 
   /** Whether the key may be used from this address at all, as far as can be found out. Consumes nothing. */
   async mayUse(apiKey: string, sourceIp: string): Promise<boolean> {
-    const { keys, client } = this.parts;
+    const { client, holdings } = this.parts;
+    const against = () => {
+      const times = { now: performance.now(), at: client.clock.now() };
+      return this.engine.reasonAgainst(apiKey, sourceIp, times);
+    };
     try {
-      const found = keys.find(apiKey, performance.now());
-      const key = found === undefined ? await keys.load(apiKey) : found;
-      return key !== null && reasonAgainst(key, sourceIp, client.clock.now()) === null;
+      const known = against();
+      if (known !== undefined) return known === null;
+      if (holdings.keys.isUnknown(apiKey, performance.now())) return false;
+      return (await holdings.keys.load(apiKey)) !== null && (against() ?? null) === null;
     } catch {
       return true;
     }
   }
 
-  private decideFor(
-    key: KnownKey,
-    call: RoutedCall,
-    waitsUntilMs: number,
-  ): Judgement | Promise<Judgement> {
-    const { stage } = key;
-    const at = this.parts.client.clock.now();
-    const against = reasonAgainst(key, call.sourceIp ?? null, at);
-    if (against !== null || stage === null) return this.refuse(against ?? 'no-plan', key, at);
-    const method = methodOf(stage, call);
-    if (method === null) return this.refuse('ambiguous-path', key, at);
-    return this.consume(
-      {
-        key,
-        stage,
-        method,
-        at,
-        rounds: 0,
-        waitsUntilMs,
-        isRateUnknown: false,
-        isQuotaUnknown: false,
-      },
-      call,
-    );
+  /** The business clock, read a hundred times a second at most. */
+  private businessTime(now: number): number {
+    if (!(now - this.clockReadAtMs < CLOCK_CARRIED_MS)) {
+      this.clockReadAtMs = now;
+      this.clockAt = this.parts.client.clock.now();
+    }
+    return Math.floor(this.clockAt + now - this.clockReadAtMs);
   }
 
-  /** Throttles and quota, all or nothing; asks for blocks and begins again when there are none at hand. */
-  private consume(
-    call: CallInPlan,
-    { cost = 1, dryRun = false, ...rest }: RoutedCall,
-  ): Judgement | Promise<Judgement> {
-    const now = performance.now();
-    const resolved = this.resolve(call.key, call.stage, call.method, now);
-    const { quotas } = this.parts;
-    const quotaId = call.isQuotaUnknown ? NO_QUOTA : resolved.quota;
-    const quota = quotaId === NO_QUOTA ? null : quotas.block(quotaId, now);
-    const outcome = decide(this.rateState, resolved.levels, quota, {
-      cost,
+  /** The engine's verdict, good until the next one. What will not last is asked for behind it. */
+  private judge(
+    apiKey: string,
+    { method, path = '/', resourcePath, otherwise, sourceIp, cost = 1, dryRun = false }: RoutedCall,
+    {
       now,
-      at: quota === null ? call.at : quotas.instantIn(quotaId, call.at, now),
-      isDryRun: dryRun,
-      isRateUnknown: call.isRateUnknown,
-    });
-    switch (outcome.kind) {
-      case 'allowed':
-        if (quota !== null && !dryRun) quotas.spent(quotaId, now);
-        return this.answer(call, null, { resolved, quota, now });
-      case 'throttled':
-        return this.answer(call, { ...outcome, reason: 'throttled' }, { resolved, quota, now });
-      case 'quota-exceeded':
-        return this.answer(
-          call,
-          { ...outcome, reason: 'quota-exceeded', level: 'usage-plan' },
-          { resolved, quota, now },
-        );
-      case 'needs-blocks':
-        return this.consumeWithBlocks(
-          call,
-          { cost, dryRun, ...rest },
-          { resolved, quotaId, needs: outcome },
-        );
+      at,
+      waiting,
+    }: { readonly now: number; readonly at: number; readonly waiting: Waiting | null },
+  ): Verdict {
+    const { engine, call } = this;
+    const { holdings } = this.parts;
+    call.apiKey = apiKey;
+    call.method = method;
+    call.path = path;
+    call.resourcePath = resourcePath;
+    call.otherwise = otherwise;
+    call.sourceIp = sourceIp ?? null;
+    call.cost = cost;
+    call.isDryRun = dryRun;
+    call.now = now;
+    call.at = at;
+    call.isRateUnknown = waiting !== null && waiting.isRateUnknown;
+    call.isQuotaUnknown = waiting !== null && waiting.isQuotaUnknown;
+    engine.quotasHoldUntilMs = holdings.leases.answeredSentAtMs + QUOTAS_HOLD_MS;
+    const verdict = engine.decide(call);
+    if (verdict.isStale) {
+      holdings.keys.refresh(apiKey, engine.keys.ageMs(verdict.seat, now), now);
     }
+    if (engine.quotas.wantsAhead) holdings.quotas.askAhead();
+    return verdict;
   }
 
-  /** What does not come in time is left out or refuses, as the plan says. */
-  private async consumeWithBlocks(
-    call: CallInPlan,
-    request: RoutedCall,
-    { resolved, quotaId, needs }: { resolved: Resolved; quotaId: number; needs: Needs },
+  /** Asks for what the last verdict wants, and decides again. What does not come in time is left out or refuses, as the plan says. */
+  private async decideWithBlocks(
+    apiKey: string,
+    call: RoutedCall,
+    waiting: Waiting,
   ): Promise<Judgement> {
-    const { rates, quotas } = this.parts;
-    const mayAsk = call.rounds < ROUNDS_MAX && this.parts.health.admits();
-    let ofRates = true;
-    let ofQuota = true;
-    try {
-      [ofRates, ofQuota] = await Promise.all([
-        needs.buckets.length === 0 ||
-          (mayAsk &&
-            this.answered(rates.take(needs.buckets, request.cost ?? 1), call.waitsUntilMs)),
-        // A call of cost 0 misses nothing, yet has to know the period.
-        quotaId === NO_QUOTA ||
-          (needs.missingQuota === 0 && needs.buckets.length > 0) ||
-          (mayAsk && this.answered(quotas.take(quotaId, needs.missingQuota), call.waitsUntilMs)),
-      ]);
-    } catch (error) {
-      if (error instanceof PolicyOutdated) {
-        this.parts.keys.forget(call.key.answer.keyId);
-        return this.decideWithPolicy(request.apiKey ?? '', request);
+    const { at } = waiting;
+    let now = performance.now();
+    let verdict = this.judge(apiKey, call, { now, at, waiting });
+    for (let round = waiting; verdict.kind === 'needs-blocks';) {
+      const { buckets, quota, missingQuota, level, stage, method } = verdict;
+      const isDenied = stage?.plan.onFailure === 'deny';
+      const isShadow = stage?.plan.shadow === true;
+      const unavailable = this.refuse(isShadow ? null : 'unavailable', at, verdict);
+      this.tellLimits(unavailable, verdict, now);
+      const mayAsk = round.rounds < ROUNDS_MAX && this.parts.health.admits();
+      const { rates, quotas, keys } = this.parts.holdings;
+      let ofRates = true;
+      let ofQuota = true;
+      try {
+        [ofRates, ofQuota] = await Promise.all([
+          buckets.length === 0 ||
+            (mayAsk && this.answered(rates.take(buckets, call.cost ?? 1), round.untilMs)),
+          // A call of cost 0 misses nothing, yet has to know the period.
+          quota === NO_QUOTA ||
+            (missingQuota === 0 && buckets.length > 0) ||
+            (mayAsk && this.answered(quotas.take(quota, missingQuota), round.untilMs)),
+        ]);
+      } catch (error) {
+        if (error instanceof PolicyOutdated) {
+          keys.forget(unavailable.keyId ?? null);
+          return this.decideWithPolicy(apiKey, call);
+        }
+        if (!(error instanceof QuestionRefused)) throw error;
+        return this.questionRefused(error.status, method?.resourcePath ?? UNMATCHED_PATH);
       }
-      if (!(error instanceof QuestionRefused)) throw error;
-      return this.questionRefused(error.status, call.method.resourcePath);
+      if ((!ofRates || !ofQuota) && isDenied) {
+        if (isShadow) {
+          unavailable.shadowedReason = 'unavailable';
+        } else {
+          unavailable.refusedLevel = ofRates ? null : level;
+          unavailable.waitMs = UNAVAILABLE_MS;
+        }
+        return unavailable;
+      }
+      round = {
+        ...round,
+        rounds: round.rounds + 1,
+        isRateUnknown: round.isRateUnknown || !ofRates,
+        isQuotaUnknown: round.isQuotaUnknown || !ofQuota,
+      };
+      now = performance.now();
+      verdict = this.judge(apiKey, call, { now, at, waiting: round });
     }
-    if ((!ofRates || !ofQuota) && call.stage.plan.onFailure === 'deny') {
-      const now = performance.now();
-      return this.answer(
-        call,
-        { reason: 'unavailable', level: ofRates ? null : needs.level, retryAfterMs: 1_000 },
-        { resolved, quota: quotaId === NO_QUOTA ? null : quotas.block(quotaId, now), now },
-      );
-    }
-    return this.consume(
-      {
-        ...call,
-        rounds: call.rounds + 1,
-        isRateUnknown: call.isRateUnknown || !ofRates,
-        isQuotaUnknown: call.isQuotaUnknown || !ofQuota,
-      },
-      request,
-    );
+    // News came meanwhile.
+    if (verdict.kind === 'needs-policy') return this.decideWithPolicy(apiKey, call);
+    return this.answer(verdict, { now, at });
   }
 
   /** Whether the service answered in time. Rejects when it does not take the question. */
@@ -247,12 +247,14 @@ export class Decider {
   /** Asks for the policy, together with those of other calls, and decides by it. */
   private async decideWithPolicy(apiKey: string, call: RoutedCall): Promise<Judgement> {
     if (!this.parts.health.admits()) return this.unavailable(call);
-    const waitsUntilMs = performance.now() + this.parts.deadlineMs;
+    const untilMs = performance.now() + this.parts.deadlineMs;
     try {
-      const key = await within(this.parts.keys.load(apiKey), waitsUntilMs);
+      const key = await within(this.parts.holdings.keys.load(apiKey), untilMs);
       this.parts.health.succeeded();
-      if (key === null) return this.refuse('unknown-key', null);
-      return await this.decideFor(key, call, waitsUntilMs);
+      const at = this.parts.client.clock.now();
+      if (key === null) return this.refuse('unknown-key', at);
+      const waiting = { rounds: 0, untilMs, at, isRateUnknown: false, isQuotaUnknown: false };
+      return await this.decideWithBlocks(apiKey, call, waiting);
     } catch (error) {
       if (error instanceof QuestionRefused) return this.questionRefused(error.status, pathOf(call));
       this.parts.health.failed(error);
@@ -262,10 +264,10 @@ export class Decider {
 
   /** The service decides. A 4xx speaks about the question, so it is an answer; all else but a decision is none. */
   private async ask(apiKey: string, call: RoutedCall): Promise<Judgement> {
-    const { client, health, keys, deadlineMs, apiId, stage } = this.parts;
+    const { client, health, holdings, deadlineMs, apiId, stage } = this.parts;
     if (!health.admits()) return this.unavailable(call);
     const waitsUntilMs = performance.now() + deadlineMs;
-    const policy = within(keys.load(apiKey), waitsUntilMs).catch(() => null);
+    const policy = within(holdings.keys.load(apiKey), waitsUntilMs).catch(() => null);
     try {
       const { status, text, at } = await client.post(
         '/v1/decisions',
@@ -288,91 +290,48 @@ export class Decider {
     }
   }
 
-  private resolve(key: KnownKey, stage: StagePolicy, method: MethodPolicy, now: number): Resolved {
-    const known = key.memo.get(method);
-    if (known instanceof Resolved) return known;
-    const { keyId, throttle, accountThrottle } = key.answer;
-    const usagePlanId = stage.plan.id;
-    const { apiId } = stage;
-    const ofKey = { home: keyId, now };
-    const ofStage = { home: `${apiId}/${stage.stage}`, now };
-    const resolved = new Resolved(
-      {
-        method: this.bucket(
-          {
-            level: 'method',
-            keyId,
-            usagePlanId,
-            apiId,
-            stage: stage.stage,
-            method: method.name,
-          },
-          method.planThrottle,
-          ofKey,
-        ),
-        usagePlan: this.bucket({ level: 'usage-plan', keyId, usagePlanId }, throttle, ofKey),
-        stageMethod: this.bucket(
-          { level: 'stage-method', apiId, stage: stage.stage, method: method.stageBucket },
-          method.stageThrottle,
-          ofStage,
-        ),
-        account: this.bucket({ level: 'account' }, accountThrottle, { home: 'account', now }),
-      },
-      this.parts.quotas.of(key),
-    );
-    key.memo.set(method, resolved);
-    return resolved;
-  }
-
-  private bucket(
-    wire: WireBucket,
-    limit: ThrottleLimit | null,
-    { home, now }: { home: string; now: number },
-  ): number {
-    if (limit === null) return NO_LIMIT;
-    const bucket: ServiceBucket = { name: Object.values(wire).join(' '), home, ...limit, wire };
-    return this.rateState.bucket(bucket, now);
-  }
-
   private answer(
-    { key, stage, method, at }: CallInPlan,
-    refusal: Refused | null,
-    { resolved, quota, now }: { resolved: Resolved; quota: QuotaBlock | null; now: number },
-  ): Judgement {
-    const isShadowed = refusal !== null && stage.plan.shadow;
-    const refused = isShadowed ? null : refusal;
-    const { usagePlan } = resolved.levels;
-    const hasRate = usagePlan !== NO_LIMIT;
-    return new LocalDecision(this.parts.idPrefix, {
-      id: (this.ids += 1),
-      at,
-      key,
-      resourcePath: method.resourcePath,
-      reason: refused === null ? null : refused.reason,
-      level: refused === null ? null : refused.level,
-      retryAfterMs: refused === null ? Infinity : refused.retryAfterMs,
-      shadowed: isShadowed ? refusal.reason : null,
-      rateRemaining: hasRate ? this.rateState.remaining(usagePlan, now) : Number.NaN,
-      rateResetMs: hasRate ? this.rateState.resetMs(usagePlan, now) : 0,
-      quotaLimit: quota === null ? Number.NaN : quota.limit,
-      quotaRemaining: quota === null ? 0 : quota.remainingAtAuthority + quota.inHand,
-      quotaResetMs: quota === null ? 0 : Math.max(0, quota.periodToMs - at),
-      quotaPeriodMs: quota === null ? 0 : quota.periodToMs - quota.periodFromMs,
+    verdict: Verdict,
+    { now, at }: { readonly now: number; readonly at: number },
+  ): LocalDecision {
+    const decision = this.refuse(verdict.kind === 'refused' ? verdict.reason : null, at, verdict);
+    if (verdict.method !== null) this.tellLimits(decision, verdict, now);
+    if (verdict.kind === 'allowed') {
+      decision.shadowedReason = verdict.reason;
+    } else if (verdict.level !== null) {
+      decision.refusedLevel = verdict.level;
+      decision.waitMs = verdict.retryAfterMs === Infinity ? null : verdict.retryAfterMs;
+    }
+    return decision;
+  }
+
+  /** A decision, allowed without a reason; about the key of a verdict where there is one. */
+  private refuse(reason: RefusalReason | null, at: number, verdict?: Verdict): LocalDecision {
+    this.ids += 1;
+    if (verdict === undefined) return new LocalDecision(this.origin, this.ids, at, reason);
+    const { keys } = this.engine;
+    const { seat, stage, method } = verdict;
+    return new LocalDecision(this.origin, this.ids, at, reason, {
+      keyId: keys.keyId(seat),
+      customer: keys.customerIndex(seat),
+      stage,
+      resourcePath: method === null ? UNMATCHED_PATH : method.resourcePath,
     });
   }
 
-  private refuse(
-    reason: RefusalReason,
-    key: KnownKey | null,
-    at = this.parts.client.clock.now(),
-  ): Judgement {
-    return new LocalDecision(this.parts.idPrefix, {
-      ...NO_LIMITS,
-      id: (this.ids += 1),
-      at,
-      key,
-      reason,
-    });
+  /** What is left in the key's bucket and of its quota, as far as is known here. */
+  private tellLimits(decision: LocalDecision, { bucket, quota }: Verdict, now: number): void {
+    const { rates, quotas } = this.engine;
+    if (bucket !== NO_LIMIT) {
+      const resetMs = rates.resetMs(bucket, now);
+      decision.limitId = rates.limitId(bucket);
+      decision.rateRemaining = rates.remaining(bucket, now);
+      decision.rateResetMs = resetMs === Infinity ? -1 : Math.ceil(resetMs);
+    }
+    if (quota !== NO_QUOTA) {
+      decision.termsId = quotas.termsId(quota);
+      decision.quotaRemaining = quotas.remainingAtAuthority(quota) + quotas.inHand(quota);
+    }
   }
 
   private unavailable(call: RoutedCall): Judgement {
@@ -390,46 +349,9 @@ export class Decider {
   }
 }
 
-const NO_LIMITS = {
-  resourcePath: UNMATCHED_PATH,
-  level: null,
-  retryAfterMs: Infinity,
-  shadowed: null,
-  rateRemaining: Number.NaN,
-  rateResetMs: 0,
-  quotaLimit: Number.NaN,
-  quotaRemaining: 0,
-  quotaResetMs: 0,
-  quotaPeriodMs: 0,
-};
+const UNAVAILABLE_MS = 1_000;
 
 const pathOf = ({ resourcePath }: Call): string => resourcePath ?? UNMATCHED_PATH;
-
-/** Why the key may not be used, whatever is called; null when it may. */
-function reasonAgainst(
-  { answer, stage, allowsAddress }: KnownKey,
-  sourceIp: string | null,
-  at: number,
-): RefusalReason | null {
-  if (!answer.enabled) return 'disabled-key';
-  if (answer.expiresAtMs !== null && at >= answer.expiresAtMs) return 'expired-key';
-  if (stage === null) return 'no-plan';
-  return allowsAddress(sourceIp) && stage.allowsAddress(sourceIp) ? null : 'ip-denied';
-}
-
-function methodOf(
-  stage: StagePolicy,
-  { method, path, resourcePath, otherwise }: RoutedCall,
-): MethodPolicy | null {
-  if (resourcePath !== undefined) {
-    const found = stage.matchResource(method, resourcePath);
-    return found.name === '*' && otherwise !== undefined
-      ? stage.matchResource(otherwise, resourcePath)
-      : found;
-  }
-  const match = stage.matchPath(method, path ?? '/');
-  return match.kind === 'method' ? match.method : null;
-}
 
 /** The answer, if it comes before that instant of `performance.now()`. */
 function within<T>(answer: Promise<T>, untilMs: number): Promise<T> {

@@ -1,133 +1,158 @@
-import { clientHeaders, refusalAnswer, type Level, type RefusalReason } from '@core/limits';
-import type { KnownKey } from '../policies/known-keys.js';
-import type { Judgement, LimitState } from './decision.js';
+import {
+  clientHeaders,
+  refusalAnswer,
+  type Engine,
+  type Level,
+  type RefusalReason,
+  type StagePolicy,
+  type ThrottleLimit,
+} from '@core/limits';
+import { UNMATCHED_PATH, type Judgement, type LimitState } from './decision.js';
 
-/** What a decision of this process is made of. Its texts are made when they are asked for. */
-export interface LocalFacts {
-  readonly id: number;
-  readonly at: number;
-  readonly key: KnownKey | null;
-  readonly resourcePath: string;
-  readonly reason: RefusalReason | null;
-  readonly level: Level | null;
-  /** Infinity when waiting does not help. */
-  readonly retryAfterMs: number;
-  readonly shadowed: RefusalReason | null;
-  readonly rateRemaining: number;
-  readonly rateResetMs: number;
-  readonly quotaRemaining: number;
-  readonly quotaResetMs: number;
-  readonly quotaPeriodMs: number;
-  readonly quotaLimit: number;
+/** What decisions of one process have in common. */
+export interface DecisionOrigin {
+  readonly engine: Engine;
+  /** What their ids begin with; unique to this process. */
+  readonly idPrefix: string;
 }
 
-/** A decision that this process made. */
+/** Whom and what a decision is about; all but `reason` may be unknown. */
+interface Subject {
+  readonly keyId: string | undefined;
+  /** By `engine.keys.customer`; -1 none. */
+  readonly customer: number;
+  readonly stage: StagePolicy | null;
+  readonly resourcePath: string;
+}
+
+const NOBODY: Subject = {
+  keyId: undefined,
+  customer: -1,
+  stage: null,
+  resourcePath: UNMATCHED_PATH,
+};
+
+/**
+ * A decision that this process made. It keeps numbers, most of them small whole ones, of what was left at its instant;
+ * texts are made when they are asked for.
+ */
 export class LocalDecision implements Judgement {
+  shadowedReason: RefusalReason | null = null;
+  refusedLevel: Level | null = null;
+  /** Null when waiting does not help, or nothing was refused. */
+  waitMs: number | null = null;
+  /** Of the key's bucket in its plan, by `engine.rates.limit`; -1 none. */
+  limitId = -1;
+  rateRemaining = 0;
+  /** Whole milliseconds; -1 never. */
+  rateResetMs = 0;
+  /** Of the key's quota, by `engine.quotas.termsOf`; -1 none. */
+  termsId = -1;
+  quotaRemaining = 0;
+  private readonly knownKeyId: string | undefined;
+  private readonly customer: number;
+  private readonly stage: StagePolicy | null;
+  readonly resourcePath: string;
+
   constructor(
-    private readonly idPrefix: string,
-    private readonly facts: LocalFacts,
-  ) {}
+    private readonly origin: DecisionOrigin,
+    private readonly id: number,
+    readonly at: number,
+    private readonly refusedReason: RefusalReason | null,
+    { keyId, customer, stage, resourcePath }: Subject = NOBODY,
+  ) {
+    this.knownKeyId = keyId;
+    this.customer = customer;
+    this.stage = stage;
+    this.resourcePath = resourcePath;
+  }
 
   get allowed(): boolean {
-    return this.facts.reason === null;
+    return this.refusedReason === null;
   }
 
   get decisionId(): string {
-    return this.idPrefix + this.facts.id.toString(36).padStart(8, '0');
+    return this.origin.idPrefix + this.id.toString(36).padStart(8, '0');
   }
 
   get reason(): RefusalReason | undefined {
-    return this.facts.reason ?? undefined;
+    return this.refusedReason ?? undefined;
   }
 
   get level(): Level | undefined {
-    return this.facts.level ?? undefined;
+    return this.refusedLevel ?? undefined;
   }
 
   get status(): number {
-    const { reason } = this.facts;
-    return reason === null ? 200 : refusalAnswer(reason).status;
+    return this.refusedReason === null ? 200 : refusalAnswer(this.refusedReason).status;
   }
 
   get message(): string | undefined {
-    const { reason } = this.facts;
-    return reason === null ? undefined : refusalAnswer(reason).message;
+    return this.refusedReason === null ? undefined : refusalAnswer(this.refusedReason).message;
   }
 
   get errorType(): string | undefined {
-    const { reason } = this.facts;
-    return reason === null ? undefined : refusalAnswer(reason).errorType;
+    return this.refusedReason === null ? undefined : refusalAnswer(this.refusedReason).errorType;
   }
 
   get retryAfterMs(): number | undefined {
-    const { reason, retryAfterMs } = this.facts;
-    return reason !== null && Number.isFinite(retryAfterMs) ? Math.ceil(retryAfterMs) : undefined;
+    return this.waitMs === null ? undefined : Math.ceil(this.waitMs);
   }
 
   get keyId(): string | undefined {
-    return this.facts.key?.answer.keyId;
+    return this.knownKeyId;
   }
 
   get customerId(): string | undefined {
-    return this.facts.key?.answer.customerId;
+    return this.customer === -1 ? undefined : this.origin.engine.keys.customer(this.customer);
   }
 
   /** Not told of a key that is refused whatever its plan. */
   get usagePlanId(): string | undefined {
-    const { reason } = this.facts;
+    const reason = this.refusedReason;
     if (reason === 'disabled-key' || reason === 'expired-key') return undefined;
-    return this.facts.key?.answer.usagePlanId ?? undefined;
-  }
-
-  get resourcePath(): string {
-    return this.facts.resourcePath;
+    return this.stage?.plan.id;
   }
 
   get shadowed(): string | undefined {
-    return this.facts.shadowed ?? undefined;
-  }
-
-  get at(): number {
-    return this.facts.at;
+    return this.shadowedReason ?? undefined;
   }
 
   get rate(): LimitState | undefined {
-    const { key, rateRemaining, rateResetMs, at } = this.facts;
-    const throttle = key?.answer.throttle;
-    if (!throttle || Number.isNaN(rateRemaining)) return undefined;
-    const resetsAt = new Date(at + (Number.isFinite(rateResetMs) ? rateResetMs : 0)).toISOString();
-    return { limit: throttle.burstLimit, remaining: rateRemaining, resetsAt };
+    const limit = this.throttle();
+    if (limit === null) return undefined;
+    const resetsAt = new Date(this.at + Math.max(0, this.rateResetMs)).toISOString();
+    return { limit: limit.burstLimit, remaining: this.rateRemaining, resetsAt };
   }
 
   get quota(): LimitState | undefined {
-    const { at, quotaLimit, quotaRemaining, quotaResetMs } = this.facts;
-    if (Number.isNaN(quotaLimit)) return undefined;
-    const resetsAt = new Date(at + quotaResetMs).toISOString();
-    return { limit: quotaLimit, remaining: quotaRemaining, resetsAt };
+    if (this.termsId === -1) return undefined;
+    const { limit, periodToMs } = this.origin.engine.quotas.termsOf(this.termsId);
+    const resetsAt = new Date(Math.max(this.at, periodToMs)).toISOString();
+    return { limit, remaining: this.quotaRemaining, resetsAt };
   }
 
   headers(): Record<string, string> {
-    const { facts } = this;
-    const throttle = facts.key?.answer.throttle;
-    const hasRate = throttle && !Number.isNaN(facts.rateRemaining);
+    const throttle = this.throttle();
+    const terms = this.termsId === -1 ? null : this.origin.engine.quotas.termsOf(this.termsId);
     return clientHeaders({
-      reason: facts.reason,
+      reason: this.refusedReason,
       retryAfterMs: this.retryAfterMs ?? null,
-      rate: hasRate
-        ? {
-            limit: throttle.burstLimit,
-            rateLimit: throttle.rateLimit,
-            remaining: facts.rateRemaining,
-          }
-        : null,
-      quota: Number.isNaN(facts.quotaLimit)
-        ? null
-        : {
-            limit: facts.quotaLimit,
-            remaining: facts.quotaRemaining,
-            resetMs: facts.quotaResetMs,
-            periodMs: facts.quotaPeriodMs,
-          },
+      rate: throttle && {
+        limit: throttle.burstLimit,
+        rateLimit: throttle.rateLimit,
+        remaining: this.rateRemaining,
+      },
+      quota: terms && {
+        limit: terms.limit,
+        remaining: this.quotaRemaining,
+        resetMs: Math.max(0, terms.periodToMs - this.at),
+        periodMs: terms.periodToMs - terms.periodFromMs,
+      },
     });
+  }
+
+  private throttle(): ThrottleLimit | null {
+    return this.limitId === -1 ? null : this.origin.engine.rates.limit(this.limitId);
   }
 }

@@ -1,5 +1,5 @@
 import { clientHeaders, type ClientFacts, type Level, type RefusalReason } from '@core/limits';
-import type { KnownKey } from '../policies/known-keys.js';
+import type { KeyAnswer } from '../policies/policy-answer.js';
 import {
   isObject,
   optionalNumber,
@@ -14,7 +14,7 @@ import { ALLOWED } from './undecided.js';
 /** A decision that the service made, read from its answer. */
 export interface ServiceDecision extends Judgement {
   /** The policy by which the windows of its limits are told, once that is known. */
-  policy: KnownKey | null;
+  policy: KeyAnswer | null;
 }
 
 /**
@@ -61,12 +61,12 @@ const errorType = ({ allowed, errorType: type = '' }: Decision): Record<string, 
 
 function clientFacts(decision: ServiceDecision): ClientFacts {
   const { rate, quota, policy, reason, retryAfterMs, at } = decision;
-  const period = policy?.answer.quota;
+  const period = policy?.quota;
   return {
     reason: reason === undefined || reason === 'question-refused' ? null : reason,
     retryAfterMs: retryAfterMs ?? null,
     rate: rate
-      ? { ...rate, limit: rate.limit, rateLimit: policy?.answer.throttle?.rateLimit ?? Number.NaN }
+      ? { ...rate, limit: rate.limit, rateLimit: policy?.throttle?.rateLimit ?? Number.NaN }
       : null,
     quota: quota
       ? {

@@ -91,8 +91,15 @@ export interface LeaseHolder {
   readonly stage: string;
   /** The id of the last event that was heard; undefined without a stream. */
   lastEventId(): string | undefined;
+  /** The service answered after it had not been heard of for so long that units of quotas are void. */
+  onSilence(): void;
 }
 
+/**
+ * How long units of quotas hold from the last question that was answered, by when that was sent; the service may give
+ * what was held to others a little later.
+ */
+export const QUOTAS_HOLD_MS = 45_000;
 const LIST_MAX = 1_000;
 /** Its answers are long: up to a thousand methods each. */
 const STAGES_MAX = 10;
@@ -215,6 +222,9 @@ export class LeaseClient extends RateAuthority {
         ({ size }) => size === 0,
       );
       const fields = await this.post(this.question(asked, sentAtMs), mayRepeat);
+      if (performance.now() >= this.answeredQuestionSentAtMs + QUOTAS_HOLD_MS) {
+        this.holder.onSilence();
+      }
       this.answeredQuestionSentAtMs = sentAtMs;
       const { apiId, stage } = this.holder;
       asked.keys.answer(listOf(fields, 'keys'), readKey);

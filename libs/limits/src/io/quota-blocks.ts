@@ -3,6 +3,7 @@ import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } fro
 import { Durations } from '@core/kernel';
 import {
   QUOTA_SWEEP_MS,
+  QuotaBook,
   QuotaLeases,
   quotaLimitIn,
   quotaPeriod,
@@ -98,7 +99,7 @@ export class QuotaBlocks implements OnModuleInit, OnApplicationShutdown {
         tick: () => new Promise((resolve) => setImmediate(resolve)),
         tell: (error) => this.tell(error),
       },
-      (owner) => this.ownerOf(owner),
+      new QuotaBook((owner) => this.ownerOf(owner)),
     );
   }
 
@@ -155,8 +156,8 @@ export class QuotaBlocks implements OnModuleInit, OnApplicationShutdown {
   }
 
   /** Waits until the authority has answered a wish for at least `missing` more. Rejects when it cannot. */
-  take({ id }: HeldQuota, missing: number): Promise<void> {
-    return this.leases.take(id, missing);
+  async take({ id }: HeldQuota, missing: number): Promise<void> {
+    await this.leases.take(id, missing);
   }
 
   stats(): QuotaBlockStats {
