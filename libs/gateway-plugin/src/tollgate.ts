@@ -98,6 +98,9 @@ interface MeterAs {
   readonly resourcePath: string;
 }
 
+/** A request that carries decisions, by the mark of each gateway. */
+type Judged = IncomingMessage & Record<symbol, Decision | undefined>;
+
 const KNOWN_KEYS_MAX = 10_000;
 const RECHECK_MS = 5_000;
 /** Route keys are methods of the api's root. */
@@ -114,7 +117,8 @@ class Gateway implements Tollgate {
   private readonly rechecks: NodeJS.Timeout;
   private readonly onEvent: EventListener;
   private readonly clientAddress: (request: IncomingMessage) => string;
-  private readonly decisions = new WeakMap<IncomingMessage, Decision>();
+  /** Under which a request carries its decision; a WeakMap costs more than the decision. */
+  private readonly mark = Symbol('decision');
   /** Keys that passed lately, so that calls allowed by `onFailure` are metered too. */
   private readonly passedKeys = new Map<
     string,
@@ -171,7 +175,7 @@ class Gateway implements Tollgate {
       decide: (speaker, method, otherwise) =>
         this.decider.decide({ ...speaker, method, resourcePath: ROUTES_PATH, otherwise }),
       accept: (request, decision) => {
-        this.decisions.set(request, decision);
+        this.note(request, decision);
         identify(request, decision);
       },
       mayStay: async ({ apiKey, sourceIp }) =>
@@ -232,7 +236,7 @@ class Gateway implements Tollgate {
   }
 
   decisionOf(request: IncomingMessage): Decision | undefined {
-    return this.decisions.get(request);
+    return (request as Judged)[this.mark];
   }
 
   stats(): TollgateStats {
@@ -289,12 +293,16 @@ class Gateway implements Tollgate {
     }
     if (isUndecided) return this.passUndecided(request, response, { decision, apiKey });
     this.counters.allowed += 1;
-    this.decisions.set(request, decision);
+    this.note(request, decision);
     const { keyId, customerId, resourcePath, at } = decision;
     identify(request, decision);
     if (keyId !== undefined) this.remember(apiKey, { keyId, customerId });
     this.meter(request, response, keyId === undefined ? undefined : { at, keyId, resourcePath });
     return { passes: true, headers: decision.headers() };
+  }
+
+  private note(request: IncomingMessage, decision: Decision): void {
+    (request as Judged)[this.mark] = decision;
   }
 
   /** Nobody could say whose key it is: by `onFailure` it passes all the same. */

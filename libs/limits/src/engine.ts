@@ -88,15 +88,21 @@ export const NO_QUOTA = -1;
 interface EngineMethod {
   readonly policy: MethodPolicy;
   readonly stageBucket: number;
-  /** Buckets that keys have of it, by seat; null when the plan sets none. */
-  readonly ofSeats: Map<number, number> | null;
+  /** Buckets that keys have of it; null when the plan sets none. */
+  readonly ofKeys: BucketsOfMethod | null;
+}
+
+/** Buckets that keys have of one method, under one number for as long as the engine lives. */
+interface BucketsOfMethod {
+  readonly number: number;
+  readonly bySeat: Map<number, number>;
 }
 
 interface EngineStage {
   readonly policy: StagePolicy;
   readonly methods: Map<MethodPolicy, EngineMethod>;
-  /** Buckets that keys have of its methods, by the method's name and the seat. */
-  readonly buckets: Map<string, Map<number, number>>;
+  /** Buckets that keys have of its methods, by the method's name. */
+  readonly buckets: Map<string, BucketsOfMethod>;
   /** By verb and path as they came; null where the path is read in two ways. */
   readonly paths: Map<string, Map<string, EngineMethod | null>>;
 }
@@ -123,6 +129,8 @@ export class Engine {
   /** Of buckets that keys have of methods: whose and of which, by their owner, which counts down from -2. */
   readonly #methodSeats: number[] = [];
   readonly #methodNames: string[] = [];
+  /** How many methods have had buckets of keys. */
+  #methods = 0;
   readonly #stages: EngineStage[] = [];
   #account = NO_LIMIT;
   readonly #levels = {
@@ -252,7 +260,7 @@ export class Engine {
 
     const home = keys.home(seat);
     const levels = this.#levels;
-    levels.method = method.ofSeats === null ? NO_LIMIT : this.#methodBucket(method, home, now);
+    levels.method = method.ofKeys === null ? NO_LIMIT : this.#methodBucket(method, home, now);
     levels.usagePlan = (flags & HAS_THROTTLE) === 0 ? NO_LIMIT : keys.bucketLine(home);
     levels.stageMethod = method.stageBucket;
     levels.account = this.#account;
@@ -325,7 +333,7 @@ export class Engine {
     const known = this.#stages[index];
     if (known !== undefined && known.policy === policy) return known;
     if (policy === null) return null;
-    const buckets = known?.buckets ?? new Map<string, Map<number, number>>();
+    const buckets = known?.buckets ?? new Map<string, BucketsOfMethod>();
     return (this.#stages[index] = { policy, methods: new Map(), buckets, paths: new Map() });
   }
 
@@ -362,28 +370,37 @@ export class Engine {
             now,
           )
         : NO_LIMIT,
-      ofSeats: policy.planThrottle ? this.#bucketsOf(stage, policy) : null,
+      ofKeys: policy.planThrottle ? this.#bucketsOf(stage, policy) : null,
     };
     stage.methods.set(policy, made);
     return made;
   }
 
   /** Those of a stage that was known before, too: what was spent stays spent. */
-  #bucketsOf({ buckets }: EngineStage, { name, planThrottle }: MethodPolicy): Map<number, number> {
-    const known = buckets.get(name) ?? new Map<number, number>();
-    buckets.set(name, known);
-    if (planThrottle) for (const id of known.values()) this.rates.setLimit(id, planThrottle);
+  #bucketsOf({ buckets }: EngineStage, { name, planThrottle }: MethodPolicy): BucketsOfMethod {
+    const known = buckets.get(name);
+    if (known === undefined) {
+      this.#methods += 1;
+      const made = { number: this.#methods, bySeat: new Map<number, number>() };
+      buckets.set(name, made);
+      return made;
+    }
+    if (planThrottle) for (const id of known.bySeat.values()) this.rates.setLimit(id, planThrottle);
     return known;
   }
 
-  #methodBucket({ policy, ofSeats }: EngineMethod, seat: number, now: number): number {
-    const known = ofSeats?.get(seat);
-    if (known !== undefined) return known;
-    if (!policy.planThrottle || !ofSeats) return NO_LIMIT;
-    const owner = -1 - this.#methodSeats.push(seat);
-    this.#methodNames.push(policy.name);
-    const id = this.rates.owned(owner, policy.planThrottle, now);
-    ofSeats.set(seat, id);
+  #methodBucket({ policy, ofKeys }: EngineMethod, seat: number, now: number): number {
+    if (!policy.planThrottle || !ofKeys) return NO_LIMIT;
+    const last = this.keys.lastBucket(seat, ofKeys.number);
+    if (last !== -1) return last;
+    let id = ofKeys.bySeat.get(seat);
+    if (id === undefined) {
+      const owner = -1 - this.#methodSeats.push(seat);
+      this.#methodNames.push(policy.name);
+      id = this.rates.owned(owner, policy.planThrottle, now);
+      ofKeys.bySeat.set(seat, id);
+    }
+    this.keys.noteBucket(seat, ofKeys.number, id);
     return id;
   }
 
@@ -407,8 +424,8 @@ export class Engine {
 
   *#bucketsOfSeat(seat: number): Iterable<number> {
     if ((this.keys.flags(seat) & IS_THROTTLE_MADE) !== 0) yield this.keys.bucketLine(seat);
-    for (const ofSeats of this.#stages[this.keys.stageIndex(seat)]?.buckets.values() ?? []) {
-      const ofMethod = ofSeats.get(seat);
+    for (const { bySeat } of this.#stages[this.keys.stageIndex(seat)]?.buckets.values() ?? []) {
+      const ofMethod = bySeat.get(seat);
       if (ofMethod !== undefined) yield ofMethod;
     }
   }

@@ -31,7 +31,10 @@ const STAGE = 12;
 const CUSTOMER = 13;
 /** Seconds since `#base`. */
 const LEARNED_AT = 14;
-// Its last number is 0: of no book.
+// Its last number is 0: of no book. In the line of the quota, two numbers that its book does not use:
+/** Which method the key called last of those that have buckets of its own, and which bucket that is. */
+const LAST_METHOD = 2 * LINE + 13;
+const LAST_BUCKET = 2 * LINE + 14;
 
 const NONE = -1;
 /** Stands in `#table` for a seat that was there. */
@@ -214,6 +217,18 @@ export class KeySeats {
 
   quotaLine(home: number): number {
     return home * LINES_OF_SEAT + 2;
+  }
+
+  /** The bucket that was noted last for the seat, if it was of this method; -1 else. Numbers of methods begin with 1. */
+  lastBucket(home: number, method: number): number {
+    const { ints } = this.lines;
+    const at = home * STRIDE;
+    return ints[at + LAST_METHOD] === method ? (ints[at + LAST_BUCKET] ?? NONE) : NONE;
+  }
+
+  noteBucket(home: number, method: number, bucket: number): void {
+    this.lines.ints[home * STRIDE + LAST_METHOD] = method;
+    this.lines.ints[home * STRIDE + LAST_BUCKET] = bucket;
   }
 
   /** The seat whose lines have the limits of the key: its own, or that of the key's first value. */

@@ -162,18 +162,6 @@ export class QuotaBook<Ref> {
     this.#lines = lines;
   }
 
-  get #ints(): Int32Array {
-    return this.#lines.ints;
-  }
-
-  get #floats(): Float32Array {
-    return this.#lines.floats;
-  }
-
-  get #doubles(): Float64Array {
-    return this.#lines.doubles;
-  }
-
   get size(): number {
     return this.#size;
   }
@@ -185,11 +173,11 @@ export class QuotaBook<Ref> {
     this.#lines.setKind(id, QUOTA_LINE);
     const at = id * STRIDE;
     const t = Math.floor(now - this.#base);
-    this.#ints[at + TERMS] = this.#idOfTerms(terms);
-    this.#ints[at + OWNER] = owner;
-    this.#ints[at + BELIEVED_UNTIL] = LONG_AGO;
-    this.#ints[at + MEASURED_AT] = t;
-    this.#ints[at + SPENT_AT] = t;
+    this.#lines.ints[at + TERMS] = this.#idOfTerms(terms);
+    this.#lines.ints[at + OWNER] = owner;
+    this.#lines.ints[at + BELIEVED_UNTIL] = LONG_AGO;
+    this.#lines.ints[at + MEASURED_AT] = t;
+    this.#lines.ints[at + SPENT_AT] = t;
     return id;
   }
 
@@ -197,7 +185,7 @@ export class QuotaBook<Ref> {
   remove(id: number): number {
     this.leave(id);
     this.#free.push(id);
-    return this.#ints[id * STRIDE + OWNER] ?? -1;
+    return this.#lines.ints[id * STRIDE + OWNER] ?? -1;
   }
 
   /** Like `release`, before the quota becomes another owner's. Calls that wait for it ask anew. */
@@ -205,9 +193,9 @@ export class QuotaBook<Ref> {
     this.release(id);
     this.#waiting.delete(id);
     this.#ahead.delete(id);
-    this.#ints[id * STRIDE + SPENT] = 0;
-    this.#ints[id * STRIDE + BLOCK] = 0;
-    this.#floats[id * STRIDE + PACE] = 0;
+    this.#lines.ints[id * STRIDE + SPENT] = 0;
+    this.#lines.ints[id * STRIDE + BLOCK] = 0;
+    this.#lines.floats[id * STRIDE + PACE] = 0;
   }
 
   /** The quota as `decide` wants it, good until this is called again. What it takes is spent. */
@@ -224,7 +212,7 @@ export class QuotaBook<Ref> {
 
   /** The number of the quota's terms, which `termsOf` tells however the quota's change. */
   termsId(id: number): number {
-    return this.#ints[id * STRIDE + TERMS] ?? -1;
+    return this.#lines.ints[id * STRIDE + TERMS] ?? -1;
   }
 
   termsOf(termsId: number): QuotaTerms {
@@ -234,15 +222,15 @@ export class QuotaBook<Ref> {
   }
 
   inHand(id: number): number {
-    return this.#ints[id * STRIDE + IN_HAND] ?? 0;
+    return this.#lines.ints[id * STRIDE + IN_HAND] ?? 0;
   }
 
   remainingAtAuthority(id: number): number {
-    return this.#doubles[(id * STRIDE + REMAINING) / 2] ?? 0;
+    return this.#lines.doubles[(id * STRIDE + REMAINING) / 2] ?? 0;
   }
 
   believedUntilMs(id: number): number {
-    return this.#base + (this.#ints[id * STRIDE + BELIEVED_UNTIL] ?? 0);
+    return this.#base + (this.#lines.ints[id * STRIDE + BELIEVED_UNTIL] ?? 0);
   }
 
   /** The instant by the authority's clock, which may differ: in the period that it granted from just now. */
@@ -254,11 +242,11 @@ export class QuotaBook<Ref> {
 
   spend(id: number, units: number, now: number): void {
     const at = id * STRIDE;
-    this.#ints[at + IN_HAND] = (this.#ints[at + IN_HAND] ?? 0) - units;
-    this.#ints[at + SPENT] = (this.#ints[at + SPENT] ?? 0) + units;
-    this.#ints[at + UNTOLD] = (this.#ints[at + UNTOLD] ?? 0) + units;
-    this.#ints[at + SPENT_AT] = now - this.#base;
-    if (this.isForesighted && this.inHand(id) < (this.#ints[at + BLOCK] ?? 0) * LOW_SHARE) {
+    this.#lines.ints[at + IN_HAND] = (this.#lines.ints[at + IN_HAND] ?? 0) - units;
+    this.#lines.ints[at + SPENT] = (this.#lines.ints[at + SPENT] ?? 0) + units;
+    this.#lines.ints[at + UNTOLD] = (this.#lines.ints[at + UNTOLD] ?? 0) + units;
+    this.#lines.ints[at + SPENT_AT] = now - this.#base;
+    if (this.isForesighted && this.inHand(id) < (this.#lines.ints[at + BLOCK] ?? 0) * LOW_SHARE) {
       this.#wantAhead(id, now);
     }
   }
@@ -283,9 +271,9 @@ export class QuotaBook<Ref> {
   /** Other terms hold from now on: what is in hand goes back, and what is on its way will. */
   setTerms(id: number, terms: QuotaTerms): void {
     const termsId = this.#idOfTerms(terms);
-    if (this.#ints[id * STRIDE + TERMS] === termsId) return;
+    if (this.#lines.ints[id * STRIDE + TERMS] === termsId) return;
     this.release(id);
-    this.#ints[id * STRIDE + TERMS] = termsId;
+    this.#lines.ints[id * STRIDE + TERMS] = termsId;
   }
 
   /** The same of all that is in hand. */
@@ -303,9 +291,9 @@ export class QuotaBook<Ref> {
   release(id: number): void {
     const at = id * STRIDE;
     this.#giveBack(id);
-    this.#ints[at + GENERATION] = (this.#ints[at + GENERATION] ?? 0) + 1;
-    this.#ints[at + BELIEVED_UNTIL] = LONG_AGO;
-    this.#doubles[(at + REMAINING) / 2] = 0;
+    this.#lines.ints[at + GENERATION] = (this.#lines.ints[at + GENERATION] ?? 0) + 1;
+    this.#lines.ints[at + BELIEVED_UNTIL] = LONG_AGO;
+    this.#lines.doubles[(at + REMAINING) / 2] = 0;
   }
 
   /** A call waits for that much more than is in hand. */
@@ -325,16 +313,16 @@ export class QuotaBook<Ref> {
     const wishes = Array.from(waiting, ([id, asked]): QuotaWish<Ref> => {
       const at = id * STRIDE;
       this.#measure(at, now);
-      const pacePerSecond = this.#floats[at + PACE] ?? 0;
+      const pacePerSecond = this.#lines.floats[at + PACE] ?? 0;
       const wish = {
-        of: this.describe(this.#ints[at + OWNER] ?? -1),
+        of: this.describe(this.#lines.ints[at + OWNER] ?? -1),
         terms: this.terms(id),
         asked,
         wanted: blockSize({ asked: 0, remaining: Number.MAX_SAFE_INTEGER, pacePerSecond }),
-        spent: this.#ints[at + UNTOLD] ?? 0,
+        spent: this.#lines.ints[at + UNTOLD] ?? 0,
       };
-      this.#ints[at + UNTOLD] = 0;
-      return new SentWish(wish, this.#ints[at + GENERATION] ?? 0);
+      this.#lines.ints[at + UNTOLD] = 0;
+      return new SentWish(wish, this.#lines.ints[at + GENERATION] ?? 0);
     });
     return { ids: [...waiting.keys()], wishes };
   }
@@ -347,22 +335,22 @@ export class QuotaBook<Ref> {
   ): void {
     const at = id * STRIDE;
     this.#ahead.delete(id);
-    if (SentWish.generationOf(wish) !== this.#ints[at + GENERATION]) {
+    if (SentWish.generationOf(wish) !== this.#lines.ints[at + GENERATION]) {
       const { granted: units, terms } = grant;
       if (units > 0) this.#returns.push({ of: wish.of, terms, units, spent: 0 });
       return;
     }
     const termsId = this.#idOfTerms(grant.terms);
-    if (this.#ints[at + TERMS] !== termsId) {
+    if (this.#lines.ints[at + TERMS] !== termsId) {
       this.#giveBack(id);
-      this.#ints[at + TERMS] = termsId;
+      this.#lines.ints[at + TERMS] = termsId;
     }
     const t = Math.floor(now - this.#base);
-    this.#ints[at + IN_HAND] = Math.min(WHOLE_MAX, this.inHand(id) + grant.granted);
-    this.#doubles[(at + REMAINING) / 2] = grant.remaining;
-    this.#ints[at + BELIEVED_UNTIL] = t + BELIEF_MS;
-    this.#ints[at + SPENT_AT] = t;
-    this.#ints[at + BLOCK] = Math.min(WHOLE_MAX, grant.granted);
+    this.#lines.ints[at + IN_HAND] = Math.min(WHOLE_MAX, this.inHand(id) + grant.granted);
+    this.#lines.doubles[(at + REMAINING) / 2] = grant.remaining;
+    this.#lines.ints[at + BELIEVED_UNTIL] = t + BELIEF_MS;
+    this.#lines.ints[at + SPENT_AT] = t;
+    this.#lines.ints[at + BLOCK] = Math.min(WHOLE_MAX, grant.granted);
     if (grant.granted > 0) this.#held.add(id);
   }
 
@@ -373,15 +361,15 @@ export class QuotaBook<Ref> {
 
   /** For how long nothing was spent of it and nothing granted. */
   idleMs(id: number, now: number): number {
-    return now - this.#base - (this.#ints[id * STRIDE + SPENT_AT] ?? 0);
+    return now - this.#base - (this.#lines.ints[id * STRIDE + SPENT_AT] ?? 0);
   }
 
   /** What to give back now, no longer in hand after it: what was released, what lies idle; `all` at the end. */
   returns(now: number, { all }: { all: boolean }): QuotaReturn<Ref>[] {
     for (const id of this.#held) {
       // What was spent is told too, so that it does not count as held for longer.
-      const inHand = this.inHand(id) + (this.#ints[id * STRIDE + UNTOLD] ?? 0);
-      const spentAtMs = this.#base + (this.#ints[id * STRIDE + SPENT_AT] ?? 0);
+      const inHand = this.inHand(id) + (this.#lines.ints[id * STRIDE + UNTOLD] ?? 0);
+      const spentAtMs = this.#base + (this.#lines.ints[id * STRIDE + SPENT_AT] ?? 0);
       if (all || isIdle({ inHand, spentAtMs }, now)) this.#giveBack(id);
       else if (inHand === 0) this.#held.delete(id);
     }
@@ -392,24 +380,27 @@ export class QuotaBook<Ref> {
 
   #giveBack(id: number): void {
     const at = id * STRIDE;
-    const units = this.#ints[at + IN_HAND] ?? 0;
-    const spent = this.#ints[at + UNTOLD] ?? 0;
+    const units = this.#lines.ints[at + IN_HAND] ?? 0;
+    const spent = this.#lines.ints[at + UNTOLD] ?? 0;
     this.#held.delete(id);
     if (units === 0 && spent === 0) return;
-    const of = this.describe(this.#ints[at + OWNER] ?? -1);
+    const of = this.describe(this.#lines.ints[at + OWNER] ?? -1);
     this.#returns.push({ of, terms: this.terms(id), units, spent });
-    this.#ints[at + IN_HAND] = 0;
-    this.#ints[at + UNTOLD] = 0;
+    this.#lines.ints[at + IN_HAND] = 0;
+    this.#lines.ints[at + UNTOLD] = 0;
   }
 
   #measure(at: number, now: number): void {
     const t = Math.floor(now - this.#base);
-    const elapsedMs = t - (this.#ints[at + MEASURED_AT] ?? 0);
-    const spent = this.#ints[at + SPENT] ?? 0;
+    const elapsedMs = t - (this.#lines.ints[at + MEASURED_AT] ?? 0);
+    const spent = this.#lines.ints[at + SPENT] ?? 0;
     if (elapsedMs <= 0) return;
-    this.#floats[at + PACE] = measuredPace(this.#floats[at + PACE] ?? 0, { spent, elapsedMs });
-    this.#ints[at + SPENT] = 0;
-    this.#ints[at + MEASURED_AT] = t;
+    this.#lines.floats[at + PACE] = measuredPace(this.#lines.floats[at + PACE] ?? 0, {
+      spent,
+      elapsedMs,
+    });
+    this.#lines.ints[at + SPENT] = 0;
+    this.#lines.ints[at + MEASURED_AT] = t;
   }
 
   /** Counts all instants from now on, before they are too large; every twelve days. */
@@ -420,7 +411,10 @@ export class QuotaBook<Ref> {
     for (const id of this.#lines.ofKind(QUOTA_LINE)) {
       const at = id * STRIDE;
       for (const instant of INSTANTS) {
-        this.#ints[at + instant] = Math.max(LONG_AGO, (this.#ints[at + instant] ?? 0) - passed);
+        this.#lines.ints[at + instant] = Math.max(
+          LONG_AGO,
+          (this.#lines.ints[at + instant] ?? 0) - passed,
+        );
       }
     }
   }

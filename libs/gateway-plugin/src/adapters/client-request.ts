@@ -12,9 +12,11 @@ export interface TrustedProxy {
 /** The values of a header as they were sent; node joins repeated ones in `headers`, which hides the repetition. */
 export function headerValues(request: IncomingMessage, name: string): string[] {
   const values: string[] = [];
-  for (let index = 0; index < request.rawHeaders.length; index += 2) {
-    if (request.rawHeaders[index]?.toLowerCase() === name) {
-      values.push(request.rawHeaders[index + 1] ?? '');
+  const { rawHeaders: raw } = request;
+  for (let index = 0; index < raw.length; index += 2) {
+    const sent = raw[index] ?? '';
+    if (sent.length === name.length && sent.toLowerCase() === name) {
+      values.push(raw[index + 1] ?? '');
     }
   }
   return values;
@@ -22,8 +24,10 @@ export function headerValues(request: IncomingMessage, name: string): string[] {
 
 /** The path without query and fragment: a query may hold secrets and decides nothing. */
 export function pathOf(target: string): string {
-  const end = target.search(/[?#]/);
-  return end === -1 ? target : target.slice(0, end);
+  const query = target.indexOf('?');
+  const path = query === -1 ? target : target.slice(0, query);
+  const fragment = path.indexOf('#');
+  return fragment === -1 ? path : path.slice(0, fragment);
 }
 
 /** Reads the client's address. Throws a `TypeError` at once when a trusted address is none. */
@@ -54,6 +58,7 @@ function socketAddress(request: IncomingMessage): string {
 
 /** An IPv4 address that came over an IPv6 socket in its own form, and no zone, which means nothing elsewhere. */
 function unmapped(address: string): string {
+  if (!address.includes(':')) return address;
   return address.replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*$/, '');
 }
 
@@ -74,6 +79,10 @@ function blockList(blocks: readonly string[]): BlockList {
 }
 
 const OURS = /^x[-_]tollgate[-_]/i;
+const X = 0x78;
+
+/** Whether a header is named as ours are; nearly all are not by their first letter. */
+const isOurs = (name: string): boolean => (name.charCodeAt(0) | 0x20) === X && OURS.test(name);
 
 /**
  * Replaces every `X-Tollgate-*` header, also in its `_` spelling, which CGI-like applications cannot tell from ours.
@@ -83,17 +92,35 @@ export function replaceIdentity(
   request: IncomingMessage,
   identity: Readonly<Record<string, string>>,
 ): void {
-  // Node derives these two from rawHeaders when they are first read: read them before that changes.
-  const { headers, headersDistinct, rawHeaders: raw } = request;
+  // Node derives its views from rawHeaders when they are first read: this one before that changes, the other anew.
+  const { headers, rawHeaders: raw } = request;
   for (let index = raw.length - 2; index >= 0; index -= 2) {
-    if (OURS.test(raw[index] ?? '')) raw.splice(index, 2);
+    if (isOurs(raw[index] ?? '')) raw.splice(index, 2);
   }
-  for (const view of [headers, headersDistinct]) {
-    for (const name of Object.keys(view)) if (OURS.test(name)) delete view[name];
-  }
-  for (const [name, value] of Object.entries(identity)) {
+  for (const name in headers) if (isOurs(name)) delete headers[name];
+  for (const name in identity) {
+    const value = identity[name] ?? '';
     raw.push(name, value);
     headers[name.toLowerCase()] = value;
-    headersDistinct[name.toLowerCase()] = [value];
   }
+  Object.defineProperty(request, 'headersDistinct', DISTINCT);
 }
+
+/** `headersDistinct` of what is in rawHeaders when it is first read: few applications do. */
+const DISTINCT: PropertyDescriptor & ThisType<IncomingMessage> = {
+  configurable: true,
+  enumerable: false,
+  get() {
+    const view: Record<string, string[]> = Object.create(null) as Record<string, string[]>;
+    for (let index = 0; index < this.rawHeaders.length; index += 2) {
+      const name = (this.rawHeaders[index] ?? '').toLowerCase();
+      (view[name] ??= []).push(this.rawHeaders[index + 1] ?? '');
+    }
+    Object.defineProperty(this, 'headersDistinct', { ...OWN, value: view });
+    return view;
+  },
+  set(value: unknown) {
+    Object.defineProperty(this, 'headersDistinct', { ...OWN, value });
+  },
+};
+const OWN = { configurable: true, enumerable: false, writable: true };

@@ -8,16 +8,15 @@ import type { ServerResponse } from 'node:http';
  */
 export function countBody(response: ServerResponse): () => number {
   let bytes = 0;
+  const { write, end } = response;
   // The overloads of write and end share their first two arguments: the chunk and perhaps its encoding.
-  const counting = <Method extends typeof response.write | typeof response.end>(method: Method) =>
-    new Proxy(method, {
-      apply(target, self, args: unknown[]): unknown {
-        bytes += byteLength(args[0], args[1]);
-        return Reflect.apply(target, self, args);
-      },
-    });
-  response.write = counting(response.write);
-  response.end = counting(response.end);
+  const counting = <Method extends (...args: never[]) => unknown>(method: Method): Method =>
+    ((...args: never[]): unknown => {
+      bytes += byteLength(args[0], args[1]);
+      return method.apply(response, args);
+    }) as Method;
+  response.write = counting(write);
+  response.end = counting(end);
   return () => (hasBody(response) ? bytes : 0);
 }
 
