@@ -121,4 +121,14 @@ describe('replaceIdentity', () => {
     expect(JSON.stringify([request.rawHeaders, request.headersDistinct])).not.toContain('spoof');
     expect(request.rawHeaders).toContain('X-Tollgate-Key-Id');
   });
+
+  it('shows every value of a header in `headersDistinct`, whenever that is read, and lets it be set', () => {
+    const request = aRequest(['Accept', 'a', 'ACCEPT', 'b', 'X_Tollgate_Role', 'owner']);
+    replaceIdentity(request, { 'X-Tollgate-Key-Id': 'key1' });
+    const expected = { accept: ['a', 'b'], 'x-tollgate-key-id': ['key1'] };
+    expect({ ...request.headersDistinct }).toEqual(expected);
+    expect(request.headersDistinct).toBe(request.headersDistinct);
+    request.headersDistinct = { accept: ['c'] };
+    expect(request.headersDistinct).toEqual({ accept: ['c'] });
+  });
 });
