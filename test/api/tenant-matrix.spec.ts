@@ -62,6 +62,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   'DELETE /v1/gateways/{gatewayId}': {},
   'POST /v1/gateways/{gatewayId}/tokens': NAME,
   'DELETE /v1/tokens/{tokenId}': {},
+  'POST /v1/usage/incidents/{incidentId}/acknowledge': { body: () => ({ reason: 'x' }) },
   'GET /v1/rate-cards/{id}': {},
   'POST /v1/rate-cards/{id}/versions': { body: () => ({ items: [ITEM] }) },
   'POST /v1/rate-cards/{id}/quote': { body: () => ({ usage: { calls: '1' } }) },
@@ -127,6 +128,7 @@ beforeAll(async () => {
     tokenId: (await make.operatorToken('support')).id,
     endpointId: endpoint.id,
     eventId,
+    incidentId: await anIncident({ keyId: key.id, apiId, stage }),
     'rate-cards': card.id,
     subscriptions: subscription.id,
     invoices: invoices.items[0].id,
@@ -143,6 +145,24 @@ beforeAll(async () => {
       pathParameters.length > 0 && !NOT_HERE.some((pattern) => pattern.test(name)),
   );
 });
+
+/** A batch number that was used for two contents. */
+async function anIncident(place: Record<string, string>): Promise<string> {
+  for (const calls of ['1', '2']) {
+    const record = {
+      ...place,
+      at: (await api.call('GET', '/v1/test-clock')).body.now,
+      method: 'GET',
+      resourcePath: '/pets',
+      statusClass: '2xx',
+      quantities: { calls },
+    };
+    const body = { epoch: 'e', sequence: 0, records: [record] };
+    await api.call('POST', '/v1/usage/batches', { token: api.gatewayToken, body });
+  }
+  const { body } = await api.call('GET', '/v1/usage/incidents');
+  return body.items[0].id;
+}
 
 /** The route's path with ids of the first account; a bare `{id}` is one of what the path begins with. */
 function samplePath(route: Route): string {

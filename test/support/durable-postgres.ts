@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,6 +11,8 @@ const RESTART_MS_MAX = 15_000;
 
 /** A PostgreSQL of a test's own that writes to the disk before it says so, as in production, and can be killed. */
 export class DurablePostgres {
+  private paused: readonly number[] = [];
+
   private constructor(
     private readonly home: string,
     private running: Awaited<ReturnType<typeof startPostgres>>,
@@ -24,6 +27,23 @@ export class DurablePostgres {
 
   get url(): string {
     return this.running.connectionString();
+  }
+
+  /** Stops the server and its backends where they are: connections stay open, and nothing moves on them. */
+  pause(): void {
+    const postmaster = postmasterOf(this.home);
+    process.kill(postmaster, 'SIGSTOP');
+    const { stdout } = spawnSync('ps', ['-A', '-o', 'pid=,ppid='], { encoding: 'utf8' });
+    const all = stdout.split('\n').map((line) => line.trim().split(/\s+/).map(Number));
+    const backends = all.filter(([, parent]) => parent === postmaster).map(([pid = 0]) => pid);
+    for (const pid of backends) process.kill(pid, 'SIGSTOP');
+    this.paused = [...backends, postmaster];
+  }
+
+  /** Lets it go on. Does nothing when it is not paused. */
+  resume(): void {
+    for (const pid of this.paused) process.kill(pid, 'SIGCONT');
+    this.paused = [];
   }
 
   /** `kill -9` of the server; its backends notice by themselves. */

@@ -1,4 +1,4 @@
-import { fork, type ChildProcess } from 'node:child_process';
+import { fork, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { afterAll } from 'vitest';
 import { build, entryOf, isBuilt } from '../../scripts/build.mjs';
@@ -73,6 +73,12 @@ export class AppProcess {
   get isAlive(): boolean {
     const { child } = this;
     return child !== null && child.exitCode === null && child.signalCode === null;
+  }
+
+  /** The bytes of memory that it occupies now (its resident set). */
+  memory(): number {
+    const pid = String(this.child?.pid);
+    return 1024 * Number(spawnSync('ps', ['-o', 'rss=', '-p', pid], { encoding: 'utf8' }).stdout);
   }
 
   /** What it printed, for the message of a test that failed. */

@@ -2,7 +2,7 @@ import { BullModule, getQueueToken } from '@nestjs/bullmq';
 import { Injectable, Module, type OnApplicationBootstrap } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
 import { CLOSE_PERIODS } from '@io/billing';
-import { ENSURE_USAGE_PARTITIONS, ROLL_UP_USAGE } from '@io/metering';
+import { DROP_OLD_USAGE, ENSURE_USAGE_PARTITIONS, ROLL_UP_USAGE } from '@io/metering';
 import { RECLAIM_QUOTA_BLOCKS } from '@io/limits';
 import { SEND_EMAILS, SEND_WEBHOOKS, TRIM_NOTIFICATIONS } from '@io/notifications';
 import { TRIM_POLICY_CHANGES } from '@io/platform';
@@ -22,6 +22,7 @@ const SCHEDULES = [
   { job: TRIM_POLICY_CHANGES, everyMs: 10 * MINUTE_MS },
   { job: TRIM_NOTIFICATIONS, everyMs: 10 * MINUTE_MS },
   { job: ENSURE_USAGE_PARTITIONS, everyMs: HOUR_MS },
+  { job: DROP_OLD_USAGE, everyMs: 6 * HOUR_MS },
 ] as const;
 
 /** Puts the schedules where the queues are. Any number of workers do so; each job has one schedule. */

@@ -27,3 +27,16 @@ export class BatchConflict extends DomainError {
     this.facts = { epoch, sequence };
   }
 }
+
+const RETRY_AFTER_SECONDS = 2;
+
+/** More usage came than can be stored at the moment. Nothing of the batch was kept: the same number may come again. */
+export class IngestionBusy extends DomainError {
+  readonly code = 'ingestion-busy';
+  readonly kind = 'unavailable';
+  readonly facts = { retryAfterSeconds: RETRY_AFTER_SECONDS };
+
+  constructor() {
+    super('More usage came than can be stored at the moment. Send the batch again a little later.');
+  }
+}

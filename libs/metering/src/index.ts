@@ -1,5 +1,5 @@
 export { METERS, type Meter } from './meters.js';
-export { BatchConflict, UnusableUsage } from './errors.js';
+export { BatchConflict, IngestionBusy, UnusableUsage } from './errors.js';
 export {
   canonicalContent,
   readUsageBatch,

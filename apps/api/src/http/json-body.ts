@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { Readable } from 'node:stream';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { DomainError } from '@core/kernel';
 import { InvalidRequest } from '@io/platform';
 import { takeFrom, type BodyTaker, type WholeRequest } from './whole-request.js';
@@ -15,10 +15,13 @@ declare module 'fastify' {
     bodyMax?: number;
     /** The handler takes the bytes as they came. */
     rawBody?: boolean;
+    /** Reads the body in place of `readBody`, and calls back once as it does. */
+    bodyReader?: (request: FastifyRequest, payload: Readable, read: BodyRead) => void;
   }
 }
 
-class BodyTooLarge extends DomainError {
+/** A body past the bound of its route. */
+export class BodyTooLarge extends DomainError {
   readonly code = 'body-too-large';
   readonly kind = 'too-large';
   readonly facts: { readonly bytesMax: number };
@@ -52,8 +55,8 @@ export function registerBodyParsers(fastify: FastifyInstance): void {
     'application/vnd.oai.openapi+json',
   ];
   fastify.addContentTypeParser(types, (request, payload, done) => {
-    const { bodyMax = BODY_MAX, rawBody = false } = request.routeOptions.config;
-    readBody(request.headers, payload, bodyMax, (error, bytes) => {
+    const { bodyMax = BODY_MAX, rawBody = false, bodyReader } = request.routeOptions.config;
+    const read: BodyRead = (error, bytes) => {
       if (error) return done(error);
       if (rawBody) return done(null, bytes);
       try {
@@ -67,11 +70,14 @@ export function registerBodyParsers(fastify: FastifyInstance): void {
           fault instanceof Error ? fault : new Error('The body cannot be read.', { cause: fault }),
         );
       }
-    });
+    };
+    if (bodyReader) bodyReader(request, payload, read);
+    else readBody(request.headers, payload, bodyMax, read);
   });
 }
 
-type BodyRead = (error: Error | null, bytes: Buffer) => void;
+/** Told once: the whole body, or why it is refused. */
+export type BodyRead = (error: Error | null, bytes: Buffer) => void;
 
 const NOTHING = Buffer.alloc(0);
 

@@ -68,7 +68,7 @@ const OPERATION: NonNullable<HotPaths[string]['post']> = {
   tags: ['Usage'],
   summary: 'Report usage',
   description:
-    'Takes a numbered batch of usage records as a whole or not at all. An answer of 200 or 201 means that it is committed and counts exactly once.',
+    'Takes a numbered batch of usage records as a whole or not at all. An answer of 200 or 201 means that it is committed and counts exactly once. The body may be packed (`Content-Encoding: gzip`).',
   security: [{ bearer: [] }],
   requestBody: {
     required: true,
@@ -94,11 +94,19 @@ const OPERATION: NonNullable<HotPaths[string]['post']> = {
     401: problem('No valid token.'),
     403: problem('Not a gateway token.'),
     409: problem('The number was used before for other records (`batch-conflict`).'),
-    413: problem('The body is larger than 8 MiB.'),
-    415: problem('Not plain application/json.'),
+    413: problem(
+      'The body is larger than 8 MiB, packed or unpacked, or unpacks to more than 100 times its size.',
+    ),
+    415: problem('Not application/json, or an encoding other than gzip.'),
     422: problem(
       'A record names an unknown key or stage, or an impossible time (`unusable-usage`).',
     ),
+    503: {
+      ...problem(
+        'More usage came than can be stored at the moment (`ingestion-busy`): send it again.',
+      ),
+      headers: { 'Retry-After': { schema: { type: 'integer' as const } } },
+    },
   },
 };
 

@@ -1,6 +1,9 @@
+export type { Incident } from './incidents.repository.js';
+export { IncidentsService } from './incidents.service.js';
 export { MeteringModule } from './metering.module.js';
-export { ENSURE_USAGE_PARTITIONS, ROLL_UP_USAGE } from './roll-up-wake-up.js';
+export { DROP_OLD_USAGE, ENSURE_USAGE_PARTITIONS, ROLL_UP_USAGE } from './roll-up-wake-up.js';
 export { UsageIngestionService, type Acknowledgement } from './usage-ingestion.service.js';
+export { UsageIntake, type IntakeShare } from './usage-intake.js';
 export { UsagePartitionsService, type OldDay } from './usage-partitions.service.js';
 export {
   UsageService,

@@ -1,9 +1,12 @@
 import { BullModule } from '@nestjs/bullmq';
 import { Module } from '@nestjs/common';
+import { IncidentsRepository } from './incidents.repository.js';
+import { IncidentsService } from './incidents.service.js';
 import { RollUpRepository } from './roll-up.repository.js';
 import { ROLL_UP_USAGE, RollUpWakeUp } from './roll-up-wake-up.js';
 import { UsageBatchesRepository } from './usage-batches.repository.js';
 import { UsageIngestionService } from './usage-ingestion.service.js';
+import { UsageIntake } from './usage-intake.js';
 import { UsageOwnersRepository } from './usage-owners.repository.js';
 import { UsagePartitionsRepository } from './usage-partitions.repository.js';
 import { UsagePartitionsService } from './usage-partitions.service.js';
@@ -13,16 +16,25 @@ import { UsageService } from './usage.service.js';
 @Module({
   imports: [BullModule.registerQueue({ name: ROLL_UP_USAGE })],
   providers: [
+    IncidentsRepository,
+    IncidentsService,
     RollUpRepository,
     RollUpWakeUp,
     UsageBatchesRepository,
     UsageIngestionService,
+    UsageIntake,
     UsageOwnersRepository,
     UsagePartitionsRepository,
     UsagePartitionsService,
     UsageRepository,
     UsageService,
   ],
-  exports: [UsageIngestionService, UsagePartitionsService, UsageService],
+  exports: [
+    IncidentsService,
+    UsageIngestionService,
+    UsageIntake,
+    UsagePartitionsService,
+    UsageService,
+  ],
 })
 export class MeteringModule {}

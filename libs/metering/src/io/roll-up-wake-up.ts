@@ -9,6 +9,9 @@ export const ROLL_UP_USAGE = 'roll-up-usage';
 /** The queue, and the job, that makes the partitions of usage records ahead of time. */
 export const ENSURE_USAGE_PARTITIONS = 'ensure-usage-partitions';
 
+/** The queue, and the job, that drops days of usage records which are older than they are kept. */
+export const DROP_OLD_USAGE = 'drop-old-usage';
+
 const PAUSE_MS = 200;
 
 /**

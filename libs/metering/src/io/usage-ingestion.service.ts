@@ -9,7 +9,8 @@ import {
   UnusableUsage,
   type UsageBatch,
 } from '@core/metering';
-import { BusinessClock, InvalidRequest } from '@io/platform';
+import { BusinessClock, InvalidRequest, SystemClock } from '@io/platform';
+import { IncidentsRepository } from './incidents.repository.js';
 import { RollUpWakeUp } from './roll-up-wake-up.js';
 import { UsageBatchesRepository, type BatchSource } from './usage-batches.repository.js';
 import { UsageOwnersRepository, type UsageOwner } from './usage-owners.repository.js';
@@ -34,6 +35,8 @@ export class UsageIngestionService {
     private readonly clock: BusinessClock,
     private readonly owners: UsageOwnersRepository,
     private readonly batches: UsageBatchesRepository,
+    private readonly incidents: IncidentsRepository,
+    private readonly system: SystemClock,
     private readonly rollUp: RollUpWakeUp,
   ) {}
 
@@ -44,7 +47,7 @@ export class UsageIngestionService {
 
   /**
    * Stores a batch as a whole, or refuses it as a whole with the pointers of what is wrong. The same number with the
-   * same content is acknowledged any number of times; with other content it is a `BatchConflict`.
+   * same content is acknowledged any number of times; with other content it is a `BatchConflict` and an incident.
    */
   async receive(source: BatchSource, json: unknown, now: Date): Promise<Acknowledgement> {
     const batch = readUsageBatch(json);
@@ -61,12 +64,15 @@ export class UsageIngestionService {
       this.rollUp.wake();
       return { records, duplicate: false };
     }
-    if (stored.contentHash?.equals(contentHash)) return { records, duplicate: true };
-    if (faults.length > 0 && !stored.contentHash) throw new UnusableUsage(faults);
+    if (!stored.contentHash) throw new UnusableUsage(faults);
+    if (stored.contentHash.equals(contentHash)) return { records, duplicate: true };
+    const { epoch, sequence } = batch;
+    const contents = { epoch, sequence, firstHash: stored.contentHash, otherHash: contentHash };
+    await this.incidents.noteConflict(source, contents, this.system.now());
     this.logger.warn(
-      `Gateway ${source.gatewayId} sent batch ${batch.sequence} of epoch ${JSON.stringify(batch.epoch)} again with other content`,
+      `Gateway ${source.gatewayId} sent batch ${sequence} of epoch ${JSON.stringify(epoch)} again with other content`,
     );
-    throw new BatchConflict(batch.epoch, batch.sequence);
+    throw new BatchConflict(epoch, sequence);
   }
 
   /** Whose each record is, or why the batch cannot be counted. */

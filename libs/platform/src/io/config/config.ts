@@ -13,6 +13,10 @@ export class InvalidSettings extends Error {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
+/** A record may be 13 months old when it comes, and then hours of its period are read again. */
+const USAGE_DAYS_MIN = 400;
+const MIB = 1024 * 1024;
+
 /** Names that start with TOLLGATE_ and mean something; any other is a slip of the pen and refused. */
 const KNOWN = new Set([
   'TOLLGATE_HOME',
@@ -24,6 +28,9 @@ const KNOWN = new Set([
   'TOLLGATE_METRICS_TOKEN',
   'TOLLGATE_DEMO',
   'TOLLGATE_LOG_LEVEL',
+  'TOLLGATE_USAGE_DAYS',
+  'TOLLGATE_USAGE_DRY_RUN',
+  'TOLLGATE_USAGE_INTAKE_MIB',
 ]);
 
 /** Where requests may go whose URL a tenant named: public addresses, and what an operator adds. */
@@ -64,6 +71,12 @@ export class Config {
   readonly demo: boolean;
   /** Proxies before the gateway, whose own entries in X-Forwarded-For are believed; joined. */
   readonly trustedProxies: readonly IpRange[];
+  /** How long usage records are kept, at least, in whole days; 0 for ever. */
+  readonly usageDays: number;
+  /** Whether old usage records are only told of, not dropped. */
+  readonly isUsageDryRun: boolean;
+  /** How many bytes of usage may have come and not be stored yet. */
+  readonly usageIntakeBytes: number;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
   /** The folder of what the service keeps beside the database. */
   readonly home: string;
@@ -112,6 +125,15 @@ export class Config {
       smtpUrl: read.url('SMTP_URL', ['smtp:', 'smtps:']),
       from: read.text('EMAIL_FROM') ?? 'Tollgate <tollgate@localhost>',
     };
+    this.usageDays = read.integer('TOLLGATE_USAGE_DAYS', { otherwise: 0, min: 0, max: 36_500 });
+    if (this.usageDays > 0 && this.usageDays < USAGE_DAYS_MIN) {
+      faults.push(
+        `TOLLGATE_USAGE_DAYS must be 0, which keeps usage records for ever, or at least ${USAGE_DAYS_MIN}.`,
+      );
+    }
+    this.isUsageDryRun = read.oneOf('TOLLGATE_USAGE_DRY_RUN', ['on', 'off'], 'off') === 'on';
+    const intakeMib = { otherwise: 32, min: 16, max: 65_536 };
+    this.usageIntakeBytes = read.integer('TOLLGATE_USAGE_INTAKE_MIB', intakeMib) * MIB;
     this.logLevel = read.oneOf(
       'TOLLGATE_LOG_LEVEL',
       ['debug', 'info', 'warn', 'error', 'silent'],

@@ -7,6 +7,12 @@ describe('toProblem', () => {
   it.each([
     { error: anError('connect', { code: 'ECONNREFUSED' }), status: 503, why: 'nobody listens' },
     { error: anError('x', { code: '57P01' }), status: 503, why: 'the server is shutting down' },
+    { error: anError('x', { code: '57014' }), status: 503, why: 'it did not answer in time' },
+    {
+      error: anError('timeout exceeded when trying to connect'),
+      status: 503,
+      why: 'no connection of the pool got free',
+    },
     { error: anError('x', { code: 'P1001' }), status: 503, why: 'Prisma cannot reach it' },
     {
       error: anError('x', { cause: anError('Connection terminated unexpectedly') }),

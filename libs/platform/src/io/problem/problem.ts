@@ -100,11 +100,14 @@ export function toProblem(error: unknown, requestId: string): Problem {
   return makeProblem('internal-error', 500, detail, requestId);
 }
 
-/** What says that there is no connection: of the system, of Postgres (class 08, 57P), of Prisma, of the pool. */
+/**
+ * What says that there is no connection, or that nothing moved on it in time: of the system, of Postgres (class 08, 57P,
+ * a statement or a transaction that took too long), of Prisma, of the pool.
+ */
 const AWAY_CODES =
-  /^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|08\w{3}|57P0[123]|P1001|P1002|P1008|P1017)$/;
+  /^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|08\w{3}|57P0[123]|57014|25P03|P1001|P1002|P1008|P1017)$/;
 const AWAY_MESSAGES =
-  /Connection terminated|Can't reach database server|connection timeout|Server has closed the connection/i;
+  /Connection terminated|timeout exceeded when trying to connect|Unable to start a transaction in the given time|Can't reach database server|connection timeout|Server has closed the connection/i;
 
 function isDatabaseAway(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
