@@ -129,7 +129,9 @@ describe('tables of accounts', () => {
     const tied = new Set((await foreignKeys()).map(({ from }) => from));
     const owned = (await columnsWhere(`column_name = 'account_id'`)).map((c) => c.table);
     expect(owned.filter((table) => !tied.has(table))).toEqual([
+      'alert_due',
       'policy_change',
+      'usage_day',
       'usage_hour',
       'usage_record',
     ]);
@@ -143,7 +145,7 @@ describe('tables of accounts', () => {
     );
     const named = await columnsWhere(
       `column_name ~ '^(customer|gateway|api|usage_plan|key|rate_card|subscription|invoice)_id$'
-       AND table_name NOT IN ('usage_record', 'usage_hour')`,
+       AND table_name NOT IN ('usage_record', 'usage_hour', 'usage_day', 'alert_due')`,
     );
     const loose = named.map(({ table, column }) => `${table}.${column}`);
     // What was spent and which plans covered a key stay known, also when the plan or the api is deleted; that a key was

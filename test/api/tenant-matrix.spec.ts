@@ -75,6 +75,10 @@ const ROWS: Readonly<Record<string, Row>> = {
   'POST /v1/invoices/{id}/finalise': {},
   'POST /v1/invoices/{id}/pay': {},
   'POST /v1/invoices/{id}/void': {},
+  'GET /v1/alert-rules/{ruleId}': {},
+  'PATCH /v1/alert-rules/{ruleId}': NAME,
+  'DELETE /v1/alert-rules/{ruleId}': {},
+  'GET /v1/alert-rules/{ruleId}/crossings': {},
   'GET /v1/webhook-endpoints/{endpointId}': {},
   'PATCH /v1/webhook-endpoints/{endpointId}': { body: () => ({ description: 'x' }) },
   'DELETE /v1/webhook-endpoints/{endpointId}': {},
@@ -112,6 +116,9 @@ beforeAll(async () => {
   const inTwoMonths = new Date(Date.now() + 62 * 86_400_000).toISOString();
   await api.call('POST', '/v1/test-clock', { body: { now: inTwoMonths } });
   await api.app.get(InvoicingService, { strict: false }).closeDue();
+  const { body: rule } = await api.call('POST', '/v1/alert-rules', {
+    body: { name: 'x', measure: 'usage', thresholds: ['1'] },
+  });
   const { body: endpoint } = await api.call('POST', '/v1/webhook-endpoints', {
     body: { url: 'https://hooks.example/' },
   });
@@ -126,6 +133,7 @@ beforeAll(async () => {
     customerId: key.customerId,
     gatewayId: (await make.gateway('edge')).id,
     tokenId: (await make.operatorToken('support')).id,
+    ruleId: rule.id,
     endpointId: endpoint.id,
     eventId,
     incidentId: await anIncident({ keyId: key.id, apiId, stage }),

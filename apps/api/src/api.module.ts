@@ -2,6 +2,7 @@ import { Module } from '@nestjs/common';
 import { APP_GUARD, APP_INTERCEPTOR, DiscoveryModule } from '@nestjs/core';
 import { IdentityModule } from '@io/identity';
 import { PlatformModule } from '@io/platform';
+import { AlertsApiModule } from './alerts/alerts-api.module.js';
 import { AccessGuard } from './access/access.guard.js';
 import { BillingApiModule } from './billing/billing-api.module.js';
 import { DecisionsModule } from './decisions/decisions.module.js';
@@ -33,6 +34,7 @@ import { WebhooksApiModule } from './webhooks/webhooks-api.module.js';
     MetricsModule,
     IdentityApiModule,
     WebhooksApiModule,
+    AlertsApiModule,
   ],
   controllers: [HealthController],
   providers: [

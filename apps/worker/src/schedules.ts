@@ -2,7 +2,12 @@ import { BullModule, getQueueToken } from '@nestjs/bullmq';
 import { Injectable, Module, type OnApplicationBootstrap } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
 import { CLOSE_PERIODS } from '@io/billing';
-import { DROP_OLD_USAGE, ENSURE_USAGE_PARTITIONS, ROLL_UP_USAGE } from '@io/metering';
+import {
+  DROP_OLD_USAGE,
+  ENSURE_USAGE_PARTITIONS,
+  EVALUATE_ALERTS,
+  ROLL_UP_USAGE,
+} from '@io/metering';
 import { RECLAIM_QUOTA_BLOCKS } from '@io/limits';
 import { SEND_EMAILS, SEND_WEBHOOKS, TRIM_NOTIFICATIONS } from '@io/notifications';
 import { TRIM_POLICY_CHANGES } from '@io/platform';
@@ -15,6 +20,7 @@ const HOUR_MS = 3_600_000;
 /** Every repeating job: its queue, which has its name, and how often. A run that is missed is not made up for. */
 const SCHEDULES = [
   { job: ROLL_UP_USAGE, everyMs: SECOND_MS },
+  { job: EVALUATE_ALERTS, everyMs: SECOND_MS },
   { job: SEND_WEBHOOKS, everyMs: SECOND_MS },
   { job: CLOSE_PERIODS, everyMs: 2 * SECOND_MS },
   { job: SEND_EMAILS, everyMs: 5 * SECOND_MS },

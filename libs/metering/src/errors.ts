@@ -40,3 +40,15 @@ export class IngestionBusy extends DomainError {
     super('More usage came than can be stored at the moment. Send the batch again a little later.');
   }
 }
+
+/** An account has as many alert rules as it may. */
+export class TooManyAlertRules extends DomainError {
+  readonly code = 'too-many-alert-rules';
+  readonly kind = 'conflict';
+  readonly facts: { readonly rulesMax: number };
+
+  constructor(rulesMax: number) {
+    super(`An account has at most ${rulesMax} alert rules.`);
+    this.facts = { rulesMax };
+  }
+}

@@ -25,7 +25,7 @@ export function composeEmail({
   readonly subject: string;
   readonly paragraphs: readonly string[];
 }): Email {
-  if (CONTROL.test(recipient) || !RECIPIENT.test(recipient)) throw new UnsafeHeader('recipient');
+  if (!isRecipient(recipient)) throw new UnsafeHeader('recipient');
   if (CONTROL.test(subject)) throw new UnsafeHeader('subject');
   const html = paragraphs.map((text) => `<p>${escapeHtml(text).replaceAll('\n', '<br>')}</p>`);
   return {
@@ -34,6 +34,11 @@ export function composeEmail({
     text: `${paragraphs.join('\n\n')}\n`,
     html: `<!doctype html>\n<html lang="en"><body>${html.join('\n')}</body></html>\n`,
   };
+}
+
+/** Whether a text is one address and nothing else. */
+export function isRecipient(text: string): boolean {
+  return !CONTROL.test(text) && RECIPIENT.test(text);
 }
 
 function escapeHtml(text: string): string {

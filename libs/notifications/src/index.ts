@@ -1,4 +1,4 @@
-export { composeEmail, type Email } from './email.js';
+export { composeEmail, isRecipient, type Email } from './email.js';
 export {
   EVENT_TYPES,
   eventBody,

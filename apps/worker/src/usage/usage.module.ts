@@ -1,11 +1,18 @@
+import { BullModule } from '@nestjs/bullmq';
 import { Module } from '@nestjs/common';
-import { MeteringModule } from '@io/metering';
+import { EVALUATE_ALERTS, MeteringModule } from '@io/metering';
 import { DropOldUsageProcessor } from './drop-old-usage.processor.js';
+import { EvaluateAlertsProcessor } from './evaluate-alerts.processor.js';
 import { EnsureUsagePartitionsProcessor } from './ensure-usage-partitions.processor.js';
 import { RollUpUsageProcessor } from './roll-up-usage.processor.js';
 
 @Module({
-  imports: [MeteringModule],
-  providers: [DropOldUsageProcessor, EnsureUsagePartitionsProcessor, RollUpUsageProcessor],
+  imports: [MeteringModule, BullModule.registerQueue({ name: EVALUATE_ALERTS })],
+  providers: [
+    DropOldUsageProcessor,
+    EnsureUsagePartitionsProcessor,
+    EvaluateAlertsProcessor,
+    RollUpUsageProcessor,
+  ],
 })
 export class UsageModule {}

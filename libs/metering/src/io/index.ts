@@ -1,3 +1,5 @@
+export { AlertRulesService, type AlertRule } from './alert-rules.service.js';
+export { AlertsService, EVALUATE_ALERTS } from './alerts.service.js';
 export type { Incident } from './incidents.repository.js';
 export { IncidentsService } from './incidents.service.js';
 export { MeteringModule } from './metering.module.js';

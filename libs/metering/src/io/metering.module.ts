@@ -2,6 +2,10 @@ import { BullModule } from '@nestjs/bullmq';
 import { Module } from '@nestjs/common';
 import { IncidentsRepository } from './incidents.repository.js';
 import { IncidentsService } from './incidents.service.js';
+import { AlertEvaluationRepository } from './alert-evaluation.repository.js';
+import { AlertRulesRepository } from './alert-rules.repository.js';
+import { AlertRulesService } from './alert-rules.service.js';
+import { AlertsService } from './alerts.service.js';
 import { RollUpRepository } from './roll-up.repository.js';
 import { ROLL_UP_USAGE, RollUpWakeUp } from './roll-up-wake-up.js';
 import { UsageBatchesRepository } from './usage-batches.repository.js';
@@ -18,6 +22,10 @@ import { UsageService } from './usage.service.js';
   providers: [
     IncidentsRepository,
     IncidentsService,
+    AlertEvaluationRepository,
+    AlertRulesRepository,
+    AlertRulesService,
+    AlertsService,
     RollUpRepository,
     RollUpWakeUp,
     UsageBatchesRepository,
@@ -30,6 +38,8 @@ import { UsageService } from './usage.service.js';
     UsageService,
   ],
   exports: [
+    AlertRulesService,
+    AlertsService,
     IncidentsService,
     UsageIngestionService,
     UsageIntake,

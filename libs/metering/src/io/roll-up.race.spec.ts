@@ -64,6 +64,18 @@ async function counts(): Promise<{ came: unknown; rolledUp: unknown }> {
   return { came: came.rows, rolledUp: rolledUp.rows };
 }
 
+/** Whether each day has what its hours have. */
+async function daysAreTheirHours(): Promise<boolean> {
+  const { rows } = await db.pool.query(
+    `SELECT count(*)::int AS days, count(*) FILTER (WHERE d.quantity IS DISTINCT FROM h.quantity)::int AS wrong
+     FROM usage_day d FULL JOIN (
+       SELECT customer_id, key_id, date_trunc('day', hour, 'UTC') AS day, meter, usage_plan_id, sum(quantity) AS quantity
+       FROM usage_hour GROUP BY 1, 2, 3, 4, 5
+     ) h USING (customer_id, key_id, day, meter, usage_plan_id)`,
+  );
+  return rows[0].days > 0 && rows[0].wrong === 0;
+}
+
 async function rollUpUntilDone(): Promise<void> {
   while ((await rollUps.rollUp(null)) > 0);
 }
@@ -89,6 +101,7 @@ describe('RollUpRepository.rollUp', () => {
           expect(await rollUps.waiting(owner.accountId)).toBe(0);
           const { came, rolledUp } = await counts();
           expect(rolledUp).toEqual(came);
+          expect(await daysAreTheirHours()).toBe(true);
         },
       ),
       { numRuns: 10 },
@@ -107,7 +120,7 @@ describe('RollUpRepository.rollUp', () => {
       .poll(async () => {
         const { rows } = await db.pool.query(
           `SELECT count(pg_terminate_backend(pid))::int AS ended FROM pg_stat_activity
-           WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%INSERT INTO usage_hour%'`,
+           WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%WITH used AS%'`,
         );
         return rows[0].ended;
       })

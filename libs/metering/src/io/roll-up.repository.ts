@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Database, SystemClock } from '@io/platform';
+import { addBatches } from './add-batches.js';
 
 interface ClaimedRow {
   id: bigint;
@@ -9,7 +10,7 @@ interface ClaimedRow {
 /** A batch has at most 60,000 rows, so one transaction sums at most 1.2 million: seconds. */
 const BATCHES_PER_TRANSACTION = 20;
 
-/** Sums waiting batches into `usage_hour`. */
+/** Sums waiting batches into `usage_hour` and `usage_day`. */
 @Injectable()
 export class RollUpRepository {
   constructor(
@@ -22,7 +23,7 @@ export class RollUpRepository {
    * by whoever sums it: others pass it over, so each counts once, and a crash leaves it waiting.
    *
    * With an account only its batches are summed, and those that another worker has locked are waited for.
-   * Locks are taken on batches by id, then on hours in the order of their key, so that none wait in a circle.
+   * Locks are taken on batches by id, then on days and hours in the order of their key, so that none wait in a circle.
    */
   async rollUp(accountId: string | null): Promise<number> {
     return this.db.$transaction(
@@ -40,18 +41,10 @@ export class RollUpRepository {
         if (claimed.length === 0) return 0;
         const ids = claimed.map(({ id }) => id);
         const received = claimed.map(({ receivedAt }) => receivedAt.getTime());
-        await tx.$executeRaw`
-          INSERT INTO usage_hour AS h (customer_id, key_id, hour, meter, api_id, stage, usage_plan_id, method,
-            resource_path, status_class, account_id, quantity)
-          SELECT customer_id, key_id, date_trunc('hour', at, 'UTC') AS hour, meter, api_id, stage, usage_plan_id,
-            method, resource_path, status_class, account_id, sum(quantity)
-          FROM usage_record
-          WHERE batch_id = ANY (${ids}::bigint[])
-            AND received_at >= ${new Date(Math.min(...received))} AND received_at <= ${new Date(Math.max(...received))}
-          GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
-          ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
-          ON CONFLICT (customer_id, key_id, hour, meter, api_id, stage, usage_plan_id, method, resource_path, status_class)
-          DO UPDATE SET quantity = h.quantity + excluded.quantity`;
+        await addBatches(tx, ids, {
+          from: new Date(Math.min(...received)),
+          to: new Date(Math.max(...received)),
+        });
         await tx.$executeRaw`
           UPDATE usage_batch SET rolled_up_at = ${this.clock.now()} WHERE id = ANY (${ids}::bigint[])`;
         return claimed.length;

@@ -1,0 +1,39 @@
+import { Prisma } from '@io/platform';
+
+/**
+ * Adds the records of batches to their hours and days, and notes for accounts with alert rules what there is to look
+ * at. One statement: the records are read and grouped once. Days are taken before hours, each in the order of its
+ * key, so that no two roll-ups wait in a circle.
+ */
+export async function addBatches(
+  tx: Prisma.TransactionClient,
+  ids: readonly bigint[],
+  { from, to }: { readonly from: Date; readonly to: Date },
+): Promise<void> {
+  await tx.$executeRaw`
+    WITH used AS MATERIALIZED (
+      SELECT customer_id, key_id, date_trunc('hour', at, 'UTC') AS hour, meter, api_id, stage, usage_plan_id, method,
+        resource_path, status_class, account_id, sum(quantity) AS quantity
+      FROM usage_record
+      WHERE batch_id = ANY (${[...ids]}::bigint[]) AND received_at >= ${from} AND received_at <= ${to}
+      GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
+    ), due AS (
+      INSERT INTO alert_due (account_id, customer_id, key_id, usage_plan_id, day)
+      SELECT DISTINCT account_id, customer_id, key_id, usage_plan_id, date_trunc('day', hour, 'UTC') FROM used
+      WHERE account_id IN (SELECT r.account_id FROM alert_rule r WHERE r.enabled)
+    ), days AS (
+      INSERT INTO usage_day AS d (customer_id, key_id, day, meter, usage_plan_id, account_id, quantity)
+      SELECT customer_id, key_id, date_trunc('day', hour, 'UTC') AS day, meter, usage_plan_id, account_id, sum(quantity)
+      FROM used GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5
+      ON CONFLICT (customer_id, key_id, day, meter, usage_plan_id) DO UPDATE SET quantity = d.quantity + excluded.quantity
+      RETURNING 1
+    )
+    INSERT INTO usage_hour AS h (customer_id, key_id, hour, meter, api_id, stage, usage_plan_id, method,
+      resource_path, status_class, account_id, quantity)
+    SELECT customer_id, key_id, hour, meter, api_id, stage, usage_plan_id, method, resource_path, status_class,
+      account_id, quantity
+    FROM used, (SELECT count(*) FROM days) done
+    ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
+    ON CONFLICT (customer_id, key_id, hour, meter, api_id, stage, usage_plan_id, method, resource_path, status_class)
+    DO UPDATE SET quantity = h.quantity + excluded.quantity`;
+}
