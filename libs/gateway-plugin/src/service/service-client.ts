@@ -15,6 +15,8 @@ export interface ServiceAnswer {
   readonly text: string;
   /** The instant of the answer in milliseconds of business time. */
   readonly at: number;
+  /** How long its `Retry-After` asks to wait, in milliseconds; undefined without one that can be read. */
+  readonly retryAfterMs?: number | undefined;
 }
 
 /** How long an answer is waited for. */
@@ -137,7 +139,11 @@ export class ServiceClient {
           readText(response, answerCharsMax).then((text) => {
             settle();
             const at = this.clock.observe(one(response.headers['x-tollgate-time']), askedAt);
-            resolve({ status: response.statusCode ?? 0, text, at });
+            const retryAfterMs = retryAfter(
+              one(response.headers['retry-after']),
+              this.clock.localNow(),
+            );
+            resolve({ status: response.statusCode ?? 0, text, at, retryAfterMs });
           }, fail);
         },
       );
@@ -174,6 +180,14 @@ function unreachable(cause: Error & { code?: string }, wasReused: boolean): Serv
   const reason = cause.code ?? cause.message;
   const isStale = wasReused && (cause.code === 'ECONNRESET' || cause.code === 'EPIPE');
   return new (isStale ? StaleConnection : ServiceUnreachable)(reason, { cause });
+}
+
+/** What a `Retry-After` of seconds or of a date (RFC 9110, 10.2.3) asks for, in milliseconds from `now`. */
+export function retryAfter(header: string | undefined, now: number): number | undefined {
+  if (header === undefined) return undefined;
+  if (/^\d{1,9}$/.test(header)) return Number(header) * 1_000;
+  const instant = Date.parse(header);
+  return Number.isNaN(instant) ? undefined : Math.max(0, instant - now);
 }
 
 function one(header: string | string[] | undefined): string | undefined {

@@ -12,12 +12,22 @@ export type OnDelay = (tries: number, cause: string) => void;
 const ATTEMPT_MS = 10_000;
 const BACKOFF_MS_MIN = 100;
 const BACKOFF_MS_MAX = 10_000;
+/** A longer `Retry-After` is a mistake: usage would be late for no reason. */
+const RETRY_AFTER_MS_MAX = 10 * 60_000;
 
 /** Statuses that speak about the content, so that the same bytes cannot succeed later. */
 const REFUSED_STATUSES = new Set([400, 413, 415, 422]);
 
+/** A try that said nothing about the content. */
+interface Delay {
+  readonly cause: string;
+  /** What the service asked to wait, in milliseconds. */
+  readonly retryAfterMs?: number | undefined;
+}
+
 /**
- * Sends the same bytes until the service has committed or refused them, with growing pauses. Everything that says
+ * Sends the same bytes until the service has committed or refused them, with growing pauses, and never before the
+ * instant that a `Retry-After` named. Everything that says
  * nothing about the content is tried again: no answer, 5xx, 429, a wrong token (an operator can mend it), a wrong URL,
  * and a 2xx that is not Tollgate's (a proxy's page is no acknowledgement).
  */
@@ -29,10 +39,10 @@ export async function deliverBatch(
   for (let tries = 1; ; tries += 1) {
     if (signal.aborted) return { outcome: 'stopped' };
     const attempt = await attemptOnce(client, body, signal);
-    if (typeof attempt !== 'string') return attempt;
+    if (!('cause' in attempt)) return attempt;
     if (signal.aborted) return { outcome: 'stopped' };
-    onDelay(tries, attempt);
-    await pause(backoffMs(tries), signal);
+    onDelay(tries, attempt.cause);
+    await pause(pauseMs(tries, attempt.retryAfterMs), signal);
   }
 }
 
@@ -40,19 +50,19 @@ async function attemptOnce(
   client: ServiceClient,
   body: string,
   signal: AbortSignal,
-): Promise<Delivery | string> {
+): Promise<Delivery | Delay> {
   try {
-    const { status, text } = await client.post('/v1/usage/batches', body, {
+    const { status, text, retryAfterMs } = await client.post('/v1/usage/batches', body, {
       deadlineMs: ATTEMPT_MS,
       signal,
     });
     if (status === 409) return { outcome: 'conflict', status, answer: text };
     if (REFUSED_STATUSES.has(status)) return { outcome: 'refused', status, answer: text };
     const duplicate = acknowledgedAsDuplicate(status, text);
-    if (duplicate === undefined) return `HTTP ${status}`;
+    if (duplicate === undefined) return { cause: `HTTP ${status}`, retryAfterMs };
     return { outcome: duplicate ? 'duplicate' : 'accepted' };
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return { cause: error instanceof Error ? error.message : String(error) };
   }
 }
 
@@ -63,10 +73,19 @@ function acknowledgedAsDuplicate(status: number, text: string): boolean | undefi
   return typeof answer.duplicate === 'boolean' ? answer.duplicate : undefined;
 }
 
-/** Doubles from 100 ms to 10 s; the last half is random, so that many gateways do not come back at once. */
-function backoffMs(tries: number): number {
+/**
+ * Doubles from 100 ms to 10 s; the last half is random, so that many gateways do not come back at once. With a
+ * `Retry-After` it is what was asked for, at most 10 minutes, and the random half on top.
+ */
+export function pauseMs(
+  tries: number,
+  retryAfterMs: number | undefined,
+  random: () => number = Math.random,
+): number {
   const ceiling = Math.min(BACKOFF_MS_MAX, BACKOFF_MS_MIN * 2 ** Math.min(tries - 1, 10));
-  return ceiling / 2 + (Math.random() * ceiling) / 2;
+  const spread = (random() * ceiling) / 2;
+  if (retryAfterMs === undefined) return ceiling / 2 + spread;
+  return Math.max(Math.min(retryAfterMs, RETRY_AFTER_MS_MAX), ceiling / 2) + spread;
 }
 
 /** Waits, or less when the signal comes. */
