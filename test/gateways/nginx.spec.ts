@@ -1,10 +1,8 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { createServer, request as httpRequest, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { collect } from '../../apps/cli/src/collect/collect.js';
+import { collectOnce } from '../support/collecting.js';
 import { startNginx, type RunningNginx } from '../support/nginx.js';
 import { describeWith } from '../support/services.js';
 import { StandInService } from '../support/stand-in-service.js';
@@ -406,7 +404,6 @@ describeWith('nginx', 'nginx with the shipped configuration', () => {
   });
 
   it('passes at most burst + rate × seconds of 1,000 calls, and meters exactly those', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'tollgate-collect-'));
     const startedAt = Date.now();
     const statuses: number[] = [];
     const client = async (calls: number): Promise<void> => {
@@ -423,19 +420,7 @@ describeWith('nginx', 'nginx with the shipped configuration', () => {
     expect(seen).toHaveLength(passed);
     const lines = await logOf(nginx, 1_000);
     expect(lines.filter(({ decision }) => decision === 'allowed')).toHaveLength(passed);
-    await collect(
-      {
-        log: nginx.accessLog,
-        service: { url: service.url, token: service.token },
-        state: join(folder, 'state'),
-        intervalMs: 100,
-        isOnce: true,
-        isDryRun: false,
-        skipsLost: false,
-      },
-      { signal: new AbortController().signal, say: () => undefined, print: () => undefined },
-    );
-    await rm(folder, { recursive: true });
+    await collectOnce({ log: nginx.accessLog, service });
     expect(service.committed('calls', ({ keyId }) => keyId!)).toEqual({ keybasic01: passed });
     expect(service.committed('bytes-out')).toEqual({ all: passed * 20 });
     expect(await nginx.errors()).not.toMatch(/\[(error|crit|alert|emerg)\]/);

@@ -1,4 +1,30 @@
-import { appendFileSync, copyFileSync, renameSync, truncateSync } from 'node:fs';
+import {
+  appendFileSync,
+  copyFileSync,
+  existsSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  truncateSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { gzipSync } from 'node:zlib';
+
+/** What the lines say, and how they are spread over time. */
+export interface AccessLogContent {
+  /** Between two lines. Default a minute: each line is a record of its own. */
+  readonly stepMs?: number;
+  /** When the first line was. */
+  readonly startsAt?: number;
+  readonly keyIds?: readonly string[];
+  readonly apiId?: string;
+  readonly stage?: string;
+}
+
+const STARTS_AT = Date.parse('2026-11-22T07:31:05Z');
+const KEY_IDS = Array.from({ length: 7 }, (_, index) => `key${index}`);
 
 /** Writes an access log as nginx does, and rotates it as logrotate does. Knows what must be metered. */
 export class AccessLogWriter {
@@ -8,7 +34,15 @@ export class AccessLogWriter {
   readonly calls: Record<string, number> = {};
   readonly bytesOut: Record<string, number> = {};
 
-  constructor(readonly path: string) {}
+  constructor(
+    readonly path: string,
+    private readonly content: AccessLogContent = {},
+  ) {}
+
+  /** How many calls passed. */
+  get passed(): number {
+    return Object.values(this.calls).reduce((sum, calls) => sum + calls, 0);
+  }
 
   /** Appends lines; every fifth call was refused. */
   append(lines: number): void {
@@ -36,6 +70,18 @@ export class AccessLogWriter {
     truncateSync(this.path);
   }
 
+  /** Compresses the newest rotated log that is not yet, as logrotate does, and keeps its time. */
+  compress(): void {
+    const path = Array.from({ length: this.rotations }, (_, index) => `${this.path}.${index + 1}`)
+      .toReversed()
+      .find((rotated) => existsSync(rotated));
+    if (path === undefined) return;
+    const { atime, mtime } = statSync(path);
+    writeFileSync(`${path}.gz`, gzipSync(readFileSync(path), { level: 1 }));
+    utimesSync(`${path}.gz`, atime, mtime);
+    unlinkSync(path);
+  }
+
   private rotatedPath(): string {
     this.rotations += 1;
     return `${this.path}.${this.rotations}`;
@@ -44,20 +90,21 @@ export class AccessLogWriter {
   private line(): string {
     const index = (this.next += 1);
     const isAllowed = index % 5 !== 0;
-    const keyId = `key${index % 7}`;
+    const { stepMs = 60_000, startsAt = STARTS_AT, keyIds = KEY_IDS } = this.content;
+    const keyId = keyIds[index % keyIds.length] ?? '';
     if (isAllowed) {
       this.calls[keyId] = (this.calls[keyId] ?? 0) + 1;
       this.bytesOut[keyId] = (this.bytesOut[keyId] ?? 0) + index;
     }
     return `${JSON.stringify({
       time: '2026-11-22T07:31:05+00:00',
-      tollgateTime: new Date(Date.parse('2026-11-22T07:31:05Z') + index * 60_000).toISOString(),
+      tollgateTime: new Date(startsAt + index * stepMs).toISOString(),
       decision: isAllowed ? 'allowed' : 'refused',
       decisionId: `dec_${index}`,
       keyId,
       customerId: 'cus_1',
-      apiId: 'petstore01',
-      stage: 'prod',
+      apiId: this.content.apiId ?? 'petstore01',
+      stage: this.content.stage ?? 'prod',
       method: 'GET',
       resourcePath: '/pets/{petId}',
       status: isAllowed ? '200' : '429',

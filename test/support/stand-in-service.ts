@@ -69,6 +69,9 @@ const RECORD_FIELDS = [
   'quantities',
 ];
 
+const BODY_BYTES_MAX = 8 * 1024 * 1024;
+const FAULTS_MAX = 20;
+
 /**
  * The service's gateway-facing contract (decisions, forward-auth, batches) in memory, so that a plugin can be tested
  * without databases. It refuses what the service refuses: unknown fields, wrong tokens, other content under a number.
@@ -81,6 +84,12 @@ export class StandInService {
   readonly batches = new Map<string, string>();
   readonly answers: { status: number; route: string }[] = [];
   fault: Fault = 'none';
+  /** Keys that no batch may name: it is refused as a whole, with at most 20 pointers. */
+  readonly unknownKeys = new Set<string>();
+  /** With it batches are answered 503 and `Retry-After`, and nothing is kept. */
+  retryAfterSeconds: number | undefined;
+  /** Hears of each batch that arrives, before it is looked at. */
+  onBatch: (body: string) => void = () => undefined;
   /** Shifts the account's business clock. */
   clockOffsetMs = 0;
   readonly token: string;
@@ -340,12 +349,20 @@ export class StandInService {
     fields: unknown,
     body: string,
   ): void {
+    this.onBatch(body);
+    if (this.retryAfterSeconds !== undefined) {
+      response.setHeader('Retry-After', String(this.retryAfterSeconds));
+      return this.answer(response, 503, { title: 'busy' });
+    }
+    if (Buffer.byteLength(body) > BODY_BYTES_MAX) return this.answer(response, 413, {});
     const fault = batchFault(fields);
     if (fault !== undefined || !isObject(fields)) {
       return this.answer(response, 400, { title: 'invalid', errors: [fault] });
     }
     const number = `${String(fields['epoch'])}/${String(fields['sequence'])}`;
     const before = this.batches.get(number);
+    const errors = before === undefined ? this.unknownKeysIn(fields['records']) : [];
+    if (errors.length > 0) return this.answer(response, 422, { title: 'unusable', errors });
     if (before !== undefined && before !== body) return this.answer(response, 409, {});
     this.batches.set(number, body);
     if (this.fault === 'drop-answer') {
@@ -355,6 +372,17 @@ export class StandInService {
     const records = Array.isArray(fields['records']) ? fields['records'].length : 0;
     const duplicate = before !== undefined;
     this.answer(response, duplicate ? 200 : 201, { records, duplicate });
+  }
+
+  private unknownKeysIn(records: unknown): { pointer: string; detail: string }[] {
+    if (this.unknownKeys.size === 0 || !Array.isArray(records)) return [];
+    return records
+      .flatMap((record: { keyId: string }, index) =>
+        this.unknownKeys.has(record.keyId)
+          ? [{ pointer: `/records/${index}/keyId`, detail: 'is not an API key of this account' }]
+          : [],
+      )
+      .slice(0, FAULTS_MAX);
   }
 
   private get apiId(): string {
@@ -408,10 +436,23 @@ function batchFault(fields: unknown): string | undefined {
   return undefined;
 }
 
+const TEXT_BYTES_MAX = [
+  ['stage', 128],
+  ['method', 128],
+  ['resourcePath', 1_536],
+] as const;
+
 function recordFault(record: unknown): string | undefined {
   const fault = faultOf(record, { required: RECORD_FIELDS, optional: [] });
   if (fault !== undefined || !isObject(record)) return fault;
   if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d:00Z$/.test(String(record['at']))) return '/at';
+  for (const name of ['keyId', 'apiId'])
+    if (!/^[A-Za-z0-9_.-]{1,64}$/.test(String(record[name]))) return `/${name}`;
+  for (const [name, bytesMax] of TEXT_BYTES_MAX) {
+    const value = record[name];
+    if (typeof value !== 'string' || value === '' || /\p{Cc}/u.test(value)) return `/${name}`;
+    if (Buffer.byteLength(value) > bytesMax) return `/${name}`;
+  }
   if (!/^[1-5]xx$/.test(String(record['statusClass']))) return '/statusClass';
   if (!isObject(record['quantities'])) return '/quantities';
   for (const [meter, quantity] of Object.entries(record['quantities'])) {

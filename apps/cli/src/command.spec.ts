@@ -1,20 +1,28 @@
 import { describe, expect, it } from 'vitest';
+import { PRESETS } from './collect/log-format.js';
 import { UsageFault, parseCommand } from './command.js';
 
+const NO_FILE = (): string => {
+  throw new Error('ENOENT: no such file');
+};
 const TOKEN = { TOLLGATE_GATEWAY_TOKEN: 'tgg_secret' };
 
 describe('parseCommand', () => {
   it('reads a command with its defaults', () => {
-    expect(parseCommand(['collect', '/var/log/a.log'], TOKEN)).toEqual({
+    expect(parseCommand(['collect', '/var/log/a.log'], TOKEN, NO_FILE)).toEqual({
       name: 'collect',
       options: {
         log: '/var/log/a.log',
+        format: PRESETS['nginx'],
         service: { url: 'http://127.0.0.1:3000', token: 'tgg_secret' },
         state: '/var/log/a.log.tollgate-state',
+        setAside: '/var/log/a.log.tollgate-set-aside',
         intervalMs: 1_000,
+        drainMs: 10_000,
         isOnce: false,
         isDryRun: false,
         skipsLost: false,
+        skipsRefused: false,
       },
     });
   });
@@ -23,7 +31,7 @@ describe('parseCommand', () => {
     { args: [], why: 'nothing was asked' },
     { args: ['--help'], why: 'help was asked' },
   ])('shows help: $why', ({ args }) => {
-    expect(parseCommand(args, {})).toEqual({ name: 'help' });
+    expect(parseCommand(args, {}, NO_FILE)).toEqual({ name: 'help' });
   });
 
   it.each([
@@ -33,13 +41,29 @@ describe('parseCommand', () => {
     { args: ['collect', 'a'], environment: {}, says: 'set TOLLGATE_GATEWAY_TOKEN' },
     { args: ['collect', 'a', '--url', 'ftp://x'], environment: TOKEN, says: 'no http(s) URL' },
     { args: ['collect', 'a', '--interval', 'x'], environment: TOKEN, says: '--interval' },
+    { args: ['collect', 'a', '--drain', '-1'], environment: TOKEN, says: '--drain' },
+    {
+      args: ['collect', 'a', '--format', 'ngnix'],
+      environment: TOKEN,
+      says: '--format is one of nginx, haproxy, envoy, caddy, or a file: ENOENT',
+    },
     {
       args: ['collect', 'a', '--token', 'x'],
       environment: TOKEN,
       says: "Unknown option '--token'",
     },
   ])('refuses $args: $says', ({ args, environment, says }) => {
-    expect(() => parseCommand(args, environment)).toThrow(UsageFault);
-    expect(() => parseCommand(args, environment)).toThrow(says);
+    expect(() => parseCommand(args, environment, NO_FILE)).toThrow(UsageFault);
+    expect(() => parseCommand(args, environment, NO_FILE)).toThrow(says);
+  });
+
+  it('reads a format from a file, and tells what is wrong in it by the line', () => {
+    const command = (text: string) =>
+      parseCommand(['collect', 'a', '--format', 'my.json'], TOKEN, () => text);
+    expect(command('{"preset": "caddy", "prefix": true}')).toMatchObject({
+      options: { format: { name: 'my.json', hasPrefix: true } },
+    });
+    expect(() => command('{\n"preset": "cady"}')).toThrow('my.json:2: preset: must be one of');
+    expect(() => command('{\n"preset": "cady"}')).toThrow(UsageFault);
   });
 });

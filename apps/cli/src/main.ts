@@ -1,17 +1,34 @@
 #!/usr/bin/env node
+import { readFileSync } from 'node:fs';
 import { collect } from './collect/collect.js';
 import { UsageFault, help, parseCommand } from './command.js';
+
+const CLEAR_LINE = '\r\u001b[K';
 
 /** Runs one command. The exit code is 0 when all was done, 1 when it stopped, 2 when it was called wrongly. */
 async function main(): Promise<number> {
   const stop = new AbortController();
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort());
-  const say = (line: string): void => void process.stderr.write(`${line}\n`);
-  const print = (line: string): void => void process.stdout.write(`${line}\n`);
+  const drain = new AbortController();
+  // The first signal sends what is written; a second one does not wait for that.
+  const onSignal = (): void => (drain.signal.aborted ? stop.abort() : drain.abort());
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, onSignal);
+  const { stderr, stdout } = process;
+  const clear = stderr.isTTY ? CLEAR_LINE : '';
+  const say = (line: string): void => void stderr.write(`${clear}${line}\n`);
+  const print = (line: string): void => void stdout.write(`${line}\n`);
+  const show = stderr.isTTY ? (line: string) => void stderr.write(clear + line) : undefined;
   try {
-    const command = parseCommand(process.argv.slice(2), process.env);
+    const readFile = (path: string): string => readFileSync(path, 'utf8');
+    const command = parseCommand(process.argv.slice(2), process.env, readFile);
     if (command.name === 'help') print(help());
-    else await collect(command.options, { signal: stop.signal, say, print });
+    else
+      await collect(command.options, {
+        signal: stop.signal,
+        drain: drain.signal,
+        say,
+        print,
+        show,
+      });
     return 0;
   } catch (error) {
     if (!(error instanceof Error)) throw error;

@@ -1,95 +1,52 @@
-import { appendFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { appendFileSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { open, readFile, type FileHandle } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { AccessLogWriter } from '../../../../test/support/access-log.js';
-import { StandInService } from '../../../../test/support/stand-in-service.js';
-import { CollectStopped, collect, type CollectOptions } from './collect.js';
+import type { AccessLogWriter } from '../../../../test/support/access-log.js';
+import { Collecting } from '../../../../test/support/collecting.js';
+import type { StandInService } from '../../../../test/support/stand-in-service.js';
+import { CollectStopped } from './collector.js';
 
+let on: Collecting;
 let service: StandInService;
-let folder: string;
 let log: AccessLogWriter;
-let said: string[];
-let printed: string[];
 
 beforeEach(async () => {
-  service = await StandInService.start();
-  folder = await mkdtemp(join(tmpdir(), 'tollgate-collect-'));
-  log = new AccessLogWriter(join(folder, 'access.log'));
-  said = [];
-  printed = [];
+  on = await Collecting.start();
+  ({ service, log } = on);
 });
 
-afterEach(async () => {
-  await service.stop();
-  await rm(folder, { recursive: true });
-});
-
-function run(options: Partial<CollectOptions> = {}, signal = new AbortController().signal) {
-  return collect(
-    {
-      log: log.path,
-      service: { url: service.url, token: service.token },
-      state: join(folder, 'state'),
-      intervalMs: 5,
-      isOnce: true,
-      isDryRun: false,
-      skipsLost: false,
-      ...options,
-    },
-    { signal, say: (line) => said.push(line), print: (line) => printed.push(line) },
-  );
-}
-
-/** Follows the log while `work` happens and ends when all of it is committed. */
-async function whileFollowing(work: () => Promise<void> | void): Promise<void> {
-  const stop = new AbortController();
-  const following = run({ isOnce: false }, stop.signal);
-  try {
-    await work();
-    await vi.waitFor(expectExactlyOnce, { timeout: 4_000 });
-  } finally {
-    stop.abort();
-    await following;
-  }
-}
-
-function expectExactlyOnce(): void {
-  const byKey = ({ keyId }: Record<string, string>): string => keyId ?? '';
-  expect(service.committed('calls', byKey)).toEqual(log.calls);
-  expect(service.committed('bytes-out', byKey)).toEqual(log.bytesOut);
-  expect(service.gaps()).toEqual([]);
-}
+afterEach(() => on.stop());
 
 describe('collect --once', () => {
   it('sends a backlog, says how far it is, and sends nothing the second time', async () => {
     log.append(1_000);
-    await run();
-    expectExactlyOnce();
-    expect(said.at(-1)).toMatch(/^(\d+) of \1 bytes, 800 calls in 1 batches, 0 unreadable lines$/);
-    await run();
+    await on.run();
+    expect(on.metered).toEqual(on.passed);
+    expect(on.said.at(-1)).toMatch(
+      /^(\d+) of \1 bytes, 1000 lines \(\d+ a second\), 800 calls in 1 batches, 0 set aside$/,
+    );
+    await on.run();
     expect(service.answers).toHaveLength(1);
   });
 
   it('splits what does not fit into one batch', async () => {
     log.append(10_000);
-    await run();
+    await on.run();
     expect(service.batches.size).toBe(2);
-    expectExactlyOnce();
+    expect(on.metered).toEqual(on.passed);
   });
 
   it('finishes rotated files first, the oldest before the newer', async () => {
     log.append(10);
-    await run();
+    await on.run();
     for (const rotate of ['rename', 'copyTruncate', 'rename'] as const) {
       log.append(10);
       log[rotate]();
     }
     log.append(10);
-    await run();
+    await on.run();
     expect(service.batches.size).toBe(1 + 4);
-    expectExactlyOnce();
+    expect(on.metered).toEqual(on.passed);
   });
 
   it('leaves a line that is not whole for later', async () => {
@@ -97,35 +54,41 @@ describe('collect --once', () => {
     let committed = 0;
     const runs: Promise<void>[] = [];
     log.appendInTwo(() => {
-      runs.push(run().then(() => void (committed = service.committed('calls')['all'] ?? 0)));
+      runs.push(on.run().then(() => void (committed = service.committed('calls')['all'] ?? 0)));
     });
     await Promise.all(runs);
-    await run();
+    await on.run();
     expect(committed).toBeGreaterThan(0);
-    expectExactlyOnce();
+    expect(on.metered).toEqual(on.passed);
   });
 
   it('says which lines it could not read, and counts the others', async () => {
     appendFileSync(log.path, '127.0.0.1 - - "GET /"\n');
     log.append(5);
-    await run();
-    expect(said[0]).toMatch(/^1 unreadable lines in bytes 0 to \d+$/);
-    expectExactlyOnce();
+    await on.run();
+    const reason = 'is not JSON';
+    expect(on.said[0]).toBe(
+      `set aside 1 of bytes 0 to 22, 1 in all, see ${on.sideFile}: ${reason}`,
+    );
+    expect(on.said.at(-1)).toBe(`1 lines and records are set aside in ${on.sideFile}`);
+    const line = '127.0.0.1 - - "GET /"';
+    expect(on.setAside()).toEqual([{ epoch: expect.any(String), from: 0, to: 22, reason, line }]);
+    expect(on.metered).toEqual(on.passed);
   });
 
   it('does not number lines without a call that passed', async () => {
     appendFileSync(log.path, '{"decision":"refused"}\n'.repeat(5));
-    await run();
+    await on.run();
     expect(service.batches.size).toBe(0);
     log.append(5);
-    await run();
-    expectExactlyOnce();
+    await on.run();
+    expect(on.metered).toEqual(on.passed);
   });
 });
 
 describe('collect', () => {
   it('follows a log that grows, is renamed and is truncated in place', async () => {
-    await whileFollowing(async () => {
+    await on.whileFollowing(async () => {
       for (const rotate of ['rename', 'copyTruncate', 'copyTruncate', 'rename'] as const) {
         log.append(20);
         await vi.waitFor(() => expect(service.batches.size).toBeGreaterThan(0));
@@ -138,9 +101,9 @@ describe('collect', () => {
 
   it('waits for a log that is not there yet, and for a service that is away', async () => {
     service.fault = 'error';
-    await whileFollowing(async () => {
+    await on.whileFollowing(async () => {
       log.append(5);
-      await vi.waitFor(() => expect(said.join()).toContain('waits, 1 tries, last: HTTP 500'));
+      await vi.waitFor(() => expect(on.said.join()).toContain('waits, 1 tries, last: HTTP 500'));
       service.fault = 'none';
     });
   });
@@ -149,56 +112,242 @@ describe('collect', () => {
     log.append(100);
     service.fault = 'drop-answer';
     const stop = new AbortController();
-    const dying = run({ isOnce: false }, stop.signal);
+    const dying = on.run({ isOnce: false }, { signal: stop.signal });
     await vi.waitFor(() => expect(service.batches.size).toBe(1));
     stop.abort();
     await dying;
     log.append(100);
     service.fault = 'none';
-    await run();
+    await on.run();
     expect(service.answers.map(({ status }) => status)).toEqual([200, 201]);
-    expectExactlyOnce();
+    expect(on.metered).toEqual(on.passed);
   });
 
   it('stops rather than count twice when its position was lost', async () => {
     log.append(100);
-    await run();
+    await on.run();
     log.append(100);
-    rmSync(join(folder, 'state'));
-    await expect(run()).rejects.toThrow(CollectStopped);
+    rmSync(on.state);
+    await expect(on.run()).rejects.toThrow(CollectStopped);
     expect(service.committed('calls')).toEqual({ all: 80 });
   });
 
   it('stops when unsent lines are gone, and goes on when told to', async () => {
     log.append(50);
-    await run();
+    await on.run();
     truncateSync(log.path);
     const calls = { ...log.calls };
     log.append(50);
-    await expect(run()).rejects.toThrow('accept the loss with --skip-lost');
-    await run({ skipsLost: true });
-    expect(said.join()).toContain('lost: whatever followed byte');
+    await expect(on.run()).rejects.toThrow('accept the loss with --skip-lost');
+    await on.run({ skipsLost: true });
+    expect(on.said.join()).toContain('lost: whatever followed byte');
     expect(log.calls).not.toEqual(calls);
-    expectExactlyOnce();
+    expect(on.metered).toEqual(on.passed);
   });
 
   it('keeps its position in a file of its own form', async () => {
     log.append(5);
-    await run();
-    const kept = JSON.parse(await readFile(join(folder, 'state'), 'utf8'));
-    expect(kept).toMatchObject({ format: 1, position: { nextSequence: 1, cut: null } });
+    await on.run();
+    const kept = JSON.parse(await readFile(on.state, 'utf8'));
+    expect(kept).toMatchObject({ format: 2, position: { nextSequence: 1, cut: null } });
     expect(JSON.stringify(kept)).not.toContain(service.token);
-    writeFileSync(join(folder, 'state'), '{"format":99}');
-    await expect(run()).rejects.toThrow('was not written by this version');
+    writeFileSync(on.state, '{"format":99}');
+    await expect(on.run()).rejects.toThrow('was not written by this version');
   });
 });
 
 describe('collect --dry-run', () => {
   it('prints the first records and sends nothing', async () => {
     log.append(10);
-    await run({ isDryRun: true });
-    expect(JSON.parse(printed[0] ?? '')).toMatchObject({ apiId: 'petstore01', statusClass: '2xx' });
-    expect(said[0]).toBe('10 lines read, 0 unreadable, 8 records; the first:');
+    await on.run({ isDryRun: true });
+    expect(JSON.parse(on.printed[0] ?? '')).toMatchObject({
+      apiId: 'petstore01',
+      statusClass: '2xx',
+    });
+    expect(on.said[0]).toBe(
+      '10 lines read: 2 not to be metered, 0 unreadable, 8 records; the first:',
+    );
     expect(service.answers).toEqual([]);
+  });
+});
+
+describe('what cannot be counted', () => {
+  it('is in the side file exactly once, whenever the run before it died', async () => {
+    log.append(3);
+    appendFileSync(log.path, 'no JSON\n');
+    service.fault = 'error';
+    const stop = new AbortController();
+    const dying = on.run({}, { signal: stop.signal });
+    await vi.waitFor(() => expect(service.answers.length).toBeGreaterThan(0));
+    stop.abort();
+    await dying;
+    // The line of a batch whose cut was not kept any more.
+    appendFileSync(on.sideFile, '{"epoch":"x","from":1,"to":2,"reason":"is half wri');
+    service.fault = 'none';
+    appendFileSync(log.path, 'nor this\n');
+    await on.run();
+    await on.run();
+    expect(on.setAside().map(({ line }) => line)).toEqual(['no JSON', 'nor this']);
+    expect(on.metered).toEqual(on.passed);
+  });
+
+  it('does not stop the rest when a line never ends', async () => {
+    log.append(2);
+    appendFileSync(log.path, `${'\0'.repeat(9 * 1024 * 1024)}\n`);
+    log.append(2);
+    await on.run();
+    expect(on.metered).toEqual(on.passed);
+    const reason = 'is longer than 4 MiB; only its start is kept';
+    expect(on.setAside()).toEqual([expect.objectContaining({ reason, line: '\0'.repeat(1_024) })]);
+  });
+
+  it('leaves out the records that the service refuses, and sends the others under their number', async () => {
+    service.unknownKeys.add('key3').add('key5');
+    log.append(700);
+    await on.run();
+    const calls = { ...log.calls };
+    for (const key of service.unknownKeys) delete calls[key];
+    expect(service.committed('calls', ({ keyId }) => keyId ?? '')).toEqual(calls);
+    expect(service.gaps()).toEqual([]);
+    expect(on.setAside()).toHaveLength((log.calls['key3'] ?? 0) + (log.calls['key5'] ?? 0));
+    expect(on.setAside()[0]).toMatchObject({
+      from: 0,
+      reason: 'keyId is not an API key of this account',
+      record: { keyId: 'key3', quantities: { calls: '1' } },
+    });
+    await on.run();
+    expect(on.said.at(-1)).toMatch(/^\d+ lines and records are set aside/);
+  });
+
+  it('leaves a refused record out once, whenever the run before it died', async () => {
+    service.unknownKeys.add('key3');
+    log.append(70);
+    const stop = new AbortController();
+    service.onBatch = (body) => {
+      if (!body.includes('key3')) service.fault = 'drop-answer';
+    };
+    const dying = on.run({}, { signal: stop.signal });
+    await vi.waitFor(() => expect(service.batches.size).toBe(1));
+    stop.abort();
+    await dying;
+    service.fault = 'none';
+    service.onBatch = () => undefined;
+    await on.run();
+    await on.run();
+    expect(on.setAside()).toHaveLength(log.calls['key3'] ?? 0);
+    expect(service.committed('calls')).toEqual({ all: log.passed - (log.calls['key3'] ?? 0) });
+  });
+
+  it('stops when the service knows no key at all, and goes on when told to', async () => {
+    for (let key = 0; key < 7; key += 1) service.unknownKeys.add(`key${key}`);
+    log.append(100);
+    const wrongToken = new Set(service.unknownKeys);
+    await expect(on.run()).rejects.toThrow('Is it the right token and format?');
+    expect(on.setAside()).toEqual([]);
+    service.unknownKeys.clear();
+    await on.run();
+    expect(on.metered).toEqual(on.passed);
+    for (const key of wrongToken) service.unknownKeys.add(key);
+    log.append(10);
+    await on.run({ skipsRefused: true });
+    expect(on.setAside()).toHaveLength(8);
+    service.unknownKeys.clear();
+    log.append(10);
+    await on.run();
+    expect(service.committed('calls')).toEqual({ all: 80 + 8 });
+    expect(service.gaps()).toEqual([]);
+  });
+});
+
+describe('a service that is away', () => {
+  it('is not asked again before its Retry-After', async () => {
+    service.retryAfterSeconds = 3_600;
+    log.append(5);
+    const stop = new AbortController();
+    const waiting = on.run({}, { signal: stop.signal });
+    await vi.waitFor(() => expect(on.said.join()).toContain('1 tries, last: HTTP 503'));
+    // Without Retry-After the second try comes after 100 ms at most.
+    const until = Date.now() + 400;
+    await vi.waitFor(() => expect(Date.now()).toBeGreaterThan(until), { timeout: 10_000 });
+    expect(service.answers).toHaveLength(1);
+    stop.abort();
+    await waiting;
+    expect(on.said.at(-1)).toContain('they stay in the log for the next start');
+    service.retryAfterSeconds = undefined;
+    await on.run();
+    expect(on.metered).toEqual(on.passed);
+  });
+
+  it('gets each batch from a disk that has it already', async () => {
+    const handle = await open(log.path, 'a');
+    const prototype: FileHandle = Object.getPrototypeOf(handle);
+    await handle.close();
+    const { writeFile: writeFileTo, sync: syncOf } = prototype;
+    const unsynced = new Set<unknown>();
+    const written = vi.spyOn(prototype, 'writeFile').mockImplementation(function (
+      this: FileHandle,
+      ...args
+    ) {
+      unsynced.add(this);
+      return writeFileTo.apply(this, args);
+    });
+    const synced = vi.spyOn(prototype, 'sync').mockImplementation(function (this: FileHandle) {
+      unsynced.delete(this);
+      return syncOf.apply(this);
+    });
+    const faults: string[] = [];
+    service.onBatch = (body) => {
+      if (unsynced.size > 0) faults.push('something that was written is not synced');
+      if (JSON.parse(readFileSync(on.state, 'utf8')).position.cut?.body !== body)
+        faults.push('the cut is not kept');
+    };
+    try {
+      log.append(6_000);
+      appendFileSync(log.path, 'no JSON\n');
+      log.append(6_000);
+      await on.run();
+    } finally {
+      written.mockRestore();
+      synced.mockRestore();
+    }
+    expect(service.batches.size).toBeGreaterThan(1);
+    expect(faults).toEqual([]);
+    expect(on.metered).toEqual(on.passed);
+  });
+});
+
+describe('the end', () => {
+  it('sends what is written when it is told to end, whatever the interval', async () => {
+    log.append(100);
+    const drain = new AbortController();
+    const ending = on.run({ isOnce: false, intervalMs: 3_600_000 }, { drain: drain.signal });
+    await vi.waitFor(() => expect(service.batches.size).toBe(1));
+    log.append(10_000);
+    log.rename();
+    log.append(100);
+    drain.abort();
+    await ending;
+    expect(on.metered).toEqual(on.passed);
+  });
+
+  it('does not wait for a service that is away longer than it may', async () => {
+    service.fault = 'error';
+    log.append(10);
+    const drain = new AbortController();
+    const ending = on.run({ isOnce: false, drainMs: 50 }, { drain: drain.signal });
+    await vi.waitFor(() => expect(on.said.join()).toContain('HTTP 500'));
+    drain.abort();
+    await ending;
+    expect(on.said.at(-1)).toContain('they stay in the log for the next start');
+    service.fault = 'none';
+    await on.run();
+    expect(on.metered).toEqual(on.passed);
+  });
+
+  it('shows a bar where there is a terminal', async () => {
+    const shown: string[] = [];
+    log.append(20_000);
+    await on.run({}, { show: (line) => shown.push(line) });
+    expect(shown[0]).toMatch(/^\[#*-*\] +\d+% {2}\d+ lines, \d+ a second$/);
   });
 });

@@ -1,71 +1,71 @@
 import { createHash } from 'node:crypto';
-import { open, readdir, stat, type FileHandle } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
-import { epochOf } from '@core/gateway-plugin';
+import type { FileHandle } from 'node:fs/promises';
+import { openBytes, type LogBytes } from './log-bytes.js';
 
-/** What tells one log file from every other, also after it was renamed. */
-export interface FileIdentity {
-  /** Of device, inode and first line: an inode alone is given again to the next file. */
-  readonly epoch: string;
-  /** SHA-256 of the first line: it also finds the copy that `copytruncate` made. */
-  readonly firstLine: string;
+/** How a log begins. It finds the log again when it was renamed, copied or compressed. */
+export interface Head {
+  readonly bytes: number;
+  readonly sha256: string;
 }
 
-/** Complete lines of a file. */
-export interface Lines {
-  readonly lines: readonly string[];
-  /** Offset of the byte after each line. */
-  readonly ends: readonly number[];
+/** One line and its bytes `[from, end)`. */
+export interface Line {
+  readonly text: string;
+  readonly from: number;
+  readonly end: number;
+  /** Only the beginning of it was read. */
+  readonly isTooLong: boolean;
 }
 
+/** So much of the content tells a log from all others. */
+export const HEAD_BYTES_MAX = 4_096;
+const FIRST_LINE_BYTES_MAX = 256 * 1024;
 const CHUNK_BYTES = 4 * 1024 * 1024;
-const FIRST_LINE_BYTES = 256 * 1024;
-const ROTATED = /^(?:[.-](?:\d[\dTZ:._-]*|old))?$/;
+/** What is kept of a line that is longer than a chunk, such as the zeros that a crash leaves. */
+const TOO_LONG_BYTES = 1_024;
+const NEWLINE = 0x0a;
 
-/** One open access log. It stays readable when it is renamed or deleted. */
+/** One open access log with at least one line, or a compressed one. It stays readable when it is renamed or deleted. */
 export class LogFile {
+  private chunk: Buffer | undefined;
+
   private constructor(
     readonly path: string,
+    private readonly bytes: LogBytes,
     private readonly handle: FileHandle,
-    readonly identity: FileIdentity,
     /** Device and inode. */
     readonly node: string,
+    /** SHA-256 of the first line, or of its first 256 KiB. */
+    readonly firstLine: string,
+    private readonly firstLineBytes: number,
   ) {}
 
-  /** Opens a log. Undefined when there is none, or no first line in it yet. */
+  /** Opens a log. Undefined when there is none, or no line in it yet. Throws `DamagedLog` for gzip that cannot be read. */
   static async open(path: string): Promise<LogFile | undefined> {
-    const handle = await open(path, 'r').catch(absent);
-    if (handle === undefined) return undefined;
-    const stats = await handle.stat({ bigint: true });
-    const firstLine = stats.isFile() ? await firstLineOf(handle) : undefined;
-    if (firstLine === undefined) {
-      await handle.close();
-      return undefined;
+    const opened = await openBytes(path);
+    if (opened === undefined) return undefined;
+    const { bytes, handle } = opened;
+    try {
+      const stats = await handle.stat({ bigint: true });
+      const first = stats.isFile() ? await firstLineOf(bytes) : undefined;
+      if (first !== undefined) {
+        const node = `${stats.dev}:${stats.ino}`;
+        return new LogFile(path, bytes, handle, node, sha256(first), first.length + 1);
+      }
+    } catch (error) {
+      await bytes.close();
+      throw error;
     }
-    const node = `${stats.dev}:${stats.ino}`;
-    const identity = { epoch: epochOf(`${node}:${firstLine}`), firstLine };
-    return new LogFile(path, handle, identity, node);
+    await bytes.close();
+    return undefined;
   }
 
-  /** Device and inode of what is at the path now; undefined when nothing is. */
-  static async nodeAt(path: string): Promise<string | undefined> {
-    const stats = await stat(path, { bigint: true }).catch(absent);
-    return stats && `${stats.dev}:${stats.ino}`;
+  get isCompressed(): boolean {
+    return this.bytes.isFixed;
   }
 
-  /** The log and the files that rotation made of it (`.1`, `-20261122`, `.old`), each open; the caller closes them. */
-  static async family(path: string): Promise<LogFile[]> {
-    const folder = dirname(path);
-    const name = basename(path);
-    const names = (await readdir(folder)).filter(
-      (other) => other.startsWith(name) && ROTATED.test(other.slice(name.length)),
-    );
-    const logs = await Promise.all(names.map((other) => LogFile.open(join(folder, other))));
-    return logs.filter((log) => log !== undefined);
-  }
-
-  async size(): Promise<number> {
-    return (await this.handle.stat()).size;
+  size(): Promise<number> {
+    return this.bytes.size();
   }
 
   /** When it was last written, in nanoseconds. */
@@ -73,52 +73,104 @@ export class LogFile {
     return (await this.handle.stat({ bigint: true })).mtimeNs;
   }
 
-  /** False once the file was truncated and written anew. */
-  async isSame(): Promise<boolean> {
-    return (await firstLineOf(this.handle)) === this.identity.firstLine;
+  /** How the first `upTo` bytes begin, at least the first line and at most 4 KiB. */
+  async head(upTo: number): Promise<Head> {
+    const bytes = Math.min(Math.max(upTo, this.firstLineBytes), HEAD_BYTES_MAX);
+    const buffer = Buffer.alloc(bytes);
+    const read = await this.bytes.read(buffer, 0);
+    return { bytes: read, sha256: sha256(buffer.subarray(0, read)) };
+  }
+
+  /** Whether it begins so: false once a log was truncated and written anew. */
+  async hasHead(head: Head): Promise<boolean> {
+    return (await this.firstLike([{ head }])) !== undefined;
+  }
+
+  /** The first of the candidates that begin as this log does. */
+  async firstLike<T extends { readonly head: Head }>(
+    candidates: readonly T[],
+  ): Promise<T | undefined> {
+    const buffer = Buffer.alloc(HEAD_BYTES_MAX);
+    const read = await this.bytes.read(buffer, 0);
+    const hashes = new Map<number, string>();
+    const hashOf = (bytes: number): string => {
+      const hash = hashes.get(bytes) ?? sha256(buffer.subarray(0, bytes));
+      hashes.set(bytes, hash);
+      return hash;
+    };
+    return candidates.find(({ head }) => head.bytes <= read && hashOf(head.bytes) === head.sha256);
   }
 
   /**
    * Reads complete lines from an offset, some 4 MiB of them. The end of a finished file counts as the end of its last
-   * line. None when the content changed while it was read.
+   * line. None when the log no longer begins with `head`: the offset belongs to what it was.
    */
-  async readLines(from: number, { isFinished }: { isFinished: boolean }): Promise<Lines> {
-    const buffer = Buffer.alloc(CHUNK_BYTES);
-    const { bytesRead } = await this.handle.read(buffer, 0, CHUNK_BYTES, from);
-    if (!(await this.isSame())) return { lines: [], ends: [] };
-    const lines: string[] = [];
-    const ends: number[] = [];
+  async readLines(
+    from: number,
+    { head, isFinished }: { head: Head; isFinished: boolean },
+  ): Promise<Line[]> {
+    this.chunk ??= Buffer.allocUnsafe(CHUNK_BYTES);
+    const { chunk } = this;
+    const read = await this.bytes.read(chunk, from);
+    const lines: Line[] = [];
     let start = 0;
-    for (let end = buffer.indexOf(0x0a); end !== -1 && end < bytesRead;) {
-      lines.push(buffer.toString('utf8', start, end));
+    for (let end = chunk.indexOf(NEWLINE); end !== -1 && end < read;) {
+      lines.push(lineOf(chunk, { start, end, from, next: end + 1 }));
       start = end + 1;
-      ends.push(from + start);
-      end = buffer.indexOf(0x0a, start);
+      end = chunk.indexOf(NEWLINE, start);
     }
-    if (lines.length === 0 && bytesRead === CHUNK_BYTES) {
-      throw new Error(`the line at byte ${from} of ${this.path} is longer than 4 MiB`);
+    if (isFinished && start < read && read < CHUNK_BYTES) {
+      lines.push(lineOf(chunk, { start, end: read, from, next: read }));
     }
-    if (isFinished && start < bytesRead && bytesRead < CHUNK_BYTES) {
-      lines.push(buffer.toString('utf8', start, bytesRead));
-      ends.push(from + bytesRead);
+    if (lines.length === 0 && read === CHUNK_BYTES) {
+      lines.push(...(await this.tooLongLine(from, { isFinished })));
     }
-    return { lines, ends };
+    if (lines.length > 0 && !this.bytes.isFixed && !(await this.hasHead(head))) return [];
+    return lines;
   }
 
   async close(): Promise<void> {
-    await this.handle.close();
+    await this.bytes.close();
+  }
+
+  /** The one line that begins at the offset and is longer than a chunk; none while its end was not written. */
+  private async tooLongLine(
+    from: number,
+    { isFinished }: { isFinished: boolean },
+  ): Promise<Line[]> {
+    const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
+    let text: string | undefined;
+    for (let offset = from; ; offset += CHUNK_BYTES) {
+      const read = await this.bytes.read(chunk, offset);
+      text ??= chunk.toString('utf8', 0, Math.min(read, TOO_LONG_BYTES));
+      const end = chunk.subarray(0, read).indexOf(NEWLINE);
+      if (end !== -1) return [{ text, from, end: offset + end + 1, isTooLong: true }];
+      if (read < CHUNK_BYTES)
+        return isFinished ? [{ text, from, end: offset + read, isTooLong: true }] : [];
+    }
   }
 }
 
-async function firstLineOf(handle: FileHandle): Promise<string | undefined> {
-  const head = Buffer.alloc(FIRST_LINE_BYTES);
-  const { bytesRead } = await handle.read(head, 0, FIRST_LINE_BYTES, 0);
-  const end = head.subarray(0, bytesRead).indexOf(0x0a);
-  if (end === -1) return undefined;
-  return createHash('sha256').update(head.subarray(0, end)).digest('hex');
+function lineOf(
+  chunk: Buffer,
+  { start, end, from, next }: { start: number; end: number; from: number; next: number },
+): Line {
+  const text = chunk.toString('utf8', start, end);
+  return { text, from: from + start, end: from + next, isTooLong: false };
 }
 
-function absent(error: unknown): undefined {
-  if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-  throw error;
+async function firstLineOf(bytes: LogBytes): Promise<Buffer | undefined> {
+  for (const length of [HEAD_BYTES_MAX, FIRST_LINE_BYTES_MAX]) {
+    const buffer = Buffer.alloc(length);
+    const read = await bytes.read(buffer, 0);
+    const end = buffer.subarray(0, read).indexOf(NEWLINE);
+    if (end !== -1) return buffer.subarray(0, end);
+    if (read < length) return undefined;
+    if (length === FIRST_LINE_BYTES_MAX) return buffer;
+  }
+  return undefined;
+}
+
+function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
 }
