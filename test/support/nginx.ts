@@ -32,6 +32,8 @@ export interface RunningNginx {
   readonly accessLog: string;
   /** What nginx complained of, `[warn]` and above. */
   errors(): Promise<string>;
+  /** Opens its logs anew, as after a rotation by renaming. */
+  reopenLogs(): void;
   stop(): Promise<void>;
 }
 
@@ -95,7 +97,8 @@ export async function startNginx(options: NginxOptions): Promise<RunningNginx> {
     await stop();
     throw error;
   }
-  return { port, url, accessLog, errors: () => readFile(errorLog, 'utf8'), stop };
+  const reopenLogs = (): void => void nginx.kill('SIGUSR1');
+  return { port, url, accessLog, errors: () => readFile(errorLog, 'utf8'), reopenLogs, stop };
 }
 
 function mainConfig(folder: string, errorLog: string): string {

@@ -30,6 +30,7 @@ const caddy: GatewayDriver = {
         TOLLGATE_ON_FAILURE: setup.onFailure,
         APPLICATION_ADDRESS: setup.upstream,
         LISTEN: `http://:${port}`,
+        ACCESS_LOG: join(home, 'access.log'),
       },
       port,
     });

@@ -1,16 +1,9 @@
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { expect, it, vi } from 'vitest';
-import { meaningOf } from '../../../apps/cli/src/collect/access-log-line.js';
-import { startApi } from '../../support/api.js';
 import { freePort } from '../../support/launcher.js';
 import { startProgram } from '../../support/program.js';
-import { callRaw } from '../../support/raw-http.js';
-import { describeWith } from '../../support/services.js';
 import type { GatewayDriver, GatewaySetup } from './driver.js';
-import { Subject } from './subject.js';
 import { conformance } from './suite.js';
-import { Upstream } from './upstream.js';
 
 const CONFIG = fileURLToPath(new URL('../../../gateways/haproxy/haproxy.cfg', import.meta.url));
 
@@ -45,48 +38,3 @@ const haproxy: GatewayDriver = {
 };
 
 conformance(haproxy);
-
-describeWith('haproxy', 'the log of HAProxy', () => {
-  it('is what tollgate collect reads, a line per call', async () => {
-    const api = await startApi();
-    const upstream = await Upstream.start();
-    const subject = await Subject.make({ url: api.url, operatorToken: api.ownerToken });
-    const gateway = await startHaproxy({
-      serviceUrl: api.url,
-      gatewayToken: api.gatewayToken,
-      apiId: subject.apiId,
-      stage: subject.stage,
-      upstream: upstream.address,
-      onFailure: 'deny',
-      deadlineMs: 5_000,
-    });
-    try {
-      const key = ['X-Api-Key', subject.good.value] as const;
-      const target = '/pets/"quoted"';
-      await callRaw(gateway.url, { target, method: 'DELETE', fields: [key] });
-      await callRaw(gateway.url, { target: '/pets' });
-      const lines = () => gateway.program.said.split('\n').filter((line) => line.startsWith('{'));
-      await vi.waitFor(() => expect(lines()).toHaveLength(2));
-      expect(lines().map((line) => meaningOf(line, 0))).toEqual([
-        {
-          kind: 'call',
-          call: {
-            at: expect.any(Number),
-            keyId: subject.good.id,
-            apiId: subject.apiId,
-            stage: 'prod',
-            method: 'DELETE',
-            resourcePath: '/pets/{petId}',
-            status: 200,
-            bytesOut: expect.any(Number),
-            protocol: 'REST',
-          },
-        },
-        { kind: 'not-metered' },
-      ]);
-    } finally {
-      await gateway.stop();
-      await upstream.stop();
-    }
-  });
-});
