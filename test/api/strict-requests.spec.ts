@@ -247,7 +247,7 @@ describe('bodies', () => {
           method !== 'GET' && method !== 'DELETE' && !path.includes('forward-auth'),
       )
       .map((route) => {
-        const isHot = /^\/v1\/(decisions|usage\/batches)$/.test(route.path);
+        const isHot = /^\/v1\/(decisions|events|usage\/batches)$/.test(route.path);
         const token = isHot ? api.gatewayToken : api.ownerToken;
         return {
           route,

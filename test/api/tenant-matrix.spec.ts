@@ -63,6 +63,9 @@ const ROWS: Readonly<Record<string, Row>> = {
   'POST /v1/gateways/{gatewayId}/tokens': NAME,
   'DELETE /v1/tokens/{tokenId}': {},
   'POST /v1/usage/incidents/{incidentId}/acknowledge': { body: () => ({ reason: 'x' }) },
+  'GET /v1/meters/{meter}': {},
+  'PATCH /v1/meters/{meter}': { body: () => ({ isActive: false }) },
+  'DELETE /v1/meters/{meter}': {},
   'GET /v1/rate-cards/{id}': {},
   'POST /v1/rate-cards/{id}/versions': { body: () => ({ items: [ITEM] }) },
   'POST /v1/rate-cards/{id}/quote': { body: () => ({ usage: { calls: '1' } }) },
@@ -125,8 +128,10 @@ beforeAll(async () => {
   const testPath = `/v1/webhook-endpoints/${endpoint.id}/test-events`;
   const { eventId } = (await api.call('POST', testPath)).body;
   const { body: invoices } = await api.call('GET', '/v1/invoices');
+  const meter = await make.meter({ name: 'chats', aggregation: 'count', eventType: 'chat' });
   ids = {
     apiId,
+    meter: meter.name,
     stage,
     usagePlanId: plan.id,
     keyId: key.id,

@@ -33,6 +33,7 @@ export function controlPlane(
         body['customerId'] ?? (await create('/v1/customers', { name: 'Ada & Co.' }))['id'];
       return create('/v1/api-keys', { customerId, ...body });
     },
+    meter: (body: Body) => create('/v1/meters', body),
     rateCard: (items: readonly Body[]) =>
       create('/v1/rate-cards', { name: `Card ${Math.random()}`, currency: 'USD', items }),
     /** From now on, with a customer, a usage plan and a rate card that are there. */

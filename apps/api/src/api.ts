@@ -20,6 +20,8 @@ import {
 import { ApiModule } from './api.module.js';
 import { DecisionListener } from './decisions/decision.listener.js';
 import { DECISION_PATHS } from './decisions/decision-paths.js';
+import { EVENTS_PATHS } from './events/events-paths.js';
+import { EventsRoutes } from './events/events.routes.js';
 import { ForwardAuthListener } from './decisions/forward-auth.listener.js';
 import { GATEWAY_EVENTS_PATHS } from './gateway-events/gateway-events-paths.js';
 import { GatewayEventsRoutes } from './gateway-events/gateway-events.routes.js';
@@ -92,6 +94,7 @@ export async function createApi(config: Config): Promise<NestFastifyApplication>
   registerStrictRequests(fastify);
   registerBodyParsers(fastify);
   app.get(UsageBatchRoutes).register(fastify);
+  app.get(EventsRoutes).register(fastify);
   app.get(GatewayEventsRoutes).register(fastify);
   app.get(LeasesRoutes).register(fastify);
   const decisions = app.get(DecisionListener);
@@ -103,6 +106,7 @@ export async function createApi(config: Config): Promise<NestFastifyApplication>
   app.useGlobalFilters(new ProblemFilter());
   serveOpenApi(app, {
     ...DECISION_PATHS,
+    ...EVENTS_PATHS,
     ...GATEWAY_EVENTS_PATHS,
     ...LEASE_PATHS,
     ...USAGE_BATCHES_PATHS,

@@ -52,3 +52,53 @@ export class TooManyAlertRules extends DomainError {
     this.facts = { rulesMax };
   }
 }
+
+/** Events that are well formed, but that nobody can be charged for, or no meter can count. None of the request is kept. */
+export class UnusableEvents extends DomainError {
+  readonly code = 'unusable-events';
+  readonly kind = 'unprocessable';
+  readonly facts: { readonly errors: readonly FieldFault[] };
+
+  constructor(faults: readonly FieldFault[]) {
+    const [first] = faults;
+    super(`The events cannot be counted: ${first?.pointer ?? ''} ${first?.detail ?? ''}.`);
+    this.facts = { errors: faults.slice(0, FAULTS_MAX) };
+  }
+}
+
+/** An event whose source and id came before, with other content. None of the request is kept; the first content stands. */
+export class EventConflict extends DomainError {
+  readonly code = 'event-conflict';
+  readonly kind = 'conflict';
+  readonly facts: { readonly errors: readonly FieldFault[] };
+
+  constructor(pointers: readonly string[]) {
+    super('An event of this source and id was received before, with other content.');
+    const detail = 'was received before, with other content';
+    this.facts = { errors: pointers.slice(0, FAULTS_MAX).map((pointer) => ({ pointer, detail })) };
+  }
+}
+
+/** A meter that counted events already: what it counts stays as it is, and it cannot be deleted. */
+export class MeterInUse extends DomainError {
+  readonly code = 'meter-in-use';
+  readonly kind = 'conflict';
+  readonly facts: { readonly meter: string };
+
+  constructor(meter: string) {
+    super(`The meter "${meter}" has counted events: deactivate it and make another one.`);
+    this.facts = { meter };
+  }
+}
+
+/** Another meter of the account has this name. */
+export class MeterNameTaken extends DomainError {
+  readonly code = 'meter-name-taken';
+  readonly kind = 'conflict';
+  readonly facts: { readonly meter: string };
+
+  constructor(meter: string) {
+    super(`There is a meter "${meter}" already.`);
+    this.facts = { meter };
+  }
+}

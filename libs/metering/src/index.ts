@@ -15,7 +15,16 @@ export {
 } from './alerts.js';
 export { crossingData, crossingMessage, type Crossing } from './alert-message.js';
 export { METERS, type Meter } from './meters.js';
-export { BatchConflict, IngestionBusy, TooManyAlertRules, UnusableUsage } from './errors.js';
+export {
+  BatchConflict,
+  EventConflict,
+  IngestionBusy,
+  MeterInUse,
+  MeterNameTaken,
+  TooManyAlertRules,
+  UnusableEvents,
+  UnusableUsage,
+} from './errors.js';
 export {
   canonicalContent,
   readUsageBatch,
@@ -24,4 +33,25 @@ export {
   type UsageBatch,
   type UsageRecord,
 } from './usage-batch.js';
-export { INTERVALS, splitHours, windowEdges, type Interval } from './usage-window.js';
+export { acceptedTimes } from './accepted-times.js';
+export {
+  INTERVALS,
+  splitHours,
+  splitQuarters,
+  windowEdges,
+  type Interval,
+} from './usage-window.js';
+export { EVENTS_MAX, readCloudEvent, type CloudEvent } from './cloud-event.js';
+export { isBinaryEvent, readBinaryEvent, type BinaryMessage } from './cloud-event-binary.js';
+export { eventContent } from './cloud-event-content.js';
+export {
+  AGGREGATIONS,
+  meterDefinitionJson,
+  meterNameFault,
+  readingOf,
+  readMeterDefinition,
+  type Aggregation,
+  type CustomMeter,
+  type MeterDefinition,
+  type Reading,
+} from './custom-meter.js';

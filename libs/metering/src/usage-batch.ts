@@ -1,4 +1,5 @@
 import { atPointer, Temporal, type FieldFault } from '@core/kernel';
+import { acceptedTimes } from './accepted-times.js';
 import { FAULTS_MAX } from './errors.js';
 import { METERS, type Meter } from './meters.js';
 
@@ -224,23 +225,14 @@ function shortest(quantity: string): string {
 /** What keeps a well-formed batch's times from being counted: clocks of gateways are not trusted. */
 export function timeFaults(
   instants: Float64Array,
-  { now, futureMs, pastMonths }: { now: Date; futureMs: number; pastMonths: number },
+  accepted: { now: Date; futureMs: number; pastMonths: number },
 ): FieldFault[] {
-  const latest = now.getTime() + futureMs;
-  const earliest = Temporal.Instant.fromEpochMilliseconds(now.getTime())
-    .toZonedDateTimeISO('UTC')
-    .subtract({ months: pastMonths }).epochMilliseconds;
+  const { earliestMs, latestMs, tooEarly, tooLate } = acceptedTimes(accepted);
   const faults: FieldFault[] = [];
   for (let index = 0; index < instants.length && faults.length < FAULTS_MAX; index += 1) {
     const at = instants[index] ?? Number.NaN;
-    if (at > latest)
-      refuse(
-        faults,
-        index,
-        'at',
-        `is more than ${futureMs / 60_000} minutes in the future of the account's clock`,
-      );
-    if (at < earliest) refuse(faults, index, 'at', `is more than ${pastMonths} months old`);
+    if (at > latestMs) refuse(faults, index, 'at', tooLate);
+    if (at < earliestMs) refuse(faults, index, 'at', tooEarly);
   }
   return faults;
 }

@@ -55,11 +55,16 @@ function* dateEdges(
  * The UTC hours that an edge lies inside of, rising. What was used in one of them must be read from its records;
  * every other hour lies on one side of each edge and can be taken whole from its roll-up.
  */
-export function splitHours(edges: readonly Date[]): Date[] {
-  const hours = new Set<number>();
+export const splitHours = (edges: readonly Date[]): Date[] => splitSpans(edges, HOUR_MS);
+
+/** The same of quarters of an hour, which the hours of every time zone are made of. */
+export const splitQuarters = (edges: readonly Date[]): Date[] => splitSpans(edges, HOUR_MS / 4);
+
+function splitSpans(edges: readonly Date[], lengthMs: number): Date[] {
+  const spans = new Set<number>();
   for (const edge of edges) {
     const ms = edge.getTime();
-    if (ms % HOUR_MS !== 0) hours.add(ms - (ms % HOUR_MS));
+    if (ms % lengthMs !== 0) spans.add(ms - (ms % lengthMs));
   }
-  return [...hours].map((ms) => new Date(ms));
+  return [...spans].map((ms) => new Date(ms));
 }

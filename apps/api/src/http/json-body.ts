@@ -17,6 +17,8 @@ declare module 'fastify' {
     rawBody?: boolean;
     /** Reads the body in place of `readBody`, and calls back once as it does. */
     bodyReader?: (request: FastifyRequest, payload: Readable, read: BodyRead) => void;
+    /** The handler looks at the type itself. */
+    anyType?: boolean;
   }
 }
 
@@ -74,7 +76,14 @@ export function registerBodyParsers(fastify: FastifyInstance): void {
     if (bodyReader) bodyReader(request, payload, read);
     else readBody(request.headers, payload, bodyMax, read);
   });
+  fastify.addContentTypeParser('*', (request, payload, done) => {
+    const { bodyMax = BODY_MAX, anyType = false } = request.routeOptions.config;
+    if (!anyType) return done(unsupportedType('Send a body of a type that this route takes.'));
+    readBody(request.headers, payload, bodyMax, (error, bytes) => done(error, bytes));
+  });
 }
+
+const unsupportedType = (message: string) => Object.assign(new Error(message), { statusCode: 415 });
 
 /** Told once: the whole body, or why it is refused. */
 export type BodyRead = (error: Error | null, bytes: Buffer) => void;
@@ -156,7 +165,7 @@ export const isJson = (contentType = ''): boolean =>
 /** Throws unless the body says that it is JSON. */
 export function checkIsJson(headers: BodyHeaders): void {
   if (isJson(headers['content-type'])) return;
-  throw Object.assign(new Error('Send the body as application/json.'), { statusCode: 415 });
+  throw unsupportedType('Send the body as application/json.');
 }
 
 /** The value of a JSON text. Refuses broken UTF-8, prototype keys, and nesting that would overflow a stack. */

@@ -1,6 +1,6 @@
 import { INTERVALS } from '@core/metering';
 import { GROUP_NAMES, type UsageGap, type UsageItem } from '@io/metering';
-import { Id, Instant, Int, ListOf, OneOf, Quantity, Text, Zone } from '@io/platform';
+import { Id, Instant, Int, JsonObject, ListOf, OneOf, Quantity, Text, Zone } from '@io/platform';
 
 const GROUP_LIST = new RegExp(`^(${GROUP_NAMES.join('|')})(,(${GROUP_NAMES.join('|')}))*$`);
 
@@ -90,8 +90,27 @@ export class UsageItemView {
   @Text({ optional: true, min: 0, description: 'Empty when no plan covered the key there.' })
   usagePlanId?: string;
 
-  static from({ from, to, ...item }: UsageItem): UsageItemView {
-    return { from: from.toISOString(), to: to.toISOString(), ...item };
+  @JsonObject({
+    optional: true,
+    description:
+      "The dimensions of one of the account's own meters, by name; empty for the built-in ones.",
+    example: { model: 'large' },
+  })
+  dimensions?: object;
+
+  /** Without the groups that the usage says nothing of: an event may name no key, and has no method. */
+  static from({ from, to, meter, quantity, dimensions, ...groups }: UsageItem): UsageItemView {
+    const said = Object.entries(groups).filter(
+      ([name, value]) => value !== '' || name === 'usagePlanId',
+    );
+    return {
+      from: from.toISOString(),
+      to: to.toISOString(),
+      ...Object.fromEntries(said),
+      meter,
+      quantity,
+      ...(dimensions === undefined ? {} : { dimensions: JSON.parse(dimensions) as object }),
+    };
   }
 }
 

@@ -4,6 +4,13 @@ export type { Incident } from './incidents.repository.js';
 export { IncidentsService } from './incidents.service.js';
 export { MeteringModule } from './metering.module.js';
 export { DROP_OLD_USAGE, ENSURE_USAGE_PARTITIONS, ROLL_UP_USAGE } from './roll-up-wake-up.js';
+export { CustomMetersService, type BuiltInMeter } from './custom-meters.service.js';
+export type { StoredMeter } from './custom-meters.repository.js';
+export {
+  EventIngestionService,
+  type EventsAcknowledgement,
+  type ReceivedEvents,
+} from './event-ingestion.service.js';
 export { UsageIngestionService, type Acknowledgement } from './usage-ingestion.service.js';
 export { UsageIntake, type IntakeShare } from './usage-intake.js';
 export { UsagePartitionsService, type OldDay } from './usage-partitions.service.js';

@@ -1,5 +1,12 @@
 import { BullModule } from '@nestjs/bullmq';
 import { Module } from '@nestjs/common';
+import { CustomMetersRepository } from './custom-meters.repository.js';
+import { CustomMetersService } from './custom-meters.service.js';
+import { CustomUsageRepository } from './custom-usage.repository.js';
+import { EventIngestionService } from './event-ingestion.service.js';
+import { EventPayersRepository } from './event-payers.repository.js';
+import { EventsRepository } from './events.repository.js';
+import { MeterRollUpRepository } from './meter-roll-up.repository.js';
 import { IncidentsRepository } from './incidents.repository.js';
 import { IncidentsService } from './incidents.service.js';
 import { AlertEvaluationRepository } from './alert-evaluation.repository.js';
@@ -20,6 +27,13 @@ import { UsageService } from './usage.service.js';
 @Module({
   imports: [BullModule.registerQueue({ name: ROLL_UP_USAGE })],
   providers: [
+    CustomMetersRepository,
+    CustomMetersService,
+    CustomUsageRepository,
+    EventIngestionService,
+    EventPayersRepository,
+    EventsRepository,
+    MeterRollUpRepository,
     IncidentsRepository,
     IncidentsService,
     AlertEvaluationRepository,
@@ -40,6 +54,8 @@ import { UsageService } from './usage.service.js';
   exports: [
     AlertRulesService,
     AlertsService,
+    CustomMetersService,
+    EventIngestionService,
     IncidentsService,
     UsageIngestionService,
     UsageIntake,

@@ -11,6 +11,8 @@ export const GROUP_COLUMNS = {
   statusClass: Prisma.sql`status_class`,
   meter: Prisma.sql`meter`,
   usagePlanId: Prisma.sql`usage_plan_id`,
+  /** Only what the account's own meters count has dimensions. */
+  dimensions: Prisma.sql`'{}'::text`,
 } as const;
 
 /** A name that usage can be filtered and grouped by. */
@@ -27,6 +29,8 @@ export interface Window {
   readonly edges: readonly Date[];
   /** UTC hours that an edge lies inside of (`splitHours`). */
   readonly splitHours: readonly Date[];
+  /** The same of quarters of an hour (`splitQuarters`). */
+  readonly splitQuarters: readonly Date[];
   /** No record of the window was received before. */
   readonly receivedFrom: Date;
 }

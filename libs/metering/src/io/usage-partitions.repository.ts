@@ -45,6 +45,14 @@ export class UsagePartitionsRepository {
     }, TRANSACTION);
   }
 
+  /** Makes the partitions of readings, a month each, for a day and so many after it. */
+  async ensureReadings(first: Day, days: number): Promise<void> {
+    await this.db.$transaction(async (tx) => {
+      await tx.$executeRaw`SELECT set_config('lock_timeout', '2s', true)`;
+      await tx.$queryRaw`SELECT ensure_reading_partitions(${first}::date, ${days}::int)`;
+    }, TRANSACTION);
+  }
+
   /** What would keep the partition of a day from being dropped. */
   async hold(day: Day): Promise<PartitionHold> {
     return this.db.$transaction(async (tx) => {

@@ -28,10 +28,11 @@ export class UsagePartitionsService {
 
   /**
    * Makes today's partition and those of the next seven days, and gives records that came while there was none a
-   * partition of their day. A day that others are reading is left for the next time; its records are in the default partition.
+   * partition of their day; and the months of readings of those days. A day that others are reading is left for the next time; its records are in the default partition.
    */
   async ensure(): Promise<void> {
     const now = this.clock.now().getTime();
+    await unlessBusy(() => this.partitions.ensureReadings(dayOf(now), DAYS_AHEAD));
     const ahead = Array.from({ length: DAYS_AHEAD }, (_, n) => dayOf(now + n * DAY_MS));
     for (const day of new Set([...ahead, ...(await this.partitions.strayDays())])) {
       if ((await unlessBusy(() => this.partitions.ensure(day))) !== BUSY) continue;

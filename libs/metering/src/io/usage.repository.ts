@@ -1,7 +1,6 @@
 import assert from 'node:assert';
 import { Injectable } from '@nestjs/common';
 import { decimal, type Decimal } from '@core/kernel';
-import type { Meter } from '@core/metering';
 import { Database, Prisma } from '@io/platform';
 import {
   GROUP_COLUMNS,
@@ -20,8 +19,8 @@ export type UsageSum = {
 
 /** What a plan is billed for: the sum of one meter over the apis of one protocol. */
 export interface MeteredQuantity {
-  readonly meter: Meter;
-  /** Of the apis that were called: `REST`, `HTTP` or `WEBSOCKET`. */
+  readonly meter: string;
+  /** Of the apis that were called: `REST`, `HTTP` or `WEBSOCKET`; '' when the meter does not tell. */
   readonly protocol: string;
   readonly quantity: Decimal;
   /** How many roll-ups and how many single records were read, for the rating snapshot. */
@@ -30,7 +29,7 @@ export interface MeteredQuantity {
 }
 
 interface MeteredRow {
-  meter: Meter;
+  meter: string;
   protocol: string;
   quantity: string;
   hoursRead: number;
@@ -109,12 +108,22 @@ export class UsageRepository {
       LIMIT ${limit}`;
   }
 
+  /** How far the account's business time is ahead of the system's. */
+  async clockOffsetMs(accountId: string): Promise<number> {
+    const { clockOffsetMs } = await this.db.account.findUniqueOrThrow({
+      where: { id: accountId },
+      select: { clockOffsetMs: true },
+    });
+    return Number(clockOffsetMs);
+  }
+
   /** Over all accounts, for whoever runs the service. */
   async backlog(): Promise<UsageBacklog> {
     const [row] = await this.db.$queryRaw<UsageBacklog[]>`
       SELECT (SELECT count(*)::int FROM usage_epoch WHERE batches < highest + 1) AS "epochsWithGaps",
         (SELECT coalesce(extract(epoch FROM now() - min(received_at)), 0)::float8
-         FROM usage_batch WHERE rolled_up_at IS NULL) AS "oldestWaitingSeconds"`;
+         FROM (SELECT received_at FROM usage_batch WHERE rolled_up_at IS NULL
+           UNION ALL SELECT received_at FROM event_batch WHERE rolled_up_at IS NULL) waiting) AS "oldestWaitingSeconds"`;
     assert(row, 'a row without FROM is always there');
     return row;
   }

@@ -1,8 +1,10 @@
 import { Injectable } from '@nestjs/common';
 import type { Period } from '@core/kernel';
 import type { Scope } from '@core/identity';
-import { splitHours, windowEdges, type Interval } from '@core/metering';
-import { Database, InvalidRequest } from '@io/platform';
+import { METERS, splitHours, splitQuarters, windowEdges, type Interval } from '@core/metering';
+import { InvalidRequest } from '@io/platform';
+import { CustomUsageRepository } from './custom-usage.repository.js';
+import { MeterRollUpRepository } from './meter-roll-up.repository.js';
 import { RollUpRepository } from './roll-up.repository.js';
 import type { UsageFilter, UsageGroup, Window } from './sum-usage.js';
 import { UsageRepository, type MeteredQuantity, type UsageBacklog } from './usage.repository.js';
@@ -43,9 +45,10 @@ const FUTURE_MS = 5 * 60_000;
 @Injectable()
 export class UsageService {
   constructor(
-    private readonly db: Database,
     private readonly usage: UsageRepository,
     private readonly rollUps: RollUpRepository,
+    private readonly customUsage: CustomUsageRepository,
+    private readonly meterRollUps: MeterRollUpRepository,
   ) {}
 
   /** Roll-ups by part of the period, meter and groups. A customer sees only their own. */
@@ -61,15 +64,18 @@ export class UsageService {
     )
       return [];
     const edges = windowEdges(period, interval, timezone);
-    const sums = await this.usage.sums(
-      {
-        ...filter,
-        ...(scope.customerId === undefined ? {} : { customerId: scope.customerId }),
-        accountId: scope.accountId,
-      },
-      await this.window(scope.accountId, edges),
-      { groups: groupBy, limit: GROUPS_MAX + 1 },
-    );
+    const of: UsageFilter = {
+      ...filter,
+      ...(scope.customerId === undefined ? {} : { customerId: scope.customerId }),
+      accountId: scope.accountId,
+    };
+    const window = await this.window(scope.accountId, edges);
+    const parts = { groups: groupBy, limit: GROUPS_MAX + 1 };
+    const isBuiltIn = METERS.some((meter) => meter === filter.meter);
+    const isOwn = filter.meter !== undefined && !isBuiltIn;
+    const builtIn = isOwn ? [] : await this.usage.sums(of, window, parts);
+    const own = isBuiltIn ? [] : await this.customUsage.sums(of, window, parts);
+    const sums = [...builtIn, ...own].sort((a, b) => a.bucket - b.bucket);
     if (sums.length > GROUPS_MAX)
       throw fault(
         '/groupBy',
@@ -97,7 +103,11 @@ export class UsageService {
     readonly period: Period;
   }): Promise<MeteredQuantity[]> {
     const filter: UsageFilter = { accountId, customerId, usagePlanId };
-    return this.usage.metered(filter, await this.window(accountId, [period.from, period.to]));
+    const window = await this.window(accountId, [period.from, period.to]);
+    return [
+      ...(await this.usage.metered(filter, window)),
+      ...(await this.customUsage.metered(filter, window)),
+    ];
   }
 
   /** Batches that are missing, by gateway and epoch, the oldest gap first. */
@@ -126,20 +136,21 @@ export class UsageService {
   }
 
   /** How many acknowledged batches of an account are not rolled up yet. */
-  waitingBatches(accountId: string): Promise<number> {
-    return this.rollUps.waiting(accountId);
+  async waitingBatches(accountId: string): Promise<number> {
+    return (await this.rollUps.waiting(accountId)) + (await this.meterRollUps.waiting(accountId));
   }
 
   /** Rolls up everything of an account that was acknowledged before the call. */
   async rollUpNow(accountId: string): Promise<void> {
     while ((await this.rollUps.rollUp(accountId)) > 0);
+    while ((await this.meterRollUps.rollUp(accountId)) > 0);
   }
 
   /** Rolls up what waits, in any account, and returns how many batches it was. Safe to run anywhere, any time. */
   async rollUpWaiting(): Promise<number> {
     let batches = 0;
     for (;;) {
-      const rolledUp = await this.rollUps.rollUp(null);
+      const rolledUp = (await this.rollUps.rollUp(null)) + (await this.meterRollUps.rollUp(null));
       if (rolledUp === 0) return batches;
       batches += rolledUp;
     }
@@ -147,13 +158,15 @@ export class UsageService {
 
   /** In a test account records may be stamped far ahead of when they come, by the offset of its clock. */
   private async window(accountId: string, edges: readonly Date[]): Promise<Window> {
-    const { clockOffsetMs } = await this.db.account.findUniqueOrThrow({
-      where: { id: accountId },
-      select: { clockOffsetMs: true },
-    });
     const from = edges[0]?.getTime() ?? 0;
-    const receivedFrom = new Date(from - Number(clockOffsetMs) - FUTURE_MS);
-    return { edges, splitHours: splitHours(edges), receivedFrom };
+    const offsetMs = await this.usage.clockOffsetMs(accountId);
+    const receivedFrom = new Date(from - offsetMs - FUTURE_MS);
+    return {
+      edges,
+      splitHours: splitHours(edges),
+      splitQuarters: splitQuarters(edges),
+      receivedFrom,
+    };
   }
 }
 

@@ -1,0 +1,51 @@
+import { Injectable } from '@nestjs/common';
+import { decimal } from '@core/kernel';
+import { Database, Prisma } from '@io/platform';
+import { aggregated, customColumn, readIn } from './sum-meters.js';
+import type { UsageFilter, UsageGroup, Window } from './sum-usage.js';
+import type { MeteredQuantity, UsageSum } from './usage.repository.js';
+
+/**
+ * A part of a window has one quantity, made of all its events at once: the greatest, the last, or how many different
+ * values. It is never made of the quantities of smaller parts.
+ */
+const QUANTITY = aggregated(Prisma.sql`sum(quantity)`, Prisma.sql`count(DISTINCT member)`);
+
+/** Reads what the account's own meters counted and was rolled up. */
+@Injectable()
+export class CustomUsageRepository {
+  constructor(private readonly db: Database) {}
+
+  /** Quantities by part of the window, meter and groups, in their order; at most `limit` of them. */
+  sums(
+    filter: UsageFilter,
+    window: Window,
+    { groups, limit }: { groups: readonly UsageGroup[]; limit: number },
+  ): Promise<UsageSum[]> {
+    const names: readonly UsageGroup[] = [...new Set<UsageGroup>(['meter', ...groups])];
+    const columns = Prisma.join(
+      names.map((name) => Prisma.sql`${customColumn(name)} AS ${Prisma.raw(`"${name}"`)}`),
+    );
+    const keys = Prisma.join(names.map((_, n) => Prisma.raw(String(n + 2))));
+    return this.db.$queryRaw<UsageSum[]>`
+      SELECT width_bucket(starts_at, ${[...window.edges]}::timestamptz[]) AS bucket, ${columns},
+        trim_scale(${QUANTITY})::text AS quantity
+      FROM (${readIn(filter, window)}) used
+      GROUP BY 1, ${keys}, aggregation
+      ORDER BY 1, ${keys}
+      LIMIT ${limit}`;
+  }
+
+  /** The exact quantity of a period by meter. Through which kind of api it came is not told apart. */
+  async metered(filter: UsageFilter, window: Window): Promise<MeteredQuantity[]> {
+    const rows = await this.db.$queryRaw<
+      { meter: string; quantity: string; hoursRead: number; recordsRead: number }[]
+    >`
+      SELECT meter, trim_scale(${QUANTITY})::text AS quantity,
+        (count(*) FILTER (WHERE kind = 'hour'))::int AS "hoursRead",
+        (count(*) FILTER (WHERE kind = 'record'))::int AS "recordsRead"
+      FROM (${readIn(filter, window)}) used
+      GROUP BY meter, aggregation ORDER BY meter`;
+    return rows.map((row) => ({ ...row, protocol: '', quantity: decimal(row.quantity) }));
+  }
+}
