@@ -275,7 +275,9 @@ describe('bodies', () => {
           fields: [bearer, ...fields],
           body: '{}',
         });
-        if (answer.status === 415) continue;
+        // Batches may be packed, and this one is not what it says.
+        const isPacked = route.path === '/v1/usage/batches' && fields.at(-1)?.[1] === 'gzip';
+        if (answer.status === (isPacked ? 400 : 415)) continue;
         wrong.push(`${route.name} ${fields.join('; ')} → ${answer.status}`);
       }
     }
