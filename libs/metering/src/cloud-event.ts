@@ -1,5 +1,6 @@
 import { atPointer, type FieldFault } from '@core/kernel';
 import { FAULTS_MAX } from './errors.js';
+import { utf8Bytes } from './utf8-bytes.js';
 
 /** An event of CloudEvents 1.0, whatever form it came in. */
 export interface CloudEvent {
@@ -163,15 +164,6 @@ function textFault(value: unknown): string | null {
 }
 
 const isUriReference = (text: string) => URI_REFERENCE.test(text) && !FALSE_SCHEME.test(text);
-
-function utf8Bytes(text: string): number {
-  let bytes = 0;
-  for (const character of text) {
-    const code = character.codePointAt(0) ?? 0;
-    bytes += code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x1_00_00 ? 3 : 4;
-  }
-  return bytes;
-}
 
 function isDeeper(value: unknown, levels: number): boolean {
   if (typeof value !== 'object' || value === null) return false;

@@ -2,6 +2,7 @@ import { atPointer, Temporal, type FieldFault } from '@core/kernel';
 import { acceptedTimes } from './accepted-times.js';
 import { FAULTS_MAX } from './errors.js';
 import { METERS, type Meter } from './meters.js';
+import { utf8Bytes } from './utf8-bytes.js';
 
 /** Quantities of meters for (instant, key, api, stage, method, status class), as a gateway sent them. */
 export interface UsageRecord {
@@ -177,15 +178,6 @@ function isPlainText(value: unknown, bytesMax: number): boolean {
   if (typeof value !== 'string' || value.length === 0 || value.length > bytesMax) return false;
   if (PLAIN_ASCII.test(value)) return true;
   return !CONTROL.test(value) && value.isWellFormed() && utf8Bytes(value) <= bytesMax;
-}
-
-function utf8Bytes(text: string): number {
-  let bytes = 0;
-  for (const character of text) {
-    const code = character.codePointAt(0) ?? 0;
-    bytes += code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x1_00_00 ? 3 : 4;
-  }
-  return bytes;
 }
 
 /** Milliseconds since 1970 of an instant with offset, before 2200; NaN when it is none, such as 2026-02-30. */
