@@ -19,6 +19,7 @@ function textOf(data: RawData): string {
 
 const running: (() => unknown)[] = [];
 afterEach(async () => {
+  vi.restoreAllMocks();
   for (const stop of running.splice(0).reverse()) await stop();
 });
 
@@ -31,15 +32,19 @@ interface Chat {
   /** What reached the application, in order. */
   readonly heard: string[];
   readonly connections: IncomingMessage[];
+  /** The application's ends. */
+  readonly sockets: WebSocket[];
 }
 
-/** An application that repeats every message, behind the plugin. */
+/** An application that repeats every message, or is silent, behind the plugin. */
 async function aChat({
   key = {},
   routes = ROUTES,
+  isSilent = false,
 }: {
   key?: Partial<LeasedKey>;
   routes?: Record<string, typeof WIDE>;
+  isSilent?: boolean;
 } = {}): Promise<Chat> {
   const leased = {
     keyId: 'keysocket1',
@@ -72,13 +77,15 @@ async function aChat({
   });
   const heard: string[] = [];
   const connections: IncomingMessage[] = [];
+  const opened: WebSocket[] = [];
   const server = createServer();
   const sockets = new WebSocketServer({ noServer: true });
   sockets.on('connection', (socket, request) => {
     connections.push(request);
+    opened.push(socket);
     socket.on('message', (data, isBinary) => {
       heard.push(isBinary ? 'binary' : textOf(data));
-      socket.send(`echo ${isBinary ? 'binary' : textOf(data)}`);
+      if (!isSilent) socket.send(`echo ${isBinary ? 'binary' : textOf(data)}`);
     });
   });
   server.on('upgrade', tollgate.upgrade(sockets));
@@ -94,7 +101,16 @@ async function aChat({
     () => tollgate.close(),
   );
   await vi.waitFor(() => expect(tollgate.stats().hasNews).toBe(true));
-  return { tollgate, leases, service, events, heard, connections, url: `ws://127.0.0.1:${port}/` };
+  return {
+    tollgate,
+    leases,
+    service,
+    events,
+    heard,
+    connections,
+    sockets: opened,
+    url: `ws://127.0.0.1:${port}/`,
+  };
 }
 
 interface Client {
@@ -269,5 +285,115 @@ describe('WebSockets behind the plugin', () => {
     const { port } = server.address() as AddressInfo;
     for (let call = 0; call < 2; call += 1) await fetch(`http://127.0.0.1:${port}/`);
     expect(chat.events.filter(({ type }) => type === 'upgrade-unguarded')).toHaveLength(1);
+  });
+});
+
+/** What the service has been told, by route key, after everything was sent. */
+async function metered(
+  { tollgate, service }: Chat,
+  meter: 'messages' | 'connection-minutes',
+): Promise<Record<string, number>> {
+  await tollgate.flush();
+  const sums = service.committed(meter, ({ method = '' }) => method);
+  return Object.fromEntries(Object.entries(sums).filter(([, sum]) => sum > 0));
+}
+
+describe('What the plugin meters of WebSockets', () => {
+  const SIZES = [
+    { bytes: 1, units: 1 },
+    { bytes: 32_768, units: 1 },
+    { bytes: 32_769, units: 2 },
+    { bytes: 131_072, units: 4 },
+  ];
+
+  it.each(SIZES)('a message of $bytes bytes to the application: $units', async (row) => {
+    const chat = await aChat({ isSilent: true });
+    const client = await connect(chat);
+    client.socket.send('x'.repeat(row.bytes));
+    client.socket.send(Buffer.alloc(row.bytes));
+    await vi.waitFor(() => expect(chat.heard).toHaveLength(2));
+    expect(await metered(chat, 'messages')).toEqual({ $default: 2 * row.units });
+  });
+
+  it.each(SIZES)('a message of $bytes bytes from the application: $units', async (row) => {
+    const chat = await aChat();
+    const client = await connect(chat);
+    chat.sockets[0]?.send('x'.repeat(row.bytes));
+    chat.sockets[0]?.send(Buffer.alloc(row.bytes), { compress: false });
+    await vi.waitFor(() => expect(client.received).toHaveLength(2));
+    expect(await metered(chat, 'messages')).toEqual({ $default: 2 * row.units });
+  });
+
+  it('bytes and not characters, and parts as the one message that they are', async () => {
+    const chat = await aChat({ isSilent: true });
+    const client = await connect(chat);
+    client.socket.send(`{"action":"send","text":"${'é'.repeat(16_384)}"}`);
+    client.socket.send('x'.repeat(20_000), { fin: false });
+    client.socket.send('x'.repeat(20_000));
+    await vi.waitFor(() => expect(chat.heard).toHaveLength(2));
+    expect(await metered(chat, 'messages')).toEqual({ send: 2, $default: 2 });
+    chat.sockets[0]?.send('é'.repeat(5_000), { fin: false });
+    chat.sockets[0]?.send('x'.repeat(10_000));
+    await vi.waitFor(() => expect(client.received).toHaveLength(1));
+    expect(await metered(chat, 'messages')).toEqual({ send: 2, $default: 3 });
+  });
+
+  it('nothing of what is throttled, nor the answer that says so; invented routes as $default', async () => {
+    const chat = await aChat({ isSilent: true });
+    const client = await connect(chat);
+    for (let count = 0; count < 3; count += 1) client.socket.send('{"action":"slow"}');
+    client.socket.send('{"action":"invented"}');
+    await vi.waitFor(() => expect(chat.heard).toHaveLength(2));
+    await vi.waitFor(() => expect(client.received).toHaveLength(2));
+    expect(await metered(chat, 'messages')).toEqual({ slow: 1, $default: 1 });
+  });
+
+  it('nothing of what is forbidden or too big, in either direction', async () => {
+    let now = Date.now();
+    vi.spyOn(Date, 'now').mockImplementation(() => now);
+    const expiresAt = new Date(now + 60_000).toISOString();
+    const chat = await aChat({ key: { expiresAt }, isSilent: true });
+    const big = await connect(chat);
+    const [socket] = chat.sockets;
+    const error = await new Promise((resolve) =>
+      socket?.send(Buffer.alloc(128 * 1024 + 1), resolve),
+    );
+    expect(error).toBeInstanceOf(RangeError);
+    expect(chat.events).toContainEqual({ type: 'message-not-sent', bytes: 128 * 1024 + 1 });
+    expect(big.socket.readyState).toBe(WebSocket.OPEN);
+    big.socket.send(Buffer.alloc(128 * 1024 + 1));
+    expect(await big.closed).toMatchObject({ code: 1009 });
+    await refused(chat, { 'x-api-key': 'tg_throttled' });
+    const client = await connect(chat);
+    now += 60_000;
+    // The plugin carries its clock on for some milliseconds.
+    const movedAt = performance.now();
+    await vi.waitFor(() => expect(performance.now() - movedAt).toBeGreaterThan(50));
+    client.socket.send('{"action":"send"}');
+    expect(await client.closed).toMatchObject({ code: 1008 });
+    expect(chat.heard).toEqual([]);
+    const late = chat.sockets[1];
+    late?.send('after the end', () => undefined);
+    expect(await metered(chat, 'messages')).toEqual({});
+    expect(await metered(chat, 'connection-minutes')).toEqual({ $connect: 2 });
+    expect(big.received).toEqual([]);
+  });
+
+  it('a connection of 61 s as two minutes, once, whoever ends it', async () => {
+    let now = Date.now();
+    vi.spyOn(Date, 'now').mockImplementation(() => now);
+    const chat = await aChat();
+    const clients = [await connect(chat), await connect(chat)];
+    now += 61_000;
+    clients[0]?.socket.close();
+    await clients[0]?.closed;
+    await vi.waitFor(() => expect(chat.tollgate.stats().connections).toBe(1));
+    expect(await metered(chat, 'connection-minutes')).toEqual({ $connect: 2 });
+    const [record] = chat.service.records();
+    expect(record).toMatchObject({ keyId: 'keysocket1', resourcePath: '/', statusClass: '1xx' });
+    now += 60_000;
+    await chat.tollgate.close();
+    await clients[1]?.closed;
+    expect(chat.service.committed('connection-minutes')).toEqual({ all: 2 + 3 });
   });
 });

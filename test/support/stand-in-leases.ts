@@ -9,6 +9,7 @@ export interface LeasedKey {
   throttle: { rateLimit: number; burstLimit: number } | null;
   quota: number | null;
   readonly onFailure?: 'deny' | 'allow';
+  readonly expiresAt?: string;
 }
 
 interface Question {
@@ -108,7 +109,7 @@ export class StandInLeases {
       keyId,
       customerId,
       enabled,
-      expiresAt: null,
+      expiresAt: key.expiresAt ?? null,
       ipPolicy: null,
       usagePlanId: `plan-${key.onFailure ?? 'deny'}`,
       throttle,

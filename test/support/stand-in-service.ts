@@ -69,6 +69,8 @@ const RECORD_FIELDS = [
   'quantities',
 ];
 
+const METERS = ['calls', 'bytes-out', 'http-units', 'messages', 'connection-minutes'];
+
 const BODY_BYTES_MAX = 8 * 1024 * 1024;
 const FAULTS_MAX = 20;
 
@@ -457,7 +459,7 @@ function recordFault(record: unknown): string | undefined {
   if (!isObject(record['quantities'])) return '/quantities';
   for (const [meter, quantity] of Object.entries(record['quantities'])) {
     if (!/^(0|[1-9]\d{0,25})$/.test(String(quantity))) return `/quantities/${meter}`;
-    if (!['calls', 'bytes-out', 'http-units'].includes(meter)) return `/quantities/${meter}`;
+    if (!METERS.includes(meter)) return `/quantities/${meter}`;
   }
   return undefined;
 }

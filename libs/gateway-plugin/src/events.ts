@@ -13,7 +13,9 @@ export type TollgateEvent =
   | { readonly type: 'question-refused'; readonly status: number }
   /** Something else takes upgrades of a guarded server, so that its WebSockets are not guarded. Told once a server. */
   | { readonly type: 'upgrade-unguarded' }
-  /** A call passed that cannot be metered, since nobody could say whose key it carried. */
+  /** The application sent a message over Amazon's limit, in bytes: it was not sent. */
+  | { readonly type: 'message-not-sent'; readonly bytes: number }
+  /** A call, message or connection passed that cannot be metered, since nobody could say whose key it carried. */
   | { readonly type: 'call-unmetered'; readonly method: string }
   /** A batch is not acknowledged yet; it is sent again until it is. */
   | {

@@ -7,7 +7,7 @@ export type { WebSocketOptions, WebSocketServerParts } from './adapters/websocke
 export type { TrustedProxy } from './adapters/client-request.js';
 // For other reporters of usage, such as `tollgate collect`.
 export { BATCH_RECORDS_MAX, UsageAggregator, batchBody } from './usage/usage.js';
-export type { MeteredCall, MeteredProtocol, UsageRecord } from './usage/usage.js';
+export type { MeteredCall, MeteredProtocol, MeteredTraffic, UsageRecord } from './usage/usage.js';
 export { deliverBatch, pause, type Delivery } from './usage/batch-delivery.js';
 export { writeDurably } from './usage/batch-store.js';
 export { epochOf } from './usage/epoch.js';

@@ -10,6 +10,7 @@ import {
   type FastifyInstanceParts,
   type Verdict,
 } from './adapters/http-guard.js';
+import type { Traffic } from './adapters/connection-meter.js';
 import { identify } from './adapters/identity.js';
 import {
   UpgradeWatch,
@@ -174,10 +175,17 @@ class Gateway implements Tollgate {
       },
       decide: (speaker, method, otherwise) =>
         this.decider.decide({ ...speaker, method, resourcePath: ROUTES_PATH, otherwise }),
-      accept: (request, decision) => {
+      accept: (request, { apiKey }, decision) => {
         this.note(request, decision);
         identify(request, decision);
+        const { keyId, customerId } = decision;
+        if (keyId !== undefined) this.remember(apiKey, { keyId, customerId });
       },
+      ledgerOf: ({ apiKey }) => ({
+        now: () => this.client.clock.now(),
+        add: (traffic) => this.meterTraffic(apiKey, traffic),
+      }),
+      notSent: (bytes) => this.onEvent({ type: 'message-not-sent', bytes }),
       mayStay: async ({ apiKey, sourceIp }) =>
         apiKey !== undefined && (await this.decider.mayUse(apiKey, sourceIp)),
     });
@@ -347,6 +355,18 @@ class Gateway implements Tollgate {
     };
     if (response.destroyed) ended();
     else response.once('close', ended);
+  }
+
+  private meterTraffic(apiKey: string | undefined, traffic: Traffic): void {
+    const { routeKey: method, keyId = this.passedKeys.get(apiKey ?? '')?.keyId, ...rest } = traffic;
+    if (keyId === undefined) {
+      this.counters.unmetered += 1;
+      this.onEvent({ type: 'call-unmetered', method });
+      return;
+    }
+    const { apiId, stage } = this.options;
+    const address = { keyId, apiId, stage, method, resourcePath: ROUTES_PATH };
+    this.reporter.record({ ...rest, ...address, protocol: 'WEBSOCKET' });
   }
 
   private remember(

@@ -5,6 +5,12 @@ import type { Duplex } from 'node:stream';
 import { refusalOf } from '../deciding/answer.js';
 import type { Judgement } from '../deciding/decision.js';
 import {
+  ConnectionMeter,
+  MESSAGE_BYTES_MAX,
+  bytesOf,
+  type TrafficLedger,
+} from './connection-meter.js';
+import {
   CONNECT_ROUTE,
   DEFAULT_EXPRESSION,
   DEFAULT_ROUTE,
@@ -16,7 +22,8 @@ import {
 export interface WebSocketParts {
   emit(name: string, ...values: unknown[]): boolean;
   on(name: 'error', listener: () => void): unknown;
-  send(text: string): void;
+  readonly readyState: number;
+  send(data: unknown, ...rest: unknown[]): void;
   close(code: number, reason: string): void;
   terminate(): void;
   pause(): void;
@@ -56,16 +63,20 @@ export interface WebSocketJudge {
   /** Decides on a route key; `otherwise` is the route where the stage has none of that name. */
   decide(speaker: Speaker, routeKey: string, otherwise?: string): Judgement | Promise<Judgement>;
   /** What the application behind finds in the request of a connection that was let in. */
-  accept(request: IncomingMessage, decision: Judgement): void;
+  accept(request: IncomingMessage, speaker: Speaker, decision: Judgement): void;
+  /** Where the usage of a connection goes. */
+  ledgerOf(speaker: Speaker): TrafficLedger;
+  /** A message of the application was too big. */
+  notSent(bytes: number): void;
   /** Whether the speaker's key may still be used, by a policy that is asked for if need be. */
   mayStay(speaker: Speaker): Promise<boolean>;
 }
 
-/** Amazon's limit of a message, in bytes. */
-export const MESSAGE_BYTES_MAX = 128 * 1024;
 const POLICY_VIOLATION = 1008;
 const MESSAGE_TOO_BIG = 1009;
 const GOING_AWAY = 1001;
+/** The `readyState` of a connection that still sends. */
+const OPEN = 1;
 /** How long a client has to answer the close. */
 const CLOSE_MS = 1_000;
 
@@ -110,7 +121,7 @@ export class WebSocketGuard {
         socket.off('error', ignore);
         if (speaker === null || !decision.allowed) return refuseUpgrade(socket, decision);
         if (socket.destroyed) return;
-        this.judge.accept(request, decision);
+        this.judge.accept(request, speaker, decision);
         server.handleUpgrade(request, socket, head, (webSocket: WebSocketParts) => {
           this.admit(webSocket, { speaker, select, keyId: decision.keyId });
           server.emit('connection', webSocket, request);
@@ -176,13 +187,16 @@ interface ConnectionParts {
 
 /**
  * One connection. Stands between `ws` and the application: a message reaches the application's listeners when it was let
- * pass, in the order in which they came.
+ * pass, in the order in which they came. What passes is metered, in both directions.
  */
 class Connection {
   readonly speaker: Speaker;
   readonly keyId: string | undefined;
   private readonly id = randomBytes(9).toString('base64');
   private readonly emit: (name: string, ...values: unknown[]) => boolean;
+  /** Sends and meters nothing. */
+  private readonly send: (data: unknown, ...rest: unknown[]) => void;
+  private readonly meter: ConnectionMeter;
   /** What came while a message waits for its decision. */
   private waiting: (() => void | Promise<void>)[] | null = null;
   private isEnded = false;
@@ -194,11 +208,14 @@ class Connection {
     this.speaker = parts.speaker;
     this.keyId = parts.keyId;
     this.emit = webSocket.emit.bind(webSocket);
+    this.send = webSocket.send.bind(webSocket);
+    this.meter = new ConnectionMeter(parts.keyId, parts.judge.ledgerOf(parts.speaker));
+    webSocket.send = (data: unknown, ...rest: unknown[]): void => this.sendMetered(data, rest);
     // ws tells of a message that is too big by an error; without a listener that would end the process.
     webSocket.on('error', () => undefined);
     webSocket.emit = (name: string, ...values: unknown[]): boolean => {
       if (name !== 'message' && name !== 'close') return this.emit(name, ...values);
-      if (name === 'close') parts.onClose();
+      if (name === 'close') this.gone();
       this.inOrder(() => (name === 'message' ? this.message(values) : this.tell(name, values)));
       return true;
     };
@@ -207,9 +224,31 @@ class Connection {
   /** Closes; nothing that still comes is let pass. */
   end(code: number, reason: string): void {
     this.isEnded = true;
-    this.parts.onClose();
+    this.gone();
     this.webSocket.close(code, reason);
     setTimeout(() => this.webSocket.terminate(), CLOSE_MS).unref();
+  }
+
+  private gone(): void {
+    this.parts.onClose();
+    this.meter.closed();
+  }
+
+  /** The application sends: a message, or with `fin: false` a part of one. */
+  private sendMetered(data: unknown, rest: readonly unknown[]): void {
+    if (this.webSocket.readyState !== OPEN) return this.send(data, ...rest);
+    const bytes = bytesOf(data);
+    if (this.meter.fits(bytes)) {
+      this.send(data, ...rest);
+      return this.meter.sent(bytes, { isLast: !rest.some(isPart) });
+    }
+    if (this.meter.isInMessage) this.end(MESSAGE_TOO_BIG, 'Message too big');
+    this.parts.judge.notSent(bytes);
+    const then = rest.at(-1);
+    if (typeof then === 'function') {
+      process.nextTick(then, new RangeError(`a message has at most ${MESSAGE_BYTES_MAX} bytes`));
+    }
+    return undefined;
   }
 
   /** Runs at once, or behind a message that waits for its decision. */
@@ -252,12 +291,15 @@ class Connection {
   }
 
   private passOrRefuse(decision: Judgement, values: readonly unknown[]): void {
-    if (decision.allowed) return this.tell('message', values);
+    if (decision.allowed) {
+      this.meter.received(decision, bytesOf(values[0]));
+      return this.tell('message', values);
+    }
     if (decision.status === 403 && decision.reason !== 'ambiguous-path') {
       return this.end(POLICY_VIOLATION, 'Forbidden');
     }
     // The form of Amazon's own messages to a client.
-    return this.webSocket.send(
+    return this.send(
       JSON.stringify({
         message: decision.message,
         connectionId: this.id,
@@ -269,11 +311,8 @@ class Connection {
 
 const NOBODY: Speaker = { apiKey: undefined, sourceIp: '' };
 
-function bytesOf(data: unknown): number {
-  if (Array.isArray(data)) return data.reduce((sum: number, part) => sum + bytesOf(part), 0);
-  if (data instanceof Uint8Array || data instanceof ArrayBuffer) return data.byteLength;
-  return typeof data === 'string' ? Buffer.byteLength(data) : 0;
-}
+const isPart = (option: unknown): boolean =>
+  typeof option === 'object' && option !== null && Reflect.get(option, 'fin') === false;
 
 const REASON_PHRASES: Readonly<Record<number, string>> = {
   403: 'Forbidden',

@@ -315,7 +315,7 @@ export class Decider {
       keyId: keys.keyId(seat),
       customer: keys.customerIndex(seat),
       stage,
-      resourcePath: method === null ? UNMATCHED_PATH : method.resourcePath,
+      method,
     });
   }
 

@@ -51,6 +51,8 @@ export const UNMATCHED_PATH = '/{proxy+}';
 export interface Judgement extends Decision {
   /** In milliseconds of business time. */
   readonly at: number;
+  /** The verb or route key of the api's method that it was charged to; undefined when none matched, or it is not told. */
+  readonly routeKey: string | undefined;
   /** The header fields that the client is told the decision by. */
   headers(): Record<string, string>;
 }

@@ -3,6 +3,7 @@ import {
   refusalAnswer,
   type Engine,
   type Level,
+  type MethodPolicy,
   type RefusalReason,
   type StagePolicy,
   type ThrottleLimit,
@@ -22,14 +23,15 @@ interface Subject {
   /** By `engine.keys.customer`; -1 none. */
   readonly customer: number;
   readonly stage: StagePolicy | null;
-  readonly resourcePath: string;
+  /** Null when no method was looked for. */
+  readonly method: MethodPolicy | null;
 }
 
 const NOBODY: Subject = {
   keyId: undefined,
   customer: -1,
   stage: null,
-  resourcePath: UNMATCHED_PATH,
+  method: null,
 };
 
 /**
@@ -52,19 +54,29 @@ export class LocalDecision implements Judgement {
   private readonly knownKeyId: string | undefined;
   private readonly customer: number;
   private readonly stage: StagePolicy | null;
-  readonly resourcePath: string;
+  private readonly method: MethodPolicy | null;
 
   constructor(
     private readonly origin: DecisionOrigin,
     private readonly id: number,
     readonly at: number,
     private readonly refusedReason: RefusalReason | null,
-    { keyId, customer, stage, resourcePath }: Subject = NOBODY,
+    { keyId, customer, stage, method }: Subject = NOBODY,
   ) {
     this.knownKeyId = keyId;
     this.customer = customer;
     this.stage = stage;
-    this.resourcePath = resourcePath;
+    this.method = method;
+  }
+
+  get resourcePath(): string {
+    return this.method === null ? UNMATCHED_PATH : this.method.resourcePath;
+  }
+
+  get routeKey(): string | undefined {
+    const name = this.method?.name ?? '';
+    const space = name.indexOf(' ');
+    return space === -1 ? undefined : name.slice(0, space);
   }
 
   get allowed(): boolean {

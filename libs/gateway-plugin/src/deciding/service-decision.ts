@@ -49,6 +49,7 @@ export function readDecision(text: string, at: number): ServiceDecision {
     shadowed: optionalText(fields, 'shadowed'),
     ...(allowed ? ALLOWED : refusal),
     at,
+    routeKey: undefined,
     policy: null,
     headers: () => ({ ...clientHeaders(clientFacts(decision)), ...errorType(decision) }),
   };

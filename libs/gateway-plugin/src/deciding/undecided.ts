@@ -30,6 +30,7 @@ export function undecided(
     customerId: undefined,
     usagePlanId: undefined,
     resourcePath,
+    routeKey: undefined,
     rate: undefined,
     quota: undefined,
     shadowed: undefined,

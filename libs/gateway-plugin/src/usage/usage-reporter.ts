@@ -3,7 +3,13 @@ import { deliverBatch, pause } from './batch-delivery.js';
 import { newEpoch } from './epoch.js';
 import type { EventListener } from '../events.js';
 import type { ServiceClient } from '../service/service-client.js';
-import { BATCH_RECORDS_MAX, UsageAggregator, batchBody, type MeteredCall } from './usage.js';
+import {
+  BATCH_RECORDS_MAX,
+  UsageAggregator,
+  batchBody,
+  type MeteredCall,
+  type MeteredTraffic,
+} from './usage.js';
 
 /** What a reporter is made of. */
 export interface ReporterOptions {
@@ -45,9 +51,9 @@ export class UsageReporter {
     if (options.spoolDir !== undefined) void this.tick();
   }
 
-  /** Counts a call that passed. */
-  record(call: MeteredCall): void {
-    if (!this.aggregator.add(call)) this.options.onEvent({ type: 'usage-dropped', calls: 1 });
+  /** Counts a call, a message or a connection that passed. */
+  record(usage: MeteredCall | MeteredTraffic): void {
+    if (!this.aggregator.add(usage)) this.options.onEvent({ type: 'usage-dropped', calls: 1 });
   }
 
   /** Sends what is open. Resolves when all of it is acknowledged or set aside, or when the reporter is closed. */

@@ -1,6 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { UsageAggregator, batchBody, httpUnits, statusClass, type MeteredCall } from './usage.js';
+import {
+  UsageAggregator,
+  batchBody,
+  connectionMinutes,
+  httpUnits,
+  messageUnits,
+  statusClass,
+  type MeteredCall,
+} from './usage.js';
 
 const MIDNIGHT = Date.parse('2026-11-22T00:00:00Z');
 
@@ -27,6 +35,54 @@ describe('httpUnits', () => {
     { bytes: 524_289, units: 2, why: 'the next byte starts another' },
   ])('takes $bytes bytes for $units: $why', ({ bytes, units }) => {
     expect(httpUnits(bytes)).toBe(units);
+  });
+});
+
+/** The least whole number of units, one at least, that holds so much. */
+const isLeast = (units: number, unit: number, amount: number): boolean =>
+  Number.isInteger(units) && units >= 1 && units * unit >= amount && (units - 1) * unit < amount;
+
+describe('messageUnits', () => {
+  it.each([
+    { bytes: 0, units: 1, why: 'an empty message is still a message' },
+    { bytes: 1, units: 1, why: 'a started unit is a unit' },
+    { bytes: 32_768, units: 1, why: 'a unit is 32 KiB' },
+    { bytes: 32_769, units: 2, why: 'the next byte starts another' },
+    { bytes: 131_072, units: 4, why: 'the longest message' },
+  ])('takes $bytes bytes for $units: $why', ({ bytes, units }) => {
+    expect(messageUnits(bytes)).toBe(units);
+  });
+
+  it('is the least number of units that holds the message', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 131_072 }), (bytes) => {
+        expect(isLeast(messageUnits(bytes), 32_768, bytes)).toBe(true);
+      }),
+    );
+  });
+});
+
+describe('connectionMinutes', () => {
+  it.each([
+    { ms: 0, minutes: 1, why: 'it was open, for less than the clock tells' },
+    { ms: -5_000, minutes: 1, why: 'the clock was set back' },
+    { ms: 60_000, minutes: 1, why: 'a minute' },
+    { ms: 60_001, minutes: 2, why: 'a started minute is a minute' },
+    { ms: 61_000, minutes: 2, why: 'a started minute is a minute' },
+  ])('takes $ms ms for $minutes: $why', ({ ms, minutes }) => {
+    expect(connectionMinutes(MIDNIGHT, MIDNIGHT + ms)).toBe(minutes);
+  });
+
+  it('is the least number of minutes that holds the life, whenever it began', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 0, max: 4e12 }),
+        fc.integer({ min: 1, max: 1e10 }),
+        (openedAt, ms) => {
+          expect(isLeast(connectionMinutes(openedAt, openedAt + ms), 60_000, ms)).toBe(true);
+        },
+      ),
+    );
   });
 });
 
@@ -59,6 +115,20 @@ describe('UsageAggregator', () => {
         statusClass: '2xx',
         quantities: { calls: '2', 'bytes-out': '524290', 'http-units': '3' },
       },
+    ]);
+  });
+
+  it('sums messages and minutes apart from calls', () => {
+    const usage = new UsageAggregator();
+    const traffic = { ...aCall(), protocol: 'WEBSOCKET' as const };
+    usage.add({ ...traffic, messages: 2, connectionMinutes: 0 });
+    usage.add({ ...traffic, messages: 1, connectionMinutes: 0 });
+    usage.add({ ...traffic, method: '$connect', messages: 0, connectionMinutes: 7 });
+    usage.add(aCall());
+    expect(usage.take(10).map(({ method, quantities }) => [method, quantities])).toEqual([
+      ['GET', { messages: '3' }],
+      ['$connect', { 'connection-minutes': '7' }],
+      ['GET', { calls: '1', 'bytes-out': '100' }],
     ]);
   });
 

@@ -18,8 +18,8 @@ export type StatusClass = '1xx' | '2xx' | '3xx' | '4xx' | '5xx';
 /** REST calls are metered one by one, HTTP calls also in units of 512 KiB. */
 export type MeteredProtocol = 'REST' | 'HTTP';
 
-/** One call that passed, as a gateway saw it end. */
-export interface MeteredCall {
+/** Whose and what usage is, apart from how much. */
+interface UsageOrigin {
   /** When it was allowed, in milliseconds of business time. */
   readonly at: number;
   readonly keyId: string;
@@ -28,18 +28,45 @@ export interface MeteredCall {
   readonly method: string;
   readonly resourcePath: string;
   readonly status: number;
+}
+
+/** One call that passed, as a gateway saw it end. */
+export interface MeteredCall extends UsageOrigin {
   /** Bytes of the response's body as sent, after content encoding. */
   readonly bytesOut: number;
   readonly protocol: MeteredProtocol;
 }
 
+/** What passed over a WebSocket: a message, or the life of a connection that closed. */
+export interface MeteredTraffic extends UsageOrigin {
+  readonly protocol: 'WEBSOCKET';
+  /** Units of 32 KiB, rounded per message. */
+  readonly messages: number;
+  /** Whole minutes, rounded per connection. */
+  readonly connectionMinutes: number;
+}
+
 const MINUTE_MS = 60_000;
 const QUARTER_HOUR_MS = 15 * MINUTE_MS;
 const HTTP_UNIT_BYTES = 512 * 1024;
+const MESSAGE_UNIT_BYTES = 32 * 1024;
 
 /** Units of an HTTP call. Rounded up per call, before anything is summed; an empty answer is one unit. */
 export function httpUnits(bytesOut: number): number {
   return Math.max(1, Math.ceil(bytesOut / HTTP_UNIT_BYTES));
+}
+
+/** Units of a WebSocket message in one direction. Rounded up per message; an empty one is one unit. */
+export function messageUnits(bytes: number): number {
+  return Math.max(1, Math.ceil(bytes / MESSAGE_UNIT_BYTES));
+}
+
+/**
+ * Minutes of a connection over its whole life, each started one whole. At least one: it was open, if for less than the
+ * clock tells, or while the clock was set back.
+ */
+export function connectionMinutes(openedAtMs: number, closedAtMs: number): number {
+  return Math.max(1, Math.ceil((closedAtMs - openedAtMs) / MINUTE_MS));
 }
 
 /** The class of a status; what is no HTTP status counts as a server's fault. */
@@ -52,11 +79,13 @@ export function statusClass(status: number): StatusClass {
 }
 
 interface OpenRecord {
-  readonly call: MeteredCall;
+  readonly usage: MeteredCall | MeteredTraffic;
   readonly periodStart: number;
   calls: number;
   bytesOut: number;
   httpUnits: number;
+  messages: number;
+  connectionMinutes: number;
 }
 
 /** How much an aggregator may hold. */
@@ -69,7 +98,7 @@ export interface AggregatorLimits {
 
 const DEFAULT_LIMITS: AggregatorLimits = { fineRecords: 50_000, maxRecords: 200_000 };
 
-/** Sums calls into usage records until they are taken. Every call is in exactly one record taken. */
+/** Sums usage into records until they are taken. Every call and every message is in exactly one record taken. */
 export class UsageAggregator {
   private readonly open = new Map<string, OpenRecord>();
 
@@ -80,33 +109,42 @@ export class UsageAggregator {
     return this.open.size;
   }
 
-  /** Adds a call. False when it needs a new record and there is no room: the caller must say so aloud. */
-  add(call: MeteredCall): boolean {
+  /** Adds usage. False when it needs a new record and there is no room: the caller must say so aloud. */
+  add(usage: MeteredCall | MeteredTraffic): boolean {
     const key = [
-      call.keyId,
-      call.apiId,
-      call.stage,
-      call.method,
-      call.resourcePath,
-      statusClass(call.status),
-      call.protocol,
+      usage.keyId,
+      usage.apiId,
+      usage.stage,
+      usage.method,
+      usage.resourcePath,
+      statusClass(usage.status),
+      usage.protocol,
     ].join('\0');
-    return this.addTo(key, call, MINUTE_MS) ?? this.addTo(key, call, QUARTER_HOUR_MS) ?? false;
+    return this.addTo(key, usage, MINUTE_MS) ?? this.addTo(key, usage, QUARTER_HOUR_MS) ?? false;
   }
 
-  private addTo(key: string, call: MeteredCall, spanMs: number): boolean | undefined {
-    const periodStart = Math.floor(call.at / spanMs) * spanMs;
+  private addTo(
+    key: string,
+    usage: MeteredCall | MeteredTraffic,
+    spanMs: number,
+  ): boolean | undefined {
+    const periodStart = Math.floor(usage.at / spanMs) * spanMs;
     const recordKey = `${periodStart}\0${key}`;
     let record = this.open.get(recordKey);
     if (record === undefined) {
       const room = spanMs === MINUTE_MS ? this.limits.fineRecords : this.limits.maxRecords;
       if (this.open.size >= room) return undefined;
-      record = { call, periodStart, calls: 0, bytesOut: 0, httpUnits: 0 };
+      record = { usage, periodStart, ...NOTHING };
       this.open.set(recordKey, record);
     }
+    if (usage.protocol === 'WEBSOCKET') {
+      record.messages += usage.messages;
+      record.connectionMinutes += usage.connectionMinutes;
+      return true;
+    }
     record.calls += 1;
-    record.bytesOut += call.bytesOut;
-    if (call.protocol === 'HTTP') record.httpUnits += httpUnits(call.bytesOut);
+    record.bytesOut += usage.bytesOut;
+    if (usage.protocol === 'HTTP') record.httpUnits += httpUnits(usage.bytesOut);
     return true;
   }
 
@@ -122,20 +160,34 @@ export class UsageAggregator {
   }
 }
 
-function toRecord({ call, periodStart, calls, bytesOut, httpUnits }: OpenRecord): UsageRecord {
+const NOTHING = { calls: 0, bytesOut: 0, httpUnits: 0, messages: 0, connectionMinutes: 0 };
+
+function toRecord(record: OpenRecord): UsageRecord {
+  const { usage, periodStart } = record;
   return {
     at: new Date(periodStart).toISOString().replace('.000Z', 'Z'),
-    keyId: call.keyId,
-    apiId: call.apiId,
-    stage: call.stage,
-    method: call.method,
-    resourcePath: call.resourcePath,
-    statusClass: statusClass(call.status),
-    quantities: {
-      calls: String(calls),
-      'bytes-out': String(bytesOut),
-      ...(call.protocol === 'HTTP' ? { 'http-units': String(httpUnits) } : {}),
-    },
+    keyId: usage.keyId,
+    apiId: usage.apiId,
+    stage: usage.stage,
+    method: usage.method,
+    resourcePath: usage.resourcePath,
+    statusClass: statusClass(usage.status),
+    quantities: quantitiesOf(record),
+  };
+}
+
+function quantitiesOf(record: OpenRecord): Record<string, string> {
+  const { calls, bytesOut, httpUnits, messages, connectionMinutes } = record;
+  if (record.usage.protocol === 'WEBSOCKET') {
+    return {
+      ...(messages > 0 ? { messages: String(messages) } : {}),
+      ...(connectionMinutes > 0 ? { 'connection-minutes': String(connectionMinutes) } : {}),
+    };
+  }
+  return {
+    calls: String(calls),
+    'bytes-out': String(bytesOut),
+    ...(record.usage.protocol === 'HTTP' ? { 'http-units': String(httpUnits) } : {}),
   };
 }
 
