@@ -1,6 +1,3 @@
-import { randomBytes } from 'node:crypto';
-import { gzipSync } from 'node:zlib';
-import { UsageIntake } from '@io/metering';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { startApi, type TestApi } from '../support/api.js';
@@ -232,59 +229,6 @@ describe('POST /v1/usage/batches', () => {
     for (const headers of [{ 'content-type': 'text/yaml' }, { 'content-encoding': 'br' }])
       expect((await headersOf(headers)).status).toBe(415);
     expect((await headersOf({ 'content-encoding': 'gzip, gzip' })).status).toBe(415);
-  });
-
-  describe('packed by gzip', () => {
-    const pack = async (bytes: Buffer | string, headers: Record<string, string> = {}) => {
-      const answer = await fetch(`${api.url}/v1/usage/batches`, {
-        method: 'POST',
-        headers: {
-          authorization: `Bearer ${api.gatewayToken}`,
-          'content-type': 'application/json',
-          'content-encoding': 'gzip',
-          ...headers,
-        },
-        body: new Uint8Array(Buffer.from(bytes)),
-      });
-      const body = (await answer.json()) as Record<string, unknown>;
-      return { status: answer.status, code: String(body['type']).split('/').pop(), body };
-    };
-
-    it('is the same batch as in plain', async () => {
-      const batch = { epoch, sequence: 0, records: [aRecord(), aRecord()] };
-      const packed = await pack(gzipSync(JSON.stringify(batch)));
-      expect(packed).toMatchObject({ status: 201, body: { records: 2, duplicate: false } });
-      expect(await send(batch)).toMatchObject({ status: 200, body: { duplicate: true } });
-    });
-
-    it('answers 413 for a bomb before it is unpacked, and for what is too large when it is', async () => {
-      // 400 MiB, as fifty packed pieces in a row, which are one body.
-      const piece = gzipSync(Buffer.alloc(8 * 1024 * 1024, 0x20));
-      const bomb = Buffer.concat(Array.from({ length: 50 }, () => piece));
-      const before = process.memoryUsage.rss();
-      expect(await pack(bomb)).toMatchObject({ status: 413, code: 'compression-too-strong' });
-      expect(process.memoryUsage.rss() - before).toBeLessThan(64 * 1024 * 1024);
-      // Hardly to be packed, so that only its size is in the way.
-      const large = gzipSync(randomBytes(9 * 1024 * 1024), { level: 1 });
-      expect(await pack(large)).toMatchObject({ status: 413, code: 'body-too-large' });
-      const text = gzipSync(randomBytes(4.5 * 1024 * 1024).toString('hex'), { level: 1 });
-      expect(await pack(text)).toMatchObject({ status: 413, code: 'body-too-large' });
-    });
-
-    it('answers 400 for what is no gzip, or not whole', async () => {
-      const whole = gzipSync(JSON.stringify({ epoch, sequence: 0, records: [aRecord()] }));
-      for (const bytes of ['{}', whole.subarray(0, whole.length - 9)])
-        expect(await pack(Buffer.from(bytes))).toMatchObject({
-          status: 400,
-          body: { errors: [{ pointer: '/' }] },
-        });
-      expect(await stored()).toMatchObject({ batches: 0 });
-    });
-
-    it('holds no memory once it is answered, however it was', async () => {
-      const intake = api.app.get(UsageIntake, { strict: false });
-      await expect.poll(() => intake.stats()).toEqual({ bytes: 0, storing: 0, waiting: 0 });
-    });
   });
 
   it('answers 422 for unknown ids, and for those of other accounts in the same words', async () => {

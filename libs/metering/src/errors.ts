@@ -30,14 +30,14 @@ export class BatchConflict extends DomainError {
 
 const RETRY_AFTER_SECONDS = 2;
 
-/** More usage came than can be stored at the moment. Nothing of the batch was kept: the same number may come again. */
+/** More usage came than can be stored at the moment. Nothing of the request was kept: the same may come again. */
 export class IngestionBusy extends DomainError {
   readonly code = 'ingestion-busy';
   readonly kind = 'unavailable';
   readonly facts = { retryAfterSeconds: RETRY_AFTER_SECONDS };
 
   constructor() {
-    super('More usage came than can be stored at the moment. Send the batch again a little later.');
+    super('More usage came than can be stored at the moment. Send it again a little later.');
   }
 }
 

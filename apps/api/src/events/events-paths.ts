@@ -76,7 +76,7 @@ const OPERATION: NonNullable<HotPaths[string]['post']> = {
   tags: ['Events'],
   summary: 'Report events',
   description:
-    'Takes events of CloudEvents 1.0 for the meters of the account: one in structured mode, a batch, or one in binary mode (`ce-` header fields, any content type). All of them or none. An answer of 200 or 201 means that they are committed, and each (source, id) counts exactly once, for ever.',
+    'Takes events of CloudEvents 1.0 for the meters of the account: one in structured mode, a batch, or one in binary mode (`ce-` header fields, any content type). All of them or none. An answer of 200 or 201 means that they are committed, and each (source, id) counts exactly once, for ever. The body may be packed (`Content-Encoding: gzip`).',
   security: [{ bearer: [] }],
   requestBody: {
     required: true,
@@ -94,11 +94,19 @@ const OPERATION: NonNullable<HotPaths[string]['post']> = {
     401: problem('No valid token.'),
     403: problem('Not a gateway token.'),
     409: problem('An event came before with other content (`event-conflict`). None is kept.'),
-    413: problem('The body is larger than 8 MiB.'),
-    415: problem('No event of CloudEvents, or not as JSON.'),
+    413: problem(
+      'The body is larger than 8 MiB, packed or unpacked, or unpacks to more than 100 times its size.',
+    ),
+    415: problem('No event of CloudEvents, not as JSON, or an encoding other than gzip.'),
     422: problem(
       'An event names nobody to charge, has no meter, no value, or an impossible time (`unusable-events`). None is kept.',
     ),
+    503: {
+      ...problem(
+        'More usage came than can be stored at the moment (`ingestion-busy`): send it again.',
+      ),
+      headers: { 'Retry-After': { schema: { type: 'integer' as const } } },
+    },
   },
 };
 

@@ -77,9 +77,11 @@ export function registerBodyParsers(fastify: FastifyInstance): void {
     else readBody(request.headers, payload, bodyMax, read);
   });
   fastify.addContentTypeParser('*', (request, payload, done) => {
-    const { bodyMax = BODY_MAX, anyType = false } = request.routeOptions.config;
+    const { bodyMax = BODY_MAX, anyType = false, bodyReader } = request.routeOptions.config;
     if (!anyType) return done(unsupportedType('Send a body of a type that this route takes.'));
-    readBody(request.headers, payload, bodyMax, (error, bytes) => done(error, bytes));
+    const read: BodyRead = (error, bytes) => done(error, bytes);
+    if (bodyReader) bodyReader(request, payload, read);
+    else readBody(request.headers, payload, bodyMax, read);
   });
 }
 

@@ -1,13 +1,15 @@
 import { Module } from '@nestjs/common';
 import { IdentityModule } from '@io/identity';
 import { MeteringModule } from '@io/metering';
+import { EventsRoutes } from '../events/events.routes.js';
 import { IncidentsController } from './incidents.controller.js';
 import { UsageBatchRoutes } from './usage-batches.routes.js';
 import { UsageController } from './usage.controller.js';
+import { UsageDoor } from './usage-door.js';
 
 @Module({
   imports: [IdentityModule, MeteringModule],
   controllers: [IncidentsController, UsageController],
-  providers: [UsageBatchRoutes],
+  providers: [EventsRoutes, UsageBatchRoutes, UsageDoor],
 })
 export class UsageApiModule {}

@@ -1,87 +1,33 @@
 import { isUtf8 } from 'node:buffer';
-import type { Readable } from 'node:stream';
 import { Injectable } from '@nestjs/common';
-import type { GatewayPrincipal } from '@core/identity';
-import { Authenticator } from '@io/identity';
-import { UsageIngestionService, UsageIntake, type IntakeShare } from '@io/metering';
+import { UsageIngestionService } from '@io/metering';
 import { InvalidRequest } from '@io/platform';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { gatewayOf } from '../access/access.js';
-import { tokenOf } from '../access/access.guard.js';
-import { isJson, type BodyRead } from '../http/json-body.js';
-import { readBatchBody } from './batch-body.js';
-
-/** A batch that is on its way in: from whom, and the share of memory that its body holds. */
-interface Incoming {
-  readonly gateway: GatewayPrincipal;
-  readonly share: IntakeShare;
-  isWorkedOn: boolean;
-}
+import type { FastifyInstance } from 'fastify';
+import { isJson } from '../http/json-body.js';
+import { UsageDoor, type Arrival, type UsageAnswer } from './usage-door.js';
 
 /**
  * Serves `POST /v1/usage/batches` beside Nest: a batch has up to 10,000 records, so it is read by one hand-written
- * pass instead of a class per record. Hooks, parsers and problems are those of every route.
- *
- * Who asks is known before the first byte of the body is read, so that only gateways can fill the intake.
+ * pass instead of a class per record.
  */
 @Injectable()
 export class UsageBatchRoutes {
-  private readonly incoming = new WeakMap<FastifyRequest, Incoming>();
-
   constructor(
-    private readonly authenticator: Authenticator,
+    private readonly door: UsageDoor,
     private readonly ingestion: UsageIngestionService,
-    private readonly intake: UsageIntake,
   ) {}
 
   register(fastify: FastifyInstance): void {
-    const bodyReader = (request: FastifyRequest, payload: Readable, read: BodyRead) =>
-      readBatchBody(request.headers, payload, this.of(request).share, read);
-    fastify.post<{ Body: Buffer }>(
-      '/v1/usage/batches',
-      {
-        config: { rawBody: true, bodyReader },
-        onRequest: (request, reply) => this.letIn(request, reply),
-      },
-      (request, reply) => this.receive(request, reply),
-    );
-  }
-
-  private async letIn(request: FastifyRequest, reply: FastifyReply): Promise<void> {
-    const token = tokenOf(request.headers.authorization);
-    const gateway = gatewayOf(await this.authenticator.principal(token));
-    const incoming = { gateway, share: this.intake.open(), isWorkedOn: false };
-    this.incoming.set(request, incoming);
-    // Whatever keeps it from the handler, its client that leaves included.
-    reply.raw.once('close', () => {
-      if (!incoming.isWorkedOn) incoming.share.close();
+    this.door.open(fastify, {
+      path: '/v1/usage/batches',
+      receive: (arrival) => this.receive(arrival),
     });
   }
 
-  private async receive(
-    request: FastifyRequest<{ Body: Buffer }>,
-    reply: FastifyReply,
-  ): Promise<FastifyReply> {
-    const incoming = this.of(request);
-    const { gateway, share } = incoming;
-    incoming.isWorkedOn = true;
-    try {
-      const acknowledgement = await this.intake.whenItsTurn(share, async () => {
-        const now = await this.ingestion.now(gateway.accountId);
-        reply.header('X-Tollgate-Time', now.toISOString());
-        const json = parseJson(request.headers['content-type'], request.body);
-        return this.ingestion.receive(gateway, json, now);
-      });
-      return await reply.status(acknowledgement.duplicate ? 200 : 201).send(acknowledgement);
-    } finally {
-      share.close();
-    }
-  }
-
-  private of(request: FastifyRequest): Incoming {
-    const incoming = this.incoming.get(request);
-    if (!incoming) throw new Error('a batch is let in before it is read');
-    return incoming;
+  private async receive({ gateway, now, request, body }: Arrival): Promise<UsageAnswer> {
+    const json = parseJson(request.headers['content-type'], body);
+    const acknowledgement = await this.ingestion.receive(gateway, json, now);
+    return { isNew: !acknowledgement.duplicate, acknowledgement };
   }
 }
 

@@ -6,10 +6,10 @@ import type { IntakeShare } from '@io/metering';
 import { InvalidRequest } from '@io/platform';
 import { BodyTooLarge, type BodyHeaders, type BodyRead } from '../http/json-body.js';
 
-/** The most bytes of a batch, as it comes and when it is unpacked. */
-export const BATCH_BYTES_MAX = 8 * 1024 * 1024;
+/** The most bytes of a batch, or of a request of events, as it comes and when it is unpacked. */
+export const USAGE_BODY_MAX = 8 * 1024 * 1024;
 const RATIO_MAX = 100;
-/** Batches of a few equal records may well be packed tighter; they do no harm. */
+/** A few equal records or events may well be packed tighter; they do no harm. */
 const RATIO_FROM_BYTES = 1024 * 1024;
 
 /** A packed body that unpacks to far more than usage does. */
@@ -26,12 +26,12 @@ export class CompressionTooStrong extends DomainError {
 }
 
 /**
- * Reads the body of a batch, plain or packed by gzip, and holds its bytes in the share as they come. Packed bytes are
+ * Reads a body of usage, plain or packed by gzip, and holds its bytes in the share as they come. Packed bytes are
  * unpacked piece by piece and counted, so that no more than the bound is ever in memory. Calls back once.
  *
  * The rest of a body that is refused is read and forgotten first: a client that is still sending would not see why.
  */
-export function readBatchBody(
+export function readUsageBody(
   headers: BodyHeaders,
   payload: Readable,
   share: IntakeShare,
@@ -39,8 +39,8 @@ export function readBatchBody(
 ): void {
   const encoding = (headers['content-encoding'] ?? 'identity').toLowerCase();
   if (encoding !== 'identity' && encoding !== 'gzip') return read(new UnknownEncoding(), NOTHING);
-  if (Number(headers['content-length'] ?? 0) > BATCH_BYTES_MAX)
-    return read(new BodyTooLarge(BATCH_BYTES_MAX), NOTHING);
+  if (Number(headers['content-length'] ?? 0) > USAGE_BODY_MAX)
+    return read(new BodyTooLarge(USAGE_BODY_MAX), NOTHING);
   const gunzip = encoding === 'gzip' ? createGunzip() : null;
   const chunks: Buffer[] = [];
   let received = 0;
@@ -67,7 +67,7 @@ export function readBatchBody(
   const take = (chunk: Buffer): void => {
     if (refusal) return;
     size += chunk.length;
-    if (size > BATCH_BYTES_MAX) return refuse(new BodyTooLarge(BATCH_BYTES_MAX));
+    if (size > USAGE_BODY_MAX) return refuse(new BodyTooLarge(USAGE_BODY_MAX));
     if (gunzip && size > RATIO_FROM_BYTES && size > received * RATIO_MAX)
       return refuse(new CompressionTooStrong());
     if (!share.grow(chunk.length)) return refuse(new IngestionBusy());
@@ -76,7 +76,7 @@ export function readBatchBody(
   payload.on('data', (chunk: Buffer) => {
     received += chunk.length;
     // Who goes on past the bound may go on for ever.
-    if (received > BATCH_BYTES_MAX) finish(new BodyTooLarge(BATCH_BYTES_MAX));
+    if (received > USAGE_BODY_MAX) finish(new BodyTooLarge(USAGE_BODY_MAX));
     else if (!gunzip) take(chunk);
   });
   payload.on('end', () => {
@@ -96,6 +96,6 @@ class UnknownEncoding extends Error {
   readonly statusCode = 415;
 
   constructor() {
-    super('Send the batch plain, or with Content-Encoding: gzip.');
+    super('Send the body plain, or with Content-Encoding: gzip.');
   }
 }
