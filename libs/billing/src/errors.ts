@@ -111,3 +111,26 @@ export class WrongInvoiceStatus extends DomainError {
     this.facts = { status, wanted };
   }
 }
+
+/** Missing batches of usage; numbers with both ends included. */
+export interface OpenGap {
+  readonly gatewayId: string;
+  readonly epoch: string;
+  readonly first: number;
+  readonly last: number;
+}
+
+/** Batches of usage are missing that could belong to the invoice's period: it stays a draft, and nothing was changed. */
+export class UsageGapOpen extends DomainError {
+  readonly code = 'usage-gap-open';
+  readonly kind = 'conflict';
+  readonly facts: { readonly gaps: readonly OpenGap[] };
+
+  constructor(gaps: readonly OpenGap[]) {
+    const [gap] = gaps;
+    super(
+      `Usage of the period may be missing: gateway "${gap?.gatewayId}" has not sent the batches ${gap?.first} to ${gap?.last} of epoch "${gap?.epoch}". Let it send them, or waive them with POST /v1/usage/gap-waivers.`,
+    );
+    this.facts = { gaps };
+  }
+}

@@ -20,6 +20,7 @@ export {
   RateCardNameTaken,
   SubscriptionEnded,
   SubscriptionOverlaps,
+  UsageGapOpen,
   WrongInvoiceStatus,
 } from './errors.js';
 export { dueAt, localDate, timezoneOf } from './invoice-dates.js';

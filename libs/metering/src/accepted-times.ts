@@ -1,5 +1,8 @@
 import { Temporal } from '@core/kernel';
 
+/** How far ahead of the account's clock a record may be, and how old, when it comes in. */
+export const RECORD_LIMITS = { futureMs: 5 * 60_000, pastMonths: 13 } as const;
+
 /** Clocks of gateways are not trusted: which times of usage are taken, both ends included, and what the others are told. */
 export interface AcceptedTimes {
   readonly earliestMs: number;

@@ -102,3 +102,26 @@ export class MeterNameTaken extends DomainError {
     this.facts = { meter };
   }
 }
+
+/** Numbers of batches of one epoch of a gateway, both ends included. */
+export interface BatchNumbers {
+  readonly gatewayId: string;
+  readonly epoch: string;
+  readonly first: number;
+  readonly last: number;
+}
+
+/** Numbers cannot be waived: some came, some were waived before, or no later batch shows that they are missing. */
+export class UsageGapNotOpen extends DomainError {
+  readonly code = 'usage-gap-not-open';
+  readonly kind = 'conflict';
+  readonly facts: Readonly<Record<keyof BatchNumbers, string | number>>;
+
+  constructor(numbers: BatchNumbers) {
+    const { epoch, first, last } = numbers;
+    super(
+      `Not all of the batches ${first} to ${last} of epoch "${epoch}" are missing: some came, were waived before, or are not below the highest. GET /v1/usage/gaps lists those that can be waived.`,
+    );
+    this.facts = { ...numbers };
+  }
+}

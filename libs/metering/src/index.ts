@@ -24,6 +24,8 @@ export {
   TooManyAlertRules,
   UnusableEvents,
   UnusableUsage,
+  UsageGapNotOpen,
+  type BatchNumbers,
 } from './errors.js';
 export {
   canonicalContent,
@@ -33,7 +35,7 @@ export {
   type UsageBatch,
   type UsageRecord,
 } from './usage-batch.js';
-export { acceptedTimes } from './accepted-times.js';
+export { acceptedTimes, RECORD_LIMITS } from './accepted-times.js';
 export {
   INTERVALS,
   splitHours,

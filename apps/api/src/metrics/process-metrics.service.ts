@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
-import { UsageService } from '@io/metering';
+import { UsageGapsService, UsageService } from '@io/metering';
 import { Database, PolicyEvents } from '@io/platform';
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import { histogramSamples, type Metric } from './exposition.js';
@@ -16,6 +16,7 @@ export class ProcessMetricsService {
   constructor(
     private readonly db: Database,
     private readonly usage: UsageService,
+    private readonly gaps: UsageGapsService,
     private readonly events: PolicyEvents,
   ) {
     collectDefaultMetrics({ register: this.runtime });
@@ -27,7 +28,7 @@ export class ProcessMetricsService {
   }
 
   async metrics(): Promise<Metric[]> {
-    return [this.build(), this.connections(), ...this.news(), ...(await this.backlog())];
+    return [this.build(), this.connections(), ...this.news(), ...(await this.waiting())];
   }
 
   private build(): Metric {
@@ -70,25 +71,34 @@ export class ProcessMetricsService {
     ];
   }
 
-  private async backlog(): Promise<Metric[]> {
-    const backlog = await Promise.race([
-      this.usage.backlog().catch(() => null),
-      sleep(DATABASE_MS_MAX, null, { ref: false }),
-    ]);
-    if (!backlog) return [];
-    return [
-      {
-        name: 'tollgate_usage_gaps_open',
-        help: 'Epochs of gateways in which a numbered batch is missing.',
-        type: 'gauge',
-        samples: [{ value: backlog.epochsWithGaps }],
-      },
-      {
-        name: 'tollgate_usage_rollup_lag_seconds',
-        help: 'Age of the oldest batch that is not rolled up; 0 when none waits.',
-        type: 'gauge',
-        samples: [{ value: backlog.oldestWaitingSeconds }],
-      },
+  /** Each is asked for by itself: one that takes too long hides no other. */
+  private async waiting(): Promise<Metric[]> {
+    const asked = [
+      gauge(
+        'tollgate_usage_gaps_open',
+        'Epochs of gateways in which a numbered batch is missing and not waived.',
+        this.gaps.epochsWithGaps(),
+      ),
+      gauge(
+        'tollgate_usage_gap_oldest_seconds',
+        'How long the oldest gap that is open has been known; 0 when there is none.',
+        this.gaps.oldestGapSeconds(),
+      ),
+      gauge(
+        'tollgate_usage_rollup_lag_seconds',
+        'Age of the oldest batch that is not rolled up; 0 when none waits.',
+        this.usage.backlog().then(({ oldestWaitingSeconds }) => oldestWaitingSeconds),
+      ),
     ];
+    return (await Promise.all(asked)).flat();
   }
+}
+
+/** A number that the database tells; none when it does not within the time that a scrape waits. */
+async function gauge(name: string, help: string, number: Promise<number>): Promise<Metric[]> {
+  const value = await Promise.race([
+    number.catch(() => null),
+    sleep(DATABASE_MS_MAX, null, { ref: false }),
+  ]);
+  return value === null ? [] : [{ name, help, type: 'gauge', samples: [{ value }] }];
 }

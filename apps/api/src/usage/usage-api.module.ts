@@ -4,12 +4,13 @@ import { MeteringModule } from '@io/metering';
 import { EventsRoutes } from '../events/events.routes.js';
 import { IncidentsController } from './incidents.controller.js';
 import { UsageBatchRoutes } from './usage-batches.routes.js';
+import { UsageGapsController } from './usage-gaps.controller.js';
 import { UsageController } from './usage.controller.js';
 import { UsageDoor } from './usage-door.js';
 
 @Module({
   imports: [IdentityModule, MeteringModule],
-  controllers: [IncidentsController, UsageController],
+  controllers: [IncidentsController, UsageController, UsageGapsController],
   providers: [EventsRoutes, UsageBatchRoutes, UsageDoor],
 })
 export class UsageApiModule {}

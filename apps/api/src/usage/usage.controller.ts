@@ -3,9 +3,9 @@ import { ApiOkResponse, ApiProduces } from '@nestjs/swagger';
 import type { Scope } from '@core/identity';
 import { GROUP_NAMES, UsageService, type UsageGroup } from '@io/metering';
 import type { FastifyReply } from 'fastify';
-import { Allow, AllowCustomersToo, Caller } from '../access/access.js';
+import { AllowCustomersToo, Caller } from '../access/access.js';
 import { usageCsv } from './usage-csv.js';
-import { UsageGapsView, UsageGapView, UsageItemView, UsageQuery, UsageView } from './usage.dto.js';
+import { UsageItemView, UsageQuery, UsageView } from './usage.dto.js';
 
 @Controller('usage')
 export class UsageController {
@@ -36,15 +36,6 @@ export class UsageController {
     reply.type('text/csv; charset=utf-8');
     reply.header('Content-Disposition', 'attachment; filename="usage.csv"');
     return usageCsv(items, groupBy);
-  }
-
-  /** Batches that gateways numbered and that never came. */
-  @Get('gaps')
-  @Allow('read')
-  @ApiOkResponse({ type: UsageGapsView })
-  async gaps(@Caller() scope: Scope): Promise<UsageGapsView> {
-    const gaps = await this.usage.gaps(scope);
-    return { items: gaps.map((gap) => UsageGapView.from(gap)) };
   }
 }
 

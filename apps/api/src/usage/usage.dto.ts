@@ -1,6 +1,6 @@
 import { INTERVALS } from '@core/metering';
-import { GROUP_NAMES, type UsageGap, type UsageItem } from '@io/metering';
-import { Id, Instant, Int, JsonObject, ListOf, OneOf, Quantity, Text, Zone } from '@io/platform';
+import { GROUP_NAMES, type UsageItem } from '@io/metering';
+import { Id, Instant, JsonObject, ListOf, OneOf, Quantity, Text, Zone } from '@io/platform';
 
 const GROUP_LIST = new RegExp(`^(${GROUP_NAMES.join('|')})(,(${GROUP_NAMES.join('|')}))*$`);
 
@@ -117,44 +117,4 @@ export class UsageItemView {
 export class UsageView {
   @ListOf(() => UsageItemView, { max: 10_000 })
   items: UsageItemView[];
-}
-
-const SEQUENCE = { min: 0, max: Number.MAX_SAFE_INTEGER };
-
-class RangeView {
-  @Int(SEQUENCE)
-  first: number;
-
-  @Int(SEQUENCE)
-  last: number;
-}
-
-/** Batches of one epoch of a gateway that never came. */
-export class UsageGapView {
-  @Id()
-  gatewayId: string;
-
-  @Text({ max: 64 })
-  epoch: string;
-
-  @Int({ ...SEQUENCE, description: 'The highest number that came.' })
-  highest: number;
-
-  @Int({ ...SEQUENCE, description: 'How many below it did not.' })
-  missing: number;
-
-  @Instant({ description: 'When a later batch first showed that these are missing.' })
-  since: string;
-
-  @ListOf(() => RangeView, { max: 1_000, description: 'Their numbers, both ends included.' })
-  ranges: RangeView[];
-
-  static from({ since, ranges, ...gap }: UsageGap): UsageGapView {
-    return { ...gap, since: since.toISOString(), ranges: [...ranges] };
-  }
-}
-
-export class UsageGapsView {
-  @ListOf(() => UsageGapView, { max: 1_000 })
-  items: UsageGapView[];
 }

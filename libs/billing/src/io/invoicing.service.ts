@@ -4,13 +4,14 @@ import {
   dueAt,
   periodToBill,
   timezoneOf,
+  UsageGapOpen,
   WrongInvoiceStatus,
   type InvoiceDraft,
 } from '@core/billing';
 import type { Scope } from '@core/identity';
 import type { Period } from '@core/kernel';
 import type { Protocol } from '@core/pricing';
-import { UsageService } from '@io/metering';
+import { UsageGapsService, UsageService } from '@io/metering';
 import { BusinessClock, NotFound, SystemClock } from '@io/platform';
 import {
   InvoicesRepository,
@@ -26,6 +27,8 @@ export const CLOSE_PERIODS = 'close-periods';
 /** Who acts when no person does, for the audit log. */
 const WORKER = 'worker';
 const DUE_MAX = 500;
+/** How many gaps a refusal names. */
+const GAPS_TOLD_MAX = 20;
 /** From which states an invoice may be marked. */
 const COMES_FROM = {
   paid: ['finalised', 'uncollectible'],
@@ -45,6 +48,7 @@ export class InvoicingService {
   constructor(
     private readonly invoices: InvoicesRepository,
     private readonly usage: UsageService,
+    private readonly gaps: UsageGapsService,
     private readonly clock: BusinessClock,
     private readonly systemClock: SystemClock,
   ) {}
@@ -101,8 +105,14 @@ export class InvoicingService {
     throw new WrongInvoiceStatus(status, ['draft']);
   }
 
-  /** Makes a draft final: last rating, number, dates. Idempotent: a second call returns the same invoice. */
+  /**
+   * Makes a draft final: last rating, number, dates. Idempotent: a second call returns the same invoice. Throws
+   * `UsageGapOpen` while batches are missing that could belong to its period.
+   */
   async finalise(scope: Scope, id: string): Promise<Invoice> {
+    const { status, period } = await this.get(scope, id);
+    // Before the last rating: what filled a gap by then is in it.
+    if (status === 'draft') await this.holdForGaps(scope, period);
     const { draft, terms } = await this.rateAgain(scope, id);
     if (!draft) return this.get(scope, id);
     const { netTermsDays, periodRule } = terms.subscription;
@@ -124,6 +134,12 @@ export class InvoicingService {
     const invoice = await this.invoices.find(scope, id);
     if (!invoice) throw new NotFound('invoice', id);
     return invoice;
+  }
+
+  /** Any gateway of the account may have seen the customer's calls, so a gap of any of them counts. */
+  private async holdForGaps({ accountId }: Scope, period: Period): Promise<void> {
+    const gaps = await this.gaps.touching(accountId, period, GAPS_TOLD_MAX);
+    if (gaps.length > 0) throw new UsageGapOpen(gaps);
   }
 
   private async closeEnded(scope: Scope, id: string): Promise<number> {

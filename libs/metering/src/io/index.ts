@@ -14,11 +14,8 @@ export {
 export { UsageIngestionService, type Acknowledgement } from './usage-ingestion.service.js';
 export { UsageIntake, type IntakeShare } from './usage-intake.js';
 export { UsagePartitionsService, type OldDay } from './usage-partitions.service.js';
-export {
-  UsageService,
-  type UsageGap,
-  type UsageItem,
-  type UsageQuestion,
-} from './usage.service.js';
+export { UsageService, type UsageItem, type UsageQuestion } from './usage.service.js';
+export { UsageGapsService, type GapRange, type UsageGap } from './usage-gaps.service.js';
+export type { GapWaiver } from './usage-gaps.repository.js';
 export { GROUP_NAMES, type UsageGroup } from './sum-usage.js';
 export type { MeteredQuantity } from './usage.repository.js';

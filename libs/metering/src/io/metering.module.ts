@@ -16,6 +16,8 @@ import { AlertsService } from './alerts.service.js';
 import { RollUpRepository } from './roll-up.repository.js';
 import { ROLL_UP_USAGE, RollUpWakeUp } from './roll-up-wake-up.js';
 import { UsageBatchesRepository } from './usage-batches.repository.js';
+import { UsageGapsRepository } from './usage-gaps.repository.js';
+import { UsageGapsService } from './usage-gaps.service.js';
 import { UsageIngestionService } from './usage-ingestion.service.js';
 import { UsageIntake } from './usage-intake.js';
 import { UsageOwnersRepository } from './usage-owners.repository.js';
@@ -43,6 +45,8 @@ import { UsageService } from './usage.service.js';
     RollUpRepository,
     RollUpWakeUp,
     UsageBatchesRepository,
+    UsageGapsRepository,
+    UsageGapsService,
     UsageIngestionService,
     UsageIntake,
     UsageOwnersRepository,
@@ -52,6 +56,7 @@ import { UsageService } from './usage.service.js';
     UsageService,
   ],
   exports: [
+    UsageGapsService,
     AlertRulesService,
     AlertsService,
     CustomMetersService,

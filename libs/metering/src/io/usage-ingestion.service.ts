@@ -5,6 +5,7 @@ import {
   BatchConflict,
   canonicalContent,
   readUsageBatch,
+  RECORD_LIMITS,
   timeFaults,
   UnusableUsage,
   type UsageBatch,
@@ -23,8 +24,6 @@ export interface Acknowledgement {
 }
 
 const FAULTS_MAX = 20;
-const FUTURE_MS = 5 * 60_000;
-const PAST_MONTHS = 13;
 
 /** Takes batches of usage records from gateways. What it acknowledges is committed and counts exactly once. */
 @Injectable()
@@ -81,11 +80,7 @@ export class UsageIngestionService {
     batch: UsageBatch,
     now: Date,
   ): Promise<{ owners: UsageOwner[]; faults: FieldFault[] }> {
-    const faults = timeFaults(batch.instants, {
-      now,
-      futureMs: FUTURE_MS,
-      pastMonths: PAST_MONTHS,
-    });
+    const faults = timeFaults(batch.instants, { now, ...RECORD_LIMITS });
     const owners: UsageOwner[] = [];
     for (const [index, found] of (await this.owners.owners(accountId, batch.records)).entries()) {
       if (!('unknown' in found)) owners.push(found);

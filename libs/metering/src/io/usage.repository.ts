@@ -36,21 +36,8 @@ interface MeteredRow {
   recordsRead: number;
 }
 
-/** Batches that are missing in an epoch of a gateway: the numbers from `first` to `last`, both included. */
-export interface GapRow {
-  gatewayId: string;
-  epoch: string;
-  highest: bigint;
-  missing: bigint;
-  first: bigint;
-  last: bigint;
-  since: Date;
-}
-
-/** What has not come in, or not been counted yet, over all accounts. */
+/** What has not been counted yet, over all accounts. */
 export interface UsageBacklog {
-  /** Epochs of gateways in which a numbered batch is missing. */
-  readonly epochsWithGaps: number;
   /** Age of the oldest batch that is not rolled up; 0 when none waits. */
   readonly oldestWaitingSeconds: number;
 }
@@ -92,22 +79,6 @@ export class UsageRepository {
     return rows.map((row) => ({ ...row, quantity: decimal(row.quantity) }));
   }
 
-  /** Ranges of numbers below the highest of their epoch that never came, oldest first. */
-  gaps(accountId: string, limit: number): Promise<GapRow[]> {
-    return this.db.$queryRaw<GapRow[]>`
-      SELECT "gatewayId", epoch, highest, missing, previous + 1 AS first, sequence - 1 AS last, since
-      FROM (
-        SELECT e.gateway_id AS "gatewayId", e.epoch, e.highest, e.highest + 1 - e.batches AS missing, b.sequence,
-          lag(b.sequence, 1, -1::bigint) OVER (PARTITION BY e.gateway_id, e.epoch ORDER BY b.sequence) AS previous,
-          min(b.received_at) OVER (PARTITION BY e.gateway_id, e.epoch ORDER BY b.sequence DESC) AS since
-        FROM usage_epoch e JOIN usage_batch b ON b.gateway_id = e.gateway_id AND b.epoch = e.epoch
-        WHERE e.account_id = ${accountId} AND e.batches < e.highest + 1
-      ) numbered
-      WHERE sequence > previous + 1
-      ORDER BY since, "gatewayId", epoch, first
-      LIMIT ${limit}`;
-  }
-
   /** How far the account's business time is ahead of the system's. */
   async clockOffsetMs(accountId: string): Promise<number> {
     const { clockOffsetMs } = await this.db.account.findUniqueOrThrow({
@@ -120,8 +91,7 @@ export class UsageRepository {
   /** Over all accounts, for whoever runs the service. */
   async backlog(): Promise<UsageBacklog> {
     const [row] = await this.db.$queryRaw<UsageBacklog[]>`
-      SELECT (SELECT count(*)::int FROM usage_epoch WHERE batches < highest + 1) AS "epochsWithGaps",
-        (SELECT coalesce(extract(epoch FROM now() - min(received_at)), 0)::float8
+      SELECT (SELECT coalesce(extract(epoch FROM now() - min(received_at)), 0)::float8
          FROM (SELECT received_at FROM usage_batch WHERE rolled_up_at IS NULL
            UNION ALL SELECT received_at FROM event_batch WHERE rolled_up_at IS NULL) waiting) AS "oldestWaitingSeconds"`;
     assert(row, 'a row without FROM is always there');

@@ -23,21 +23,9 @@ export type UsageItem = Period & { readonly meter: string; readonly quantity: st
     Record<UsageGroup, string>
   >;
 
-/** The missing batches of one epoch of a gateway. */
-export interface UsageGap {
-  readonly gatewayId: string;
-  readonly epoch: string;
-  readonly highest: number;
-  readonly missing: number;
-  /** When a later batch first showed that these are missing. */
-  readonly since: Date;
-  readonly ranges: readonly { readonly first: number; readonly last: number }[];
-}
-
 const DAYS_MAX = 400;
 const DAY_MS = 86_400_000;
 const GROUPS_MAX = 10_000;
-const GAP_RANGES_MAX = 1_000;
 /** A record may be stamped so far ahead of the clock it was received at. */
 const FUTURE_MS = 5 * 60_000;
 
@@ -110,27 +98,7 @@ export class UsageService {
     ];
   }
 
-  /** Batches that are missing, by gateway and epoch, the oldest gap first. */
-  async gaps(scope: Scope): Promise<UsageGap[]> {
-    const gaps = new Map<string, UsageGap & { ranges: { first: number; last: number }[] }>();
-    for (const row of await this.usage.gaps(scope.accountId, GAP_RANGES_MAX)) {
-      const { gatewayId, epoch, since } = row;
-      const id = JSON.stringify([gatewayId, epoch]);
-      const gap = gaps.get(id) ?? {
-        gatewayId,
-        epoch,
-        highest: Number(row.highest),
-        missing: Number(row.missing),
-        since,
-        ranges: [],
-      };
-      gap.ranges.push({ first: Number(row.first), last: Number(row.last) });
-      gaps.set(id, gap);
-    }
-    return [...gaps.values()];
-  }
-
-  /** What has not come in, or not been counted yet, over all accounts: for whoever runs the service. */
+  /** What has not been counted yet, over all accounts: for whoever runs the service. */
   backlog(): Promise<UsageBacklog> {
     return this.usage.backlog();
   }
