@@ -42,7 +42,7 @@ const WARM_SECONDS = 1;
 const SECONDS = 2;
 const KEYS = Number(process.env['KEYS'] ?? 1_000);
 const QUESTIONS = 20_000;
-const PROCESSES = [1, 2, 4];
+const PROCESSES = (process.env['PROCESSES'] ?? '1,2,4').split(',').map(Number);
 
 interface Round {
   readonly perSecond: number;
