@@ -69,6 +69,19 @@ class World {
     return new World(counter, gateway.id, `world-${worlds}`);
   }
 
+  async letIntoWebSocketApi(): Promise<void> {
+    const { accountId, keyId, usagePlanId } = this.counter;
+    await db.pool.query(
+      `INSERT INTO api (id, account_id, name, protocol) VALUES ($1, $2, 'Chat', 'WEBSOCKET')`,
+      [`chat-${this.prefix}`, accountId],
+    );
+    await db.pool.query(
+      `INSERT INTO usage_plan_key_stage_past (account_id, key_id, api_id, stage, usage_plan_id)
+       VALUES ($1, $2, $3, 'prod', $4)`,
+      [accountId, keyId, `chat-${this.prefix}`, usagePlanId],
+    );
+  }
+
   private aHolder() {
     this.names += 1;
     return { name: `${this.names}`, inHand: 0, untold: 0 };
@@ -254,6 +267,21 @@ describe('what dead holders had not spent', () => {
     world.metered = world.spent;
     await world.report('all');
     const before = await world.debited();
+    await reclaim();
+    expect(await world.debited()).toBe(before);
+  });
+
+  it('stays spent where messages of a WebSocket api spend the quota, of which usage tells in other units', async () => {
+    const world = await World.make();
+    await world.letIntoWebSocketApi();
+    await world.call(0, 5);
+    await world.crash(0);
+    world.metered = world.spent;
+    await reclaim();
+    await world.pass();
+    await world.report('all');
+    const before = await world.debited();
+    expect(before).toBeGreaterThan(0);
     await reclaim();
     expect(await world.debited()).toBe(before);
   });

@@ -79,7 +79,8 @@ export class QuotaReclaimRepository {
    * Gives back what usage proves unspent, of counters whose usage is complete up to when they were counted: no batch
    * waits for the roll-up or is missing, and each epoch of the account's gateways that was heard of in the period has
    * reported a later call, or has been silent for an hour. Metered calls beyond those known to be spent were spent
-   * by the dead, at most; less than are known means that usage does not show all, and proves nothing.
+   * by the dead, at most; less than are known means that usage does not show all, and proves nothing. Nor does it for
+   * a key that is or was in the plan for a WebSocket api, whose messages spend the quota and are not metered as calls.
    */
   async giveBack(): Promise<number> {
     const [row] = await this.db.$queryRaw<{ units: bigint }[]>`
@@ -94,6 +95,13 @@ export class QuotaReclaimRepository {
             AND u.meter = 'calls' AND u.hour >= l.period_from AND u.hour < l.period_to
         ) m
         WHERE l.counted_at < now() - ${MARGIN}::interval
+          AND NOT EXISTS (
+            SELECT FROM (
+              SELECT key_id, usage_plan_id, api_id FROM usage_plan_key_stage
+              UNION ALL SELECT key_id, usage_plan_id, api_id FROM usage_plan_key_stage_past
+            ) s JOIN api ON api.id = s.api_id
+            WHERE s.key_id = l.key_id AND s.usage_plan_id = l.usage_plan_id AND api.protocol = 'WEBSOCKET'
+          )
           AND NOT EXISTS (SELECT FROM usage_batch b WHERE b.account_id = l.account_id AND b.rolled_up_at IS NULL)
           AND EXISTS (SELECT FROM usage_epoch e WHERE e.account_id = l.account_id AND e.last_seen_at >= l.period_from - c.ahead)
           AND NOT EXISTS (
