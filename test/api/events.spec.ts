@@ -62,6 +62,13 @@ const aChat = (overrides: Record<string, unknown> = {}) =>
 const pointers = (body: Record<string, unknown>) =>
   (body['errors'] as { pointer: string }[]).map(({ pointer }) => pointer);
 
+/** The incidents of an event, newest first. */
+async function incidentsOf(event: Record<string, unknown>, query = '') {
+  const { body } = await api.call('GET', `/v1/usage/incidents?limit=500${query}`);
+  const items = body['items'] as Record<string, unknown>[];
+  return items.filter(({ eventId }) => eventId === event['id']);
+}
+
 describe('POST /v1/events', () => {
   it('takes a batch, tells of each event what became of it, and keeps whose it is', async () => {
     const [one, two] = [aChat(), aChat({ data: { tokens: '0.5' } })];
@@ -162,12 +169,76 @@ describe('POST /v1/events', () => {
     expect((await sendEvents(api, [fresh])).status).toBe(201);
   });
 
+  it('keeps one incident for each other content of an event, which a person settles', async () => {
+    const [first, fresh] = [aChat({ id: 'Straße 7', source: '/streets' }), aChat()];
+    const other = { ...first, data: { tokens: 13 } };
+    const uncounted = { ...first, data: {} };
+    expect((await sendEvents(api, [first])).status).toBe(201);
+    expect((await sendEvents(api, [fresh, other, other])).status).toBe(409);
+    // Faults of the others, and contradictions within the request, do not hide it.
+    expect((await sendEvents(api, [aChat({ type: 'caht' }), uncounted])).status).toBe(409);
+    expect((await sendEvents(api, [first, other])).status).toBe(409);
+    expect(await incidentsOf(first)).toMatchObject([
+      { occurrences: 1 },
+      {
+        kind: 'event-conflict',
+        source: '/streets',
+        eventId: first['id'],
+        epoch: null,
+        sequence: null,
+        occurrences: 3,
+        acknowledgedAt: null,
+      },
+    ]);
+    const [newest, oldest] = await incidentsOf(first);
+    expect(oldest?.['firstHash']).toBe(newest?.['firstHash']);
+    const { firstHash, otherHash } = oldest ?? {};
+    expect(new Set([firstHash, otherHash, newest?.['otherHash']]).size).toBe(3);
+    expect(firstHash).toMatch(/^[0-9a-f]{16}$/);
+    expect(await incidentsOf(fresh), 'it was never taken').toEqual([]);
+
+    // Of its kind it has these columns, and no others.
+    for (const change of [
+      "epoch = 'e'",
+      'sequence = 1',
+      'source = NULL',
+      "kind = 'batch-conflict'",
+    ])
+      await expect(
+        db.query(`UPDATE incident SET ${change} WHERE id = $1`, [oldest?.['id']]),
+      ).rejects.toThrow('incident_kind_check');
+
+    const path = `/v1/usage/incidents/${String(oldest?.['id'])}/acknowledge`;
+    const settled = await api.call('POST', path, { body: { reason: 'a bug of the sender' } });
+    expect(settled).toMatchObject({ status: 200, body: { reason: 'a bug of the sender' } });
+    expect(await incidentsOf(first, '&acknowledged=true')).toEqual([settled.body]);
+    const { body: audit } = await api.call('GET', '/v1/audit-events?limit=1');
+    expect(audit['items']).toMatchObject([
+      { action: 'acknowledge-incident', after: { source: '/streets', eventId: first['id'] } },
+    ]);
+  });
+
+  it('keeps one incident of 20 requests with the same other content at the same moment', async () => {
+    const [one, two] = [aChat(), aChat()];
+    await sendEvents(api, [one, two]);
+    const others = [one, two].map((event) => ({ ...event, data: { tokens: 99 } }));
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, (_, n) =>
+        sendEvents(api, n % 2 === 0 ? others : others.toReversed()),
+      ),
+    );
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([409]));
+    for (const event of [one, two])
+      expect(await incidentsOf(event)).toMatchObject([{ occurrences: 20 }]);
+  });
+
   it('answers 409 when two of a batch contradict each other', async () => {
     const event = aChat();
     const { status, body } = await sendEvents(api, [event, { ...event, data: { tokens: 1 } }]);
     expect(status).toBe(409);
     expect(pointers(body)).toEqual(['/1/id']);
     expect(await readings()).toEqual([]);
+    expect(await incidentsOf(event), 'nothing stands yet').toEqual([]);
   });
 
   it('counts each event once that comes in 40 overlapping batches at the same moment', async () => {

@@ -10,7 +10,7 @@ import { AcknowledgeDto, IncidentPage, IncidentQuery, IncidentView } from './inc
 export class IncidentsController {
   constructor(private readonly incidents: IncidentsService) {}
 
-  /** Batch numbers that came again with other content, newest first. */
+  /** Batch numbers and events that came again with other content, newest first. */
   @Get()
   @Allow('read')
   @ApiOkResponse({ type: IncidentPage })

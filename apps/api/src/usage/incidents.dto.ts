@@ -1,8 +1,11 @@
 import type { Incident } from '@io/metering';
 import { Id, Instant, Int, ListOf, OneOf, PageQuery, Text } from '@io/platform';
 
-const KINDS = ['batch-conflict'] as const;
-const HASH = { description: 'SHA-256 of the records in canonical form, in hexadecimal.' };
+const KINDS = ['batch-conflict', 'event-conflict'] as const;
+const HASH = {
+  description:
+    'SHA-256 of the content in canonical form, in hexadecimal; of events its first 8 bytes.',
+};
 
 export class IncidentQuery extends PageQuery {
   @OneOf(['true', 'false'], {
@@ -17,7 +20,7 @@ export class AcknowledgeDto {
   reason: string;
 }
 
-/** A batch number that came again with other content. The first content stands. */
+/** A batch number, or an event, that came again with other content. The first content stands. */
 export class IncidentView {
   @Id()
   id: string;
@@ -28,11 +31,17 @@ export class IncidentView {
   @Id()
   gatewayId: string;
 
-  @Text({ max: 64 })
-  epoch: string;
+  @Text({ nullable: true, max: 64, description: 'Of a batch.' })
+  epoch: string | null;
 
-  @Int({ min: 0, max: Number.MAX_SAFE_INTEGER })
-  sequence: number;
+  @Int({ nullable: true, min: 0, max: Number.MAX_SAFE_INTEGER, description: 'Of a batch.' })
+  sequence: number | null;
+
+  @Text({ nullable: true, max: 1_024, description: 'Of an event, which `eventId` is of.' })
+  source: string | null;
+
+  @Text({ nullable: true, max: 1_024, description: 'The `id` of an event.' })
+  eventId: string | null;
 
   @Text({ ...HASH })
   firstHash: string;
@@ -61,7 +70,7 @@ export class IncidentView {
   static from({ sequence, firstHash, otherHash, ...incident }: Incident): IncidentView {
     return {
       ...incident,
-      sequence: Number(sequence),
+      sequence: sequence === null ? null : Number(sequence),
       firstHash: Buffer.from(firstHash).toString('hex'),
       otherHash: Buffer.from(otherHash).toString('hex'),
       createdAt: incident.createdAt.toISOString(),

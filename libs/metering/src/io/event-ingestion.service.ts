@@ -7,6 +7,7 @@ import {
   UnusableEvents,
   type CloudEvent,
 } from '@core/metering';
+import { SystemClock } from '@io/platform';
 import { CustomMetersRepository, type AccountMeters } from './custom-meters.repository.js';
 import { EventPayersRepository, type PayerNames } from './event-payers.repository.js';
 import {
@@ -15,6 +16,7 @@ import {
   type EventIdentity,
   type EventReading,
 } from './events.repository.js';
+import { IncidentsRepository } from './incidents.repository.js';
 import { RollUpWakeUp } from './roll-up-wake-up.js';
 import type { BatchSource } from './usage-batches.repository.js';
 
@@ -54,12 +56,14 @@ export class EventIngestionService {
     private readonly meters: CustomMetersRepository,
     private readonly payers: EventPayersRepository,
     private readonly events: EventsRepository,
+    private readonly incidents: IncidentsRepository,
+    private readonly system: SystemClock,
     private readonly rollUp: RollUpWakeUp,
   ) {}
 
   /**
    * Takes all events or none. One that came before with the same content is a duplicate; with other content, the request is
-   * an `EventConflict`. Events that nobody can be charged for, or no meter can count, are `UnusableEvents`.
+   * an `EventConflict`, and each other content an incident. Events that nobody can be charged for, or no meter can count, are `UnusableEvents`.
    *
    * `now` is the account's business time, which an event without a time happened at.
    */
@@ -69,7 +73,10 @@ export class EventIngestionService {
     now: Date,
   ): Promise<EventsAcknowledgement> {
     const identities = received.events.map((event) => identityOf(source.accountId, event));
-    let pending = firstOfEach(identities, received);
+    const { firsts, contradicting } = firstOfEach(identities);
+    if (contradicting.length > 0)
+      throw await this.conflict(source, received, identities, contradicting);
+    let pending = firsts;
     let meters = await this.meters.ofAccount(source.accountId);
     for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt += 1) {
       const { readings, faults } = await this.evaluate(source, received, pending, { meters, now });
@@ -78,7 +85,7 @@ export class EventIngestionService {
         const isKnown = meters;
         meters = await this.meters.reload(source.accountId);
         if (meters.revisions !== isKnown.revisions || meters.count !== isKnown.count) continue;
-        const duplicates = await this.knownAmong(faults, identities, received);
+        const duplicates = await this.knownAmong(source, faults, identities, received);
         pending = pending.filter((index) => !duplicates.has(index));
         continue;
       }
@@ -112,9 +119,7 @@ export class EventIngestionService {
     );
     if ('fresh' in taken) return new Set([...taken.fresh].map((place) => at(pending, place)));
     if (taken.refused === 'meters-changed') return null;
-    throw new EventConflict(
-      taken.indices.map((place) => received.pointerOf(at(pending, place), '/id')),
-    );
+    throw await this.conflict(source, received, identities);
   }
 
   private acknowledge(
@@ -171,43 +176,68 @@ export class EventIngestionService {
    * Throws when one was not.
    */
   private async knownAmong(
+    source: BatchSource,
     faults: readonly FaultOfEvent[],
     identities: readonly EventIdentity[],
-    { pointerOf }: ReceivedEvents,
+    received: ReceivedEvents,
   ): Promise<ReadonlySet<number>> {
     const indices = [...new Set(faults.map(({ index }) => index))];
     const contents = await this.events.known(indices.map((index) => at(identities, index)));
     const known = new Set<number>();
-    const conflicts: string[] = [];
     for (const [place, index] of indices.entries()) {
       const content = contents[place];
       if (content === at(identities, index).content) known.add(index);
-      else if (content !== null) conflicts.push(pointerOf(index, '/id'));
+      else if (content !== null) throw await this.conflict(source, received, identities);
     }
-    if (conflicts.length > 0) throw new EventConflict(conflicts);
     const left = faults.filter(({ index }) => !known.has(index));
     if (left.length === 0) return known;
     throw new UnusableEvents(
-      left.map(({ index, pointer, detail }) => ({ pointer: pointerOf(index, pointer), detail })),
+      left.map(({ index, pointer, detail }) => ({
+        pointer: received.pointerOf(index, pointer),
+        detail,
+      })),
+    );
+  }
+
+  /**
+   * The refusal of a request some events of which say something else than what was taken, or (`contradicting`) than another
+   * one of the same request. Each that differs from what was taken is noted as an incident, beside what was refused.
+   */
+  private async conflict(
+    source: BatchSource,
+    { events, pointerOf }: ReceivedEvents,
+    identities: readonly EventIdentity[],
+    contradicting: readonly number[] = [],
+  ): Promise<EventConflict> {
+    const known = await this.events.known(identities);
+    const conflicts = identities.flatMap((sent, index) => {
+      const first = known[index] ?? null;
+      if (first === null || first === sent.content) return [];
+      const event = at(events, index);
+      return [{ ...sent, index, first, source: event.source, eventId: event.id }];
+    });
+    if (conflicts.length > 0)
+      await this.incidents.noteEventConflicts(source, conflicts, this.system.now());
+    const indices = new Set([...conflicts.map(({ index }) => index), ...contradicting]);
+    return new EventConflict(
+      [...indices].toSorted((a, b) => a - b).map((index) => pointerOf(index, '/id')),
     );
   }
 }
 
-/** The first of each identity. Throws when another one of the same request says something else. */
-function firstOfEach(
-  identities: readonly EventIdentity[],
-  { pointerOf }: ReceivedEvents,
-): number[] {
+/** The first of each identity, and those that say something else than the first of theirs. */
+function firstOfEach(identities: readonly EventIdentity[]) {
   const contents = new Map<string, string>();
   const firsts: number[] = [];
+  const contradicting: number[] = [];
   for (const [index, { identity, content }] of identities.entries()) {
     const first = contents.get(identity);
-    if (first !== undefined && first !== content)
-      throw new EventConflict([pointerOf(index, '/id')]);
-    if (first === undefined) firsts.push(index);
-    contents.set(identity, content);
+    if (first === undefined) {
+      firsts.push(index);
+      contents.set(identity, content);
+    } else if (first !== content) contradicting.push(index);
   }
-  return firsts;
+  return { firsts, contradicting };
 }
 
 function payerNames({ subject, json }: CloudEvent): PayerNames {

@@ -28,9 +28,7 @@ export interface EventReading extends Reading {
 
 /** What became of events: which are new; or that the meters are others by now, or some said something else before. */
 export type TakenEvents =
-  | { readonly fresh: ReadonlySet<number> }
-  | { readonly refused: 'meters-changed' }
-  | { readonly refused: 'conflict'; readonly indices: readonly number[] };
+  { readonly fresh: ReadonlySet<number> } | { readonly refused: 'meters-changed' | 'conflict' };
 
 interface TakenRow {
   take: boolean;
@@ -101,11 +99,7 @@ export class EventsRepository {
       return { fresh: new Set(row.fresh.map((n) => n - 1)) };
     } catch (error) {
       if (!(error instanceof pg.DatabaseError) || error.code !== RESTRICT_VIOLATION) throw error;
-      const known = await this.known(events);
-      const indices = events.flatMap(({ content }, index) =>
-        known[index] === null || known[index] === content ? [] : [index],
-      );
-      return { refused: 'conflict', indices };
+      return { refused: 'conflict' };
     }
   }
 
