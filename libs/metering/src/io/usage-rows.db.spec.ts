@@ -1,0 +1,145 @@
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { METERS, readUsageBatch, type UsageBatch } from '@core/metering';
+import pg from 'pg';
+import { from as copyFrom } from 'pg-copy-streams';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createTestDatabase } from '../../../../test/support/database.js';
+import { USAGE_COLUMNS, usageRows } from './usage-rows.js';
+
+const OWNER = {
+  keyId: 'key_1',
+  apiId: 'api_1',
+  stage: 'prod\\é',
+  customerId: 'cus_1',
+  usagePlanId: '',
+};
+const ROW = { id: '9007199254740993', accountId: 'acc_1', receivedAt: '2026-11-22T07:31:00.123Z' };
+
+let client: pg.Client;
+
+beforeAll(async () => {
+  client = new pg.Client({ connectionString: await createTestDatabase() });
+  await client.connect();
+  await client.query('CREATE TEMP TABLE taken (LIKE usage_record)');
+});
+afterAll(() => client.end());
+
+function batchOf(records: readonly object[]): UsageBatch {
+  const batch = readUsageBatch({
+    epoch: 'e',
+    sequence: 0,
+    records: records.map((record) => ({
+      at: '2026-11-22T07:31:00.999Z',
+      keyId: OWNER.keyId,
+      apiId: OWNER.apiId,
+      stage: OWNER.stage,
+      method: 'GET',
+      resourcePath: '/pets',
+      statusClass: '2xx',
+      quantities: { calls: '1' },
+      ...record,
+    })),
+  });
+  if ('faults' in batch) throw new Error(JSON.stringify(batch.faults));
+  return batch;
+}
+
+/** The rows as the database has them, all columns as text. */
+async function stored(records: readonly object[]): Promise<string[][]> {
+  const batch = batchOf(records);
+  const owners = batch.records.map(() => OWNER);
+  await client.query("TRUNCATE taken; SET timezone = 'UTC'");
+  await pipeline(
+    Readable.from(usageRows(ROW, batch, owners)),
+    client.query(copyFrom(`COPY taken (${USAGE_COLUMNS}) FROM STDIN (FORMAT binary)`)),
+  );
+  const columns = USAGE_COLUMNS.split(', ').map((column) => `${column}::text`);
+  const { rows } = await client.query<string[]>({
+    text: `SELECT ${columns.join(', ')} FROM taken t ORDER BY t.ordinal, t.ctid`,
+    rowMode: 'array',
+  });
+  return rows;
+}
+
+describe('usageRows', () => {
+  it('says every column as the batch does', async () => {
+    const record = { method: '$x\\n', resourcePath: '/größe/€/🐈\\', statusClass: '5xx' };
+    expect(await stored([record])).toEqual([
+      [
+        ROW.id,
+        ROW.accountId,
+        '2026-11-22 07:31:00.123+00',
+        OWNER.customerId,
+        OWNER.keyId,
+        OWNER.apiId,
+        OWNER.stage,
+        OWNER.usagePlanId,
+        '0',
+        '2026-11-22 07:31:00.999+00',
+        record.method,
+        record.resourcePath,
+        record.statusClass,
+        'calls',
+        '1.000000000000',
+      ],
+    ]);
+  });
+
+  it('takes instants from 1970 to 2200', async () => {
+    const instants = ['1970-01-01T00:00:00Z', '1999-12-31T23:59:59.999Z', '2199-12-31T23:59:59Z'];
+    expect((await stored(instants.map((at) => ({ at })))).map((row) => row[9])).toEqual([
+      '1970-01-01 00:00:00+00',
+      '1999-12-31 23:59:59.999+00',
+      '2199-12-31 23:59:59+00',
+    ]);
+  });
+
+  it('keeps every digit of a quantity', async () => {
+    const whole = [
+      '0',
+      '7',
+      '9999',
+      '10000',
+      '100000000',
+      '53211',
+      '9'.repeat(26),
+      `1${'0'.repeat(25)}`,
+    ];
+    const fractions = [
+      '',
+      '.5',
+      '.05',
+      '.50',
+      '.0001',
+      '.00001',
+      '.123456789',
+      '.000000000001',
+      `.${'9'.repeat(12)}`,
+    ];
+    const quantities = whole.flatMap((start) => fractions.map((end) => start + end));
+    const rows = await stored(quantities.map((calls) => ({ quantities: { calls } })));
+    const told = quantities.map((quantity) => {
+      const [start = '', end = ''] = quantity.split('.');
+      return `${start}.${end.padEnd(12, '0')}`;
+    });
+    expect(rows.map((row) => row[14])).toEqual(told);
+  });
+
+  it('has room for the largest records there are', async () => {
+    const record = {
+      method: 'é'.repeat(64),
+      resourcePath: '€'.repeat(512),
+      quantities: Object.fromEntries(
+        METERS.map((meter) => [meter, `${'9'.repeat(26)}.${'9'.repeat(12)}`]),
+      ),
+    };
+    const rows = await stored(Array.from({ length: 500 }, () => record));
+    expect(rows).toHaveLength(500 * METERS.length);
+    expect(new Set(rows.map((row) => row.slice(9, 13).join()))).toHaveProperty('size', 1);
+    expect(rows.slice(0, METERS.length).map((row) => row[13])).toEqual([...METERS]);
+    expect(rows.map((row) => Number(row[8]))).toEqual(
+      rows.map((_, n) => Math.floor(n / METERS.length)),
+    );
+  });
+});
