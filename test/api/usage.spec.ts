@@ -178,9 +178,11 @@ describe('UsageService.periodUsage', () => {
     };
     expect(await calls(at(0), at(7, 15))).toMatchObject({
       protocol: 'REST',
-      recordsRead: 1,
-      hoursRead: 1,
+      recordsRead: 0,
+      hoursRead: 2,
     });
+    expect(await calls(at(0), at(7, 31))).toMatchObject({ recordsRead: 0, hoursRead: 3 });
+    expect(await calls(at(0), at(7, 32))).toMatchObject({ recordsRead: 1, hoursRead: 3 });
     const parts = [
       await calls(at(0), at(7, 15)),
       await calls(at(7, 15), at(7, 30)),

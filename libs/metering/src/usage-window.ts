@@ -52,8 +52,8 @@ function* dateEdges(
 }
 
 /**
- * The UTC hours that an edge lies inside of, rising. What was used in one of them must be read from its records;
- * every other hour lies on one side of each edge and can be taken whole from its roll-up.
+ * The UTC hours that an edge lies inside of, rising. What was used in one of them must be read by quarters or from its
+ * records; every other hour lies on one side of each edge and can be taken whole from its roll-up.
  */
 export const splitHours = (edges: readonly Date[]): Date[] => splitSpans(edges, HOUR_MS);
 

@@ -1,4 +1,5 @@
 import { Prisma } from '@io/platform';
+import { HOUR_KEY, HOUR_SUMS, rolledUp } from './sum-records.js';
 
 /**
  * Adds the records of batches to their hours and days, and notes for accounts with alert rules what there is to look
@@ -11,12 +12,8 @@ export async function addBatches(
   { from, to }: { readonly from: Date; readonly to: Date },
 ): Promise<void> {
   await tx.$executeRaw`
-    WITH used AS MATERIALIZED (
-      SELECT customer_id, key_id, date_trunc('hour', at, 'UTC') AS hour, meter, api_id, stage, usage_plan_id, method,
-        resource_path, status_class, account_id, sum(quantity) AS quantity
-      FROM usage_record
-      WHERE batch_id = ANY (${[...ids]}::bigint[]) AND received_at >= ${from} AND received_at <= ${to}
-      GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
+    WITH used AS MATERIALIZED (${rolledUp(Prisma.sql`
+      batch_id = ANY (${[...ids]}::bigint[]) AND received_at >= ${from} AND received_at <= ${to}`)}
     ), due AS (
       INSERT INTO alert_due (account_id, customer_id, key_id, usage_plan_id, day)
       SELECT DISTINCT account_id, customer_id, key_id, usage_plan_id, date_trunc('day', hour, 'UTC') FROM used
@@ -28,12 +25,10 @@ export async function addBatches(
       ON CONFLICT (customer_id, key_id, day, meter, usage_plan_id) DO UPDATE SET quantity = d.quantity + excluded.quantity
       RETURNING 1
     )
-    INSERT INTO usage_hour AS h (customer_id, key_id, hour, meter, api_id, stage, usage_plan_id, method,
-      resource_path, status_class, account_id, quantity)
-    SELECT customer_id, key_id, hour, meter, api_id, stage, usage_plan_id, method, resource_path, status_class,
-      account_id, quantity
-    FROM used, (SELECT count(*) FROM days) done
-    ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
-    ON CONFLICT (customer_id, key_id, hour, meter, api_id, stage, usage_plan_id, method, resource_path, status_class)
-    DO UPDATE SET quantity = h.quantity + excluded.quantity`;
+    INSERT INTO usage_hour AS h (${HOUR_KEY}, ${HOUR_SUMS})
+    SELECT ${HOUR_KEY}, ${HOUR_SUMS} FROM used, (SELECT count(*) FROM days) done
+    ORDER BY ${HOUR_KEY}
+    ON CONFLICT (${HOUR_KEY}) DO UPDATE SET quantity = h.quantity + excluded.quantity,
+      quantity_15 = h.quantity_15 + excluded.quantity_15, quantity_30 = h.quantity_30 + excluded.quantity_30,
+      quantity_45 = h.quantity_45 + excluded.quantity_45`;
 }

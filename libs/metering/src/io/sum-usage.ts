@@ -37,13 +37,14 @@ export interface Window {
 
 /**
  * Rows `(at, quantity, source, …groups)` of everything rolled up in the window, each record in exactly one: whole
- * hours from the roll-up, and the hours that an edge parts from their records. One statement reads both, so a
- * roll-up that commits meanwhile is in both or in neither.
+ * hours from the roll-up; of an hour that an edge parts, its quarters from the roll-up; and the quarters that an edge
+ * parts from their records. One statement reads all, so a roll-up that commits meanwhile is in all or in none.
  */
 export function usedIn({ accountId, ...values }: UsageFilter, window: Window): Prisma.Sql {
   const from = window.edges.at(0) ?? new Date(0);
   const to = window.edges.at(-1) ?? from;
-  const split = [...window.splitHours];
+  const hours = Prisma.sql`${[...window.splitHours]}::timestamptz[]`;
+  const quarters = Prisma.sql`${[...window.splitQuarters]}::timestamptz[]`;
   const filter = Prisma.join(
     [
       Prisma.sql`account_id = ${accountId}`,
@@ -54,14 +55,25 @@ export function usedIn({ accountId, ...values }: UsageFilter, window: Window): P
     ' AND ',
   );
   const columns = Prisma.join(Object.values(GROUP_COLUMNS));
-  const hours = Prisma.sql`
-    SELECT hour AS at, quantity, 'hour' AS source, ${columns} FROM usage_hour
-    WHERE ${filter} AND hour >= ${from} AND hour < ${to} AND NOT hour = ANY (${split}::timestamptz[])`;
-  if (split.length === 0) return hours;
-  return Prisma.sql`${hours}
-    UNION ALL
-    SELECT at, quantity, 'record' AS source, ${columns} FROM usage_record
-    WHERE ${filter} AND at >= ${from} AND at < ${to} AND received_at >= ${window.receivedFrom}
-      AND date_trunc('hour', at, 'UTC') = ANY (${split}::timestamptz[])
-      AND NOT EXISTS (SELECT FROM usage_batch b WHERE b.id = batch_id AND b.rolled_up_at IS NULL)`;
+  const parts = [
+    Prisma.sql`
+      SELECT hour AS at, quantity, 'hour' AS source, ${columns} FROM usage_hour
+      WHERE ${filter} AND hour >= ${from} AND hour < ${to} AND NOT hour = ANY (${hours})`,
+  ];
+  if (window.splitHours.length > 0)
+    parts.push(Prisma.sql`
+      SELECT quarter.at, quarter.used, 'hour' AS source, ${columns} FROM usage_hour, LATERAL (VALUES
+        (hour, quantity - quantity_15 - quantity_30 - quantity_45),
+        (hour + interval '15 minutes', quantity_15),
+        (hour + interval '30 minutes', quantity_30),
+        (hour + interval '45 minutes', quantity_45)) quarter (at, used)
+      WHERE ${filter} AND hour = ANY (${hours}) AND quarter.used > 0
+        AND quarter.at >= ${from} AND quarter.at < ${to} AND NOT quarter.at = ANY (${quarters})`);
+  if (window.splitQuarters.length > 0)
+    parts.push(Prisma.sql`
+      SELECT at, quantity, 'record' AS source, ${columns} FROM usage_record
+      WHERE ${filter} AND at >= ${from} AND at < ${to} AND received_at >= ${window.receivedFrom}
+        AND date_bin('15 minutes', at, 'epoch') = ANY (${quarters})
+        AND NOT EXISTS (SELECT FROM usage_batch b WHERE b.id = batch_id AND b.rolled_up_at IS NULL)`);
+  return Prisma.join(parts, ' UNION ALL ');
 }

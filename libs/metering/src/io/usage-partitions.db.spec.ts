@@ -3,10 +3,14 @@ import { Config, Database, SystemClock } from '@io/platform';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createTestDatabase } from '../../../../test/support/database.js';
 import { aGateway, aKeyInPlan, anAccount } from '../../../../test/support/factories.js';
+import { CustomUsageRepository } from './custom-usage.repository.js';
+import { MeterRollUpRepository } from './meter-roll-up.repository.js';
 import { RollUpRepository } from './roll-up.repository.js';
 import { UsageBatchesRepository } from './usage-batches.repository.js';
 import { UsagePartitionsRepository } from './usage-partitions.repository.js';
 import { UsagePartitionsService } from './usage-partitions.service.js';
+import { UsageRepository } from './usage.repository.js';
+import { UsageService } from './usage.service.js';
 
 const SECRET = 'k1:MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1ub3BxcnN0dXY=';
 const DAY_MS = 86_400_000;
@@ -181,6 +185,37 @@ describe('UsagePartitionsService.dropOld', () => {
     expect(await outcome()).toBe('dropped');
     expect(await placed()).not.toHaveProperty('20270601');
     expect(await outcome()).toBeUndefined();
+  });
+
+  it('leaves days of any zone as they were: only the minutes of a quarter are gone', async () => {
+    const usage = new UsageService(
+      new UsageRepository(db),
+      rollUps,
+      new CustomUsageRepository(db),
+      new MeterRollUpRepository(db, clock),
+    );
+    const period = { from: new Date('2027-08-01T00:00Z'), to: new Date('2027-08-03T00:00Z') };
+    for (const at of ['18:14', '18:15', '18:29', '18:30', '18:45']) {
+      clock.at = Date.parse(`2027-08-01T${at}Z`);
+      await aStoredBatch();
+    }
+    await partitions.ensure();
+    while ((await rollUps.rollUp(null)) > 0);
+    const days = (timezone: string) =>
+      usage.read(
+        { accountId: owner.accountId, principalId: 'test' },
+        { period, interval: 'day', timezone, filter: {}, groupBy: [] },
+      );
+    const zones = ['UTC', 'Asia/Kolkata', 'Asia/Kathmandu', 'Pacific/Chatham'];
+    const before = await Promise.all(zones.map(days));
+    expect(before.map((found) => found.map(({ quantity }) => quantity))).toEqual([
+      ['5'],
+      ['3', '2'],
+      ['1', '4'],
+      ['5'],
+    ]);
+    await db.pool.query('DELETE FROM usage_record');
+    expect(await Promise.all(zones.map(days))).toEqual(before);
   });
 
   it('keeps what is younger than it was told, to the day', async () => {
