@@ -3,6 +3,7 @@ import { Injectable, Module, type OnApplicationBootstrap } from '@nestjs/common'
 import { ModuleRef } from '@nestjs/core';
 import { CLOSE_PERIODS } from '@io/billing';
 import {
+  CHECK_USAGE,
   DROP_OLD_USAGE,
   ENSURE_USAGE_PARTITIONS,
   EVALUATE_ALERTS,
@@ -28,6 +29,7 @@ const SCHEDULES = [
   { job: TRIM_POLICY_CHANGES, everyMs: 10 * MINUTE_MS },
   { job: TRIM_NOTIFICATIONS, everyMs: 10 * MINUTE_MS },
   { job: ENSURE_USAGE_PARTITIONS, everyMs: HOUR_MS },
+  { job: CHECK_USAGE, everyMs: HOUR_MS },
   { job: DROP_OLD_USAGE, everyMs: 6 * HOUR_MS },
 ] as const;
 

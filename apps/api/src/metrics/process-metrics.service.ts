@@ -73,6 +73,7 @@ export class ProcessMetricsService {
 
   /** Each is asked for by itself: one that takes too long hides no other. */
   private async waiting(): Promise<Metric[]> {
+    const backlog = this.usage.backlog();
     const asked = [
       gauge(
         'tollgate_usage_gaps_open',
@@ -87,7 +88,12 @@ export class ProcessMetricsService {
       gauge(
         'tollgate_usage_rollup_lag_seconds',
         'Age of the oldest batch that is not rolled up; 0 when none waits.',
-        this.usage.backlog().then(({ oldestWaitingSeconds }) => oldestWaitingSeconds),
+        backlog.then(({ oldestWaitingSeconds }) => oldestWaitingSeconds),
+      ),
+      gauge(
+        'tollgate_usage_rollup_differences',
+        'Roll-ups that were not what their records make when their day was checked.',
+        backlog.then(({ differences }) => differences),
       ),
     ];
     return (await Promise.all(asked)).flat();

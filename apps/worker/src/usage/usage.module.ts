@@ -1,6 +1,7 @@
 import { BullModule } from '@nestjs/bullmq';
 import { Module } from '@nestjs/common';
 import { EVALUATE_ALERTS, MeteringModule } from '@io/metering';
+import { CheckUsageProcessor } from './check-usage.processor.js';
 import { DropOldUsageProcessor } from './drop-old-usage.processor.js';
 import { EvaluateAlertsProcessor } from './evaluate-alerts.processor.js';
 import { EnsureUsagePartitionsProcessor } from './ensure-usage-partitions.processor.js';
@@ -9,6 +10,7 @@ import { RollUpUsageProcessor } from './roll-up-usage.processor.js';
 @Module({
   imports: [MeteringModule, BullModule.registerQueue({ name: EVALUATE_ALERTS })],
   providers: [
+    CheckUsageProcessor,
     DropOldUsageProcessor,
     EnsureUsagePartitionsProcessor,
     EvaluateAlertsProcessor,

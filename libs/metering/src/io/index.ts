@@ -11,6 +11,13 @@ export {
   type EventsAcknowledgement,
   type ReceivedEvents,
 } from './event-ingestion.service.js';
+export {
+  CHECK_USAGE,
+  DIFFERENCES_MAX,
+  RollUpProofService,
+  type ProvenDay,
+} from './roll-up-proof.service.js';
+export type { UsageDifference } from './roll-up-proof.repository.js';
 export { UsageIngestionService, type Acknowledgement } from './usage-ingestion.service.js';
 export { UsageIntake, type IntakeShare } from './usage-intake.js';
 export { UsagePartitionsService, type OldDay } from './usage-partitions.service.js';

@@ -13,6 +13,8 @@ import { AlertEvaluationRepository } from './alert-evaluation.repository.js';
 import { AlertRulesRepository } from './alert-rules.repository.js';
 import { AlertRulesService } from './alert-rules.service.js';
 import { AlertsService } from './alerts.service.js';
+import { RollUpProofRepository } from './roll-up-proof.repository.js';
+import { RollUpProofService } from './roll-up-proof.service.js';
 import { RollUpRepository } from './roll-up.repository.js';
 import { ROLL_UP_USAGE, RollUpWakeUp } from './roll-up-wake-up.js';
 import { UsageBatchesRepository } from './usage-batches.repository.js';
@@ -42,6 +44,8 @@ import { UsageService } from './usage.service.js';
     AlertRulesRepository,
     AlertRulesService,
     AlertsService,
+    RollUpProofRepository,
+    RollUpProofService,
     RollUpRepository,
     RollUpWakeUp,
     UsageBatchesRepository,
@@ -62,6 +66,7 @@ import { UsageService } from './usage.service.js';
     CustomMetersService,
     EventIngestionService,
     IncidentsService,
+    RollUpProofService,
     UsageIngestionService,
     UsageIntake,
     UsagePartitionsService,

@@ -40,6 +40,8 @@ interface MeteredRow {
 export interface UsageBacklog {
   /** Age of the oldest batch that is not rolled up; 0 when none waits. */
   readonly oldestWaitingSeconds: number;
+  /** Roll-ups that were not what their records make when their day was checked, of the days that were not rebuilt since. */
+  readonly differences: number;
 }
 
 /** Reads what was rolled up. */
@@ -93,7 +95,8 @@ export class UsageRepository {
     const [row] = await this.db.$queryRaw<UsageBacklog[]>`
       SELECT (SELECT coalesce(extract(epoch FROM now() - min(received_at)), 0)::float8
          FROM (SELECT received_at FROM usage_batch WHERE rolled_up_at IS NULL
-           UNION ALL SELECT received_at FROM event_batch WHERE rolled_up_at IS NULL) waiting) AS "oldestWaitingSeconds"`;
+           UNION ALL SELECT received_at FROM event_batch WHERE rolled_up_at IS NULL) waiting) AS "oldestWaitingSeconds",
+        (SELECT coalesce(sum(differences), 0)::int FROM usage_check WHERE differences > 0) AS differences`;
     assert(row, 'a row without FROM is always there');
     return row;
   }

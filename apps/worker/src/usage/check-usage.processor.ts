@@ -1,0 +1,14 @@
+import { Processor, WorkerHost } from '@nestjs/bullmq';
+import { CHECK_USAGE, RollUpProofService } from '@io/metering';
+
+/** Compares the roll-ups of days that have ended with their records, each day once: most runs find nothing to do. */
+@Processor(CHECK_USAGE)
+export class CheckUsageProcessor extends WorkerHost {
+  constructor(private readonly proofs: RollUpProofService) {
+    super();
+  }
+
+  process(): Promise<{ days: number; differences: number }> {
+    return this.proofs.checkDays();
+  }
+}
