@@ -4,7 +4,7 @@
  * the gRPC server and the constant. 2 connections with 25 streams each, as Envoy would have them; server and load each
  * have a core; rounds alternate; medians are reported.
  *
- * Run: npm run build && npx tsx bench/grpc.ts   (needs h2load and taskset on the PATH; ROUNDS=9)
+ * Run: npm run build && npx tsx bench/grpc.ts   (needs h2load and taskset on the PATH; ROUNDS=9, SECONDS=2)
  */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -20,7 +20,7 @@ import { applyMigrations } from '../scripts/migrate.mjs';
 import { checkRequest, encoded, EnvoyClient } from '../test/support/envoy.js';
 
 const ROUNDS = Number(process.env['ROUNDS'] ?? 9);
-const SECONDS = 2;
+const SECONDS = Number(process.env['SECONDS'] ?? 2);
 const CONNECTIONS = 2;
 const STREAMS = 25;
 const TOKEN = `tgw_${'b'.repeat(40)}`;
