@@ -74,11 +74,14 @@ try {
       logger: false,
       abortOnError: false,
     });
-    for await (const day of app.get(RollUpProofService).rebuild(asked)) {
-      process.stdout.write(reportOf(day));
-      if (day.outcome === 'different' || day.outcome === 'incomplete') process.exitCode = 1;
+    try {
+      for await (const day of app.get(RollUpProofService).rebuild(asked)) {
+        process.stdout.write(reportOf(day));
+        if (day.outcome === 'different' || day.outcome === 'incomplete') process.exitCode = 1;
+      }
+    } finally {
+      await app.close();
     }
-    await app.close();
   } else process.stdout.write(HELP);
 } catch (error) {
   process.stderr.write(`${messageOf(error)}\n`);

@@ -1,5 +1,6 @@
 import { Injectable, Logger } from '@nestjs/common';
 import type { Period } from '@core/kernel';
+import { NotFound } from '@io/platform';
 import {
   RollUpProofRepository,
   type AccountHours,
@@ -56,7 +57,7 @@ export class RollUpProofService {
 
   /**
    * Goes through the days of a period of whole UTC hours, of one account or of all, and makes anew the hours that
-   * differ from their records; with `isDryRun` only compares. A second run finds nothing to do.
+   * differ from their records; with `isDryRun` only compares. A second run finds nothing to do. Throws `NotFound`.
    */
   async *rebuild({
     accountId,
@@ -67,7 +68,9 @@ export class RollUpProofService {
     readonly period: Period;
     readonly isDryRun: boolean;
   }): AsyncGenerator<ProvenDay> {
-    const accounts = accountId === null ? await this.proofs.accountIds() : [accountId];
+    const all = await this.proofs.accountIds();
+    if (accountId !== null && !all.includes(accountId)) throw new NotFound('account', accountId);
+    const accounts = accountId === null ? all : [accountId];
     for (const account of accounts)
       for (const day of daysOf(period)) {
         const found = await this.compare({ accountId: account, period: day });
