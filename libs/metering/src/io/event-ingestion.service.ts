@@ -4,6 +4,7 @@ import {
   acceptedTimes,
   EventConflict,
   readingOf,
+  RECORD_LIMITS,
   UnusableEvents,
   type CloudEvent,
 } from '@core/metering';
@@ -46,8 +47,6 @@ interface Evaluation {
 
 /** How often it starts anew when meters change under it. */
 const ATTEMPTS_MAX = 5;
-const FUTURE_MS = 5 * 60_000;
-const PAST_MONTHS = 13;
 
 /** Takes events. What it acknowledges is committed and counts exactly once, for ever. */
 @Injectable()
@@ -141,7 +140,7 @@ export class EventIngestionService {
     pending: readonly number[],
     { meters, now }: { readonly meters: AccountMeters; readonly now: Date },
   ): Promise<Evaluation> {
-    const times = acceptedTimes({ now, futureMs: FUTURE_MS, pastMonths: PAST_MONTHS });
+    const times = acceptedTimes({ now, ...RECORD_LIMITS });
     const names = pending.map((index) => payerNames(at(events, index)));
     const payers = await this.payers.payers(accountId, names, now);
     const evaluation: Evaluation = { readings: [], faults: [] };

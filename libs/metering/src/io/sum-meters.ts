@@ -1,8 +1,5 @@
 import { Prisma } from '@io/platform';
-import type { UsageFilter, UsageGroup, Window } from './sum-usage.js';
-
-/** The quarter of an hour that a reading belongs to. */
-export const QUARTER = Prisma.sql`date_bin('15 minutes', at, 'epoch')`;
+import { QUARTER, type UsageFilter, type UsageGroup, type Window } from './sum-usage.js';
 
 /** What custom usage can be told apart by; it has no method, path or status class. */
 const COLUMNS: Partial<Record<UsageGroup, Prisma.Sql>> = {

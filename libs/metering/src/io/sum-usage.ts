@@ -1,5 +1,8 @@
 import { Prisma } from '@io/platform';
 
+/** The quarter of an hour that a record or a reading belongs to. */
+export const QUARTER = Prisma.sql`date_bin('15 minutes', at, 'epoch')`;
+
 /** What usage can be told apart by, and the column of each. */
 export const GROUP_COLUMNS = {
   customerId: Prisma.sql`customer_id`,
@@ -73,7 +76,7 @@ export function usedIn({ accountId, ...values }: UsageFilter, window: Window): P
     parts.push(Prisma.sql`
       SELECT at, quantity, 'record' AS source, ${columns} FROM usage_record
       WHERE ${filter} AND at >= ${from} AND at < ${to} AND received_at >= ${window.receivedFrom}
-        AND date_bin('15 minutes', at, 'epoch') = ANY (${quarters})
+        AND ${QUARTER} = ANY (${quarters})
         AND NOT EXISTS (SELECT FROM usage_batch b WHERE b.id = batch_id AND b.rolled_up_at IS NULL)`);
   return Prisma.join(parts, ' UNION ALL ');
 }
