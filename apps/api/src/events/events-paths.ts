@@ -1,10 +1,7 @@
 import { EVENTS_MAX } from '@core/metering';
 import type { HotPaths } from '../openapi.js';
+import { DOOR_REFUSALS, problem } from '../usage/usage-answers.js';
 
-const problem = (description: string) => ({
-  description,
-  content: { 'application/problem+json': { schema: { type: 'object' as const } } },
-});
 const acknowledgement = (description: string) => ({
   description,
   headers: {
@@ -94,19 +91,11 @@ const OPERATION: NonNullable<HotPaths[string]['post']> = {
     401: problem('No valid token.'),
     403: problem('Not a gateway token.'),
     409: problem('An event came before with other content (`event-conflict`). None is kept.'),
-    413: problem(
-      'The body is larger than 8 MiB, packed or unpacked, or unpacks to more than 100 times its size.',
-    ),
     415: problem('No event of CloudEvents, not as JSON, or an encoding other than gzip.'),
     422: problem(
       'An event names nobody to charge, has no meter, no value, or an impossible time (`unusable-events`). None is kept.',
     ),
-    503: {
-      ...problem(
-        'More usage came than can be stored at the moment (`ingestion-busy`): send it again.',
-      ),
-      headers: { 'Retry-After': { schema: { type: 'integer' as const } } },
-    },
+    ...DOOR_REFUSALS,
   },
 };
 

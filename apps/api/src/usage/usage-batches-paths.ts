@@ -1,14 +1,11 @@
 import { METERS, RECORDS_MAX } from '@core/metering';
 import type { HotPaths } from '../openapi.js';
+import { DOOR_REFUSALS, problem } from './usage-answers.js';
 
 const text = (description: string, maxLength: number) => ({
   type: 'string',
   description,
   maxLength,
-});
-const problem = (description: string) => ({
-  description,
-  content: { 'application/problem+json': { schema: { type: 'object' as const } } },
 });
 const acknowledgement = (description: string) => ({
   description,
@@ -94,19 +91,11 @@ const OPERATION: NonNullable<HotPaths[string]['post']> = {
     401: problem('No valid token.'),
     403: problem('Not a gateway token.'),
     409: problem('The number was used before for other records (`batch-conflict`).'),
-    413: problem(
-      'The body is larger than 8 MiB, packed or unpacked, or unpacks to more than 100 times its size.',
-    ),
     415: problem('Not application/json, or an encoding other than gzip.'),
     422: problem(
       'A record names an unknown key or stage, or an impossible time (`unusable-usage`).',
     ),
-    503: {
-      ...problem(
-        'More usage came than can be stored at the moment (`ingestion-busy`): send it again.',
-      ),
-      headers: { 'Retry-After': { schema: { type: 'integer' as const } } },
-    },
+    ...DOOR_REFUSALS,
   },
 };
 
