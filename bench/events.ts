@@ -5,8 +5,8 @@
  *
  * Run: npx tsx bench/events.ts
  */
-import { type ChildProcess, fork } from 'node:child_process';
-import { randomBytes, randomUUID } from 'node:crypto';
+import type { ChildProcess } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -16,17 +16,16 @@ import { pipeline } from 'node:stream/promises';
 import pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { Agent } from 'undici';
-import { build, entryOf } from '../scripts/build.mjs';
+import { build } from '../scripts/build.mjs';
 import { freePort, startPostgres } from '../scripts/embedded-postgres.mjs';
 import { applyMigrations } from '../scripts/migrate.mjs';
 import { aKeyInPlan, defaultAccount } from '../test/support/factories.js';
+import { median, OPERATOR, startApi, TOKEN } from './support/usage.js';
 
 const ROUNDS = Number(process.env['ROUNDS'] ?? 7);
 const BATCHES_PER_ROUND = 40;
 const EVENTS = 500;
 const KEYS = 50;
-const TOKEN = `tgw_${'g'.repeat(40)}`;
-const OPERATOR = `tgo_${'o'.repeat(40)}`;
 const SOURCE = 'https://chat.example.com/instances/7';
 const NO_MEMBER = '00000000-0000-0000-0000-000000000000';
 
@@ -79,30 +78,6 @@ async function pace(inFlight: number, send: () => Promise<void>): Promise<number
   });
   await Promise.all(lanes);
   return (BATCHES_PER_ROUND * EVENTS) / ((performance.now() - start) / 1_000);
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
-}
-
-async function startApi(databaseUrl: string, port: number): Promise<ChildProcess> {
-  const api = fork(entryOf('api'), {
-    env: {
-      ...process.env,
-      NODE_ENV: 'production',
-      DATABASE_URL: databaseUrl,
-      PORT: String(port),
-      TOLLGATE_SECRET: `k1:${randomBytes(32).toString('base64')}`,
-      TOLLGATE_OPERATOR_TOKEN: OPERATOR,
-      TOLLGATE_GATEWAY_TOKEN: TOKEN,
-      TOLLGATE_LOG_LEVEL: 'error',
-    },
-  });
-  await Promise.race([
-    once(api, 'message'),
-    once(api, 'exit').then(() => Promise.reject(new Error('the api did not start'))),
-  ]);
-  return api;
 }
 
 async function compare(databaseUrl: string, url: string): Promise<void> {

@@ -17,7 +17,9 @@ import { aKeyInPlan, defaultAccount } from '../../test/support/factories.js';
 export const RECORDS = 5_000;
 export const ROWS = 2 * RECORDS;
 const KEYS = 50;
-const TOKEN = `tgw_${'g'.repeat(40)}`;
+/** Of the gateway that reports, and of an operator. */
+export const TOKEN = `tgw_${'g'.repeat(40)}`;
+export const OPERATOR = `tgo_${'o'.repeat(40)}`;
 const COLUMNS =
   'batch_id, account_id, received_at, customer_id, key_id, api_id, stage, usage_plan_id, ordinal, at, method, resource_path, status_class, meter, quantity';
 
@@ -84,7 +86,8 @@ export function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
 }
 
-async function startApi(databaseUrl: string, port: number): Promise<ChildProcess> {
+/** The built api, listening. */
+export async function startApi(databaseUrl: string, port: number): Promise<ChildProcess> {
   const api = fork(entryOf('api'), {
     env: {
       ...process.env,
@@ -92,7 +95,7 @@ async function startApi(databaseUrl: string, port: number): Promise<ChildProcess
       DATABASE_URL: databaseUrl,
       PORT: String(port),
       TOLLGATE_SECRET: `k1:${randomBytes(32).toString('base64')}`,
-      TOLLGATE_OPERATOR_TOKEN: `tgo_${'o'.repeat(40)}`,
+      TOLLGATE_OPERATOR_TOKEN: OPERATOR,
       TOLLGATE_GATEWAY_TOKEN: TOKEN,
       TOLLGATE_LOG_LEVEL: 'error',
     },
