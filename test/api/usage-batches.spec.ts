@@ -48,6 +48,29 @@ async function stored(): Promise<{ batches: number; rows: number; quantity: stri
   return rows[0];
 }
 
+interface QuarantinedRow {
+  readonly text: string;
+  readonly is_cut: boolean;
+  readonly reason: string;
+}
+
+async function quarantined(): Promise<QuarantinedRow[]> {
+  const { rows } = await db.query<QuarantinedRow>(
+    'SELECT * FROM usage_quarantine WHERE epoch = $1 ORDER BY number',
+    [epoch],
+  );
+  return rows;
+}
+
+async function ordinals(): Promise<number[]> {
+  const { rows } = await db.query(
+    `SELECT DISTINCT ordinal FROM usage_record r JOIN usage_batch b ON b.id = r.batch_id
+     WHERE b.epoch = $1 ORDER BY 1`,
+    [epoch],
+  );
+  return rows.map(({ ordinal }) => ordinal);
+}
+
 async function waitingInserts(): Promise<number> {
   const { rows } = await db.query(
     `SELECT count(*)::int AS waiting FROM pg_stat_activity
@@ -194,13 +217,63 @@ describe('POST /v1/usage/batches', () => {
     { field: 'quantities/calls', value: { calls: '1'.repeat(27) }, why: 'overflow' },
     { field: 'quantities/calls', value: { calls: '0.1234567890123' }, why: 'too many digits' },
     { field: 'quantities/constructor', value: { constructor: '1' }, why: 'no meter' },
-  ])('answers 400 and points at $field: $why', async ({ field, value }) => {
-    const name = field.split('/')[0]!;
-    const records = [aRecord(), aRecord({ [name]: value })];
-    const { status, body } = await send({ epoch, sequence: 0, records });
-    expect(status).toBe(400);
-    expect(body['errors']).toMatchObject([{ pointer: `/records/1/${field}` }]);
+  ])(
+    'counts no record with a bad $field, points at it, and counts the others: $why',
+    async ({ field, value }) => {
+      const name = field.split('/')[0]!;
+      const bad = aRecord({ [name]: value });
+      const records = [aRecord({ quantities: { calls: '1' } }), bad, aRecord()];
+      const { status, body } = await send({ epoch, sequence: 0, records });
+      expect(status).toBe(201);
+      const errors = [{ pointer: `/records/1/${field}`, detail: expect.any(String) }];
+      expect(body).toEqual({ records: 3, duplicate: false, quarantined: 1, errors });
+      expect(await stored()).toEqual({ batches: 1, rows: 3, quantity: '13' });
+      expect(await quarantined()).toMatchObject([
+        { ordinal: 1, reason: 'malformed', text: JSON.stringify(bad), state: 'open' },
+      ]);
+      expect(await ordinals()).toEqual([0, 2]);
+      const again = await send({ epoch, sequence: 0, records });
+      expect(again).toMatchObject({ status: 200, body: { ...body, duplicate: true } });
+      expect(await quarantined()).toHaveLength(1);
+    },
+  );
+
+  it('takes a batch of which nothing counts, so that its number is no gap', async () => {
+    const long = { x: 'y'.repeat(20_000), z: '\u0000' };
+    const { status, body } = await send({ epoch, sequence: 0, records: [5, long, null, []] });
+    expect(status).toBe(201);
+    expect(body).toMatchObject({ records: 4, quarantined: 4 });
+    expect(body['errors'][0]).toEqual({ pointer: '/records/0', detail: 'must be a JSON object' });
+    expect(await stored()).toEqual({ batches: 1, rows: 0, quantity: null });
+    const kept = await quarantined();
+    expect(kept.map(({ text, is_cut }) => [text.length, is_cut])).toEqual([
+      [1, false],
+      [16_384, true],
+      [4, false],
+      [2, false],
+    ]);
+  });
+
+  it('answers 409 for another bad record under the same number', async () => {
+    await sendOne({ a: 1 });
+    expect((await sendOne({ a: 2 })).status).toBe(409);
+    expect(await quarantined()).toMatchObject([{ text: '{"a":1}' }]);
+  });
+
+  it('keeps bad records with their batch, or neither', async () => {
+    await db.query(`CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN IF NEW.epoch = '${epoch}' THEN RAISE 'no'; END IF; RETURN NEW; END $$;
+      CREATE TRIGGER fail BEFORE INSERT ON usage_epoch FOR EACH ROW EXECUTE FUNCTION fail()`);
+    const records = [aRecord(), { bad: true }];
+    try {
+      expect((await send({ epoch, sequence: 0, records })).status).toBe(500);
+    } finally {
+      await db.query('DROP FUNCTION fail CASCADE');
+    }
+    expect(await quarantined()).toEqual([]);
     expect(await stored()).toMatchObject({ batches: 0 });
+    expect((await send({ epoch, sequence: 0, records })).body).toMatchObject({ quarantined: 1 });
+    expect(await quarantined()).toHaveLength(1);
   });
 
   it('answers 400 for fields that are unknown, missing or of another type', async () => {
@@ -210,16 +283,18 @@ describe('POST /v1/usage/batches', () => {
       '/extra',
       '/epoch',
       '/sequence',
-      '/records/0/customerId',
-      '/records/1',
+    ]);
+    expect((await send({ epoch, sequence: 0, records: [rest, 1] })).body['errors']).toMatchObject([
+      { pointer: '/records/0/customerId' },
+      { pointer: '/records/1' },
     ]);
     for (const broken of ['{"epoch":', '[]', '"\ufffd"', '{"__proto__":1}'])
       expect((await send(broken)).status).toBe(400);
     const many = { epoch, sequence: 0, records: Array.from({ length: 10_001 }, () => 1) };
     expect((await send(many)).body['errors']).toMatchObject([{ pointer: '/records' }]);
-    expect((await send({ ...many, records: many.records.slice(1) })).body['errors']).toHaveLength(
-      20,
-    );
+    const { body: most } = await send({ ...many, sequence: 1, records: many.records.slice(1) });
+    expect(most).toMatchObject({ records: 10_000, quarantined: 10_000 });
+    expect(most['errors']).toHaveLength(20);
   });
 
   it('answers 413 for a body past 8 MiB and 415 for what is not plain JSON', async () => {
@@ -231,11 +306,12 @@ describe('POST /v1/usage/batches', () => {
     expect((await headersOf({ 'content-encoding': 'gzip, gzip' })).status).toBe(415);
   });
 
-  it('answers 422 for unknown ids, and for those of other accounts in the same words', async () => {
+  it('counts no unknown ids, nor those of other accounts, and says so in the same words', async () => {
     const foreign = await aKeyInPlan(db, (await anAccount(db)).id);
+    let sequence = 0;
     const faultOf = async (overrides: Record<string, unknown>) => {
-      const { status, body } = await sendOne(aRecord(overrides));
-      expect(status).toBe(422);
+      const { status, body } = await sendOne(aRecord(overrides), (sequence += 1));
+      expect({ status, quarantined: body['quarantined'] }).toEqual({ status: 201, quarantined: 1 });
       return body['errors'];
     };
     const unknownKey = await faultOf({ keyId: 'aaaaaaaaaa' });
@@ -245,16 +321,28 @@ describe('POST /v1/usage/batches', () => {
     expect(unknownApi).toMatchObject([{ pointer: '/records/0/apiId' }]);
     expect(await faultOf({ apiId: foreign.apiId })).toEqual(unknownApi);
     expect(await faultOf({ stage: 'nowhere' })).toMatchObject([{ pointer: '/records/0/stage' }]);
-    expect(await stored()).toMatchObject({ batches: 0 });
+    expect(await stored()).toMatchObject({ rows: 0 });
+    expect((await quarantined()).map(({ reason }) => reason)).toEqual([
+      'unknown-key',
+      'unknown-key',
+      'unknown-api',
+      'unknown-api',
+      'unknown-stage',
+    ]);
   });
 
-  it('answers 422 for a record of the future, or older than 13 months', async () => {
+  it('counts no record of the future, or older than 13 months', async () => {
     const minutes = (n: number) => aRecord({ at: new Date(Date.now() + n * 60_000).toISOString() });
     expect((await sendOne(minutes(6))).body['errors']).toMatchObject([
       { pointer: '/records/0/at' },
     ]);
-    expect((await sendOne(minutes(-400 * 24 * 60))).status).toBe(422);
-    expect((await sendOne(minutes(4))).status).toBe(201);
+    await sendOne(minutes(-400 * 24 * 60), 1);
+    const { customerId } = owner;
+    expect(await quarantined()).toMatchObject([
+      { reason: 'in-future', customer_id: customerId, at: expect.any(Date) },
+      { reason: 'too-old', customer_id: customerId },
+    ]);
+    expect((await sendOne(minutes(4), 2)).body).toEqual({ records: 1, duplicate: false });
   });
 
   it('counts the last usage of a key for the plan that it has left, and none when it was in no plan', async () => {

@@ -3,19 +3,6 @@ import { DomainError, type FieldFault } from '@core/kernel';
 /** How many faults are told; reading stops there. */
 export const FAULTS_MAX = 20;
 
-/** A batch that is well formed, but names keys or stages that are not there, or times that cannot be. None of it is kept. */
-export class UnusableUsage extends DomainError {
-  readonly code = 'unusable-usage';
-  readonly kind = 'unprocessable';
-  readonly facts: { readonly errors: readonly FieldFault[] };
-
-  constructor(faults: readonly FieldFault[]) {
-    const [first] = faults;
-    super(`The batch cannot be counted: ${first?.pointer ?? ''} ${first?.detail ?? ''}.`);
-    this.facts = { errors: faults.slice(0, FAULTS_MAX) };
-  }
-}
-
 /** A batch number that was used already, for other records. Nothing was counted; the first content stands. */
 export class BatchConflict extends DomainError {
   readonly code = 'batch-conflict';

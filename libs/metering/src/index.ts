@@ -23,18 +23,28 @@ export {
   MeterNameTaken,
   TooManyAlertRules,
   UnusableEvents,
-  UnusableUsage,
   UsageGapNotOpen,
   type BatchNumbers,
 } from './errors.js';
 export {
   canonicalContent,
+  quarantining,
   readUsageBatch,
+  readUsageRecord,
   RECORDS_MAX,
-  timeFaults,
+  sentRecords,
+  timeReasons,
+  type Reasons,
   type UsageBatch,
   type UsageRecord,
 } from './usage-batch.js';
+export {
+  jsonText,
+  QUARANTINE_REASONS,
+  TEXT_KEPT_MAX,
+  type QuarantinedRecord,
+  type QuarantineReason,
+} from './quarantine.js';
 export { acceptedTimes, RECORD_LIMITS } from './accepted-times.js';
 export {
   INTERVALS,

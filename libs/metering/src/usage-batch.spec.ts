@@ -1,7 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { METERS } from './meters.js';
-import { canonicalContent, readUsageBatch, timeFaults, type UsageBatch } from './usage-batch.js';
+import {
+  canonicalContent,
+  quarantining,
+  readUsageBatch,
+  sentRecords,
+  timeReasons,
+  type UsageBatch,
+} from './usage-batch.js';
 
 const aRecord = (overrides: Record<string, unknown> = {}) => ({
   at: '2026-11-22T07:31:00Z',
@@ -22,9 +29,11 @@ function read(json: unknown): UsageBatch {
   return batch;
 }
 
+/** What is wrong with the envelope, or with any record. */
 const faultsOf = (json: unknown) => {
   const batch = readUsageBatch(json);
-  return 'faults' in batch ? batch.faults : [];
+  if ('faults' in batch) return batch.faults;
+  return (batch.leftOut?.quarantined ?? []).flatMap(({ faults }) => faults);
 };
 
 describe('readUsageBatch', () => {
@@ -58,7 +67,7 @@ describe('readUsageBatch', () => {
     `1${'0'.repeat(26)}`,
   ])('refuses the quantity %j', (calls) => {
     expect(faultsOf(aBatch(aRecord({ quantities: { calls } })))).toMatchObject([
-      { pointer: '/records/0/quantities/calls' },
+      { pointer: '/quantities/calls' },
     ]);
   });
 
@@ -73,16 +82,78 @@ describe('readUsageBatch', () => {
     );
   });
 
-  it('names the first 20 faults and stops reading', () => {
-    const faults = faultsOf(aBatch(...Array.from({ length: 100 }, () => ({ a: 1, b: 2 }))));
-    expect(faults).toHaveLength(20);
-    expect(faults[0]).toMatchObject({ pointer: '/records/0/at' });
+  it('bounds the faults of a record, and what they repeat of it', () => {
+    const names = Array.from({ length: 100 }, (_, n) => [`${'x'.repeat(1_000)}${n}`, 1]);
+    const faults = faultsOf(aBatch(Object.fromEntries(names)));
+    expect(faults).toHaveLength(8);
+    expect(faults[0]).toMatchObject({ pointer: '/at' });
+    const unknown = faultsOf(aBatch({ ...aRecord(), ...Object.fromEntries(names) }));
+    expect(unknown[0]?.pointer).toBe(`/${'x'.repeat(100)}`);
   });
 
   it('escapes the names of unknown fields in pointers', () => {
-    expect(faultsOf(aBatch(aRecord({ 'a/b~c': 1 })))).toMatchObject([
-      { pointer: '/records/0/a~1b~0c' },
-    ]);
+    expect(faultsOf(aBatch(aRecord({ 'a/b~c': 1 })))).toMatchObject([{ pointer: '/a~1b~0c' }]);
+  });
+
+  it('parts any batch into what counts and what does not, and keeps each place', () => {
+    const bad = fc.jsonValue().map((value) => ({ json: value as unknown, isGood: false }));
+    const good = fc.nat(99).map((calls) => ({
+      json: aRecord({ quantities: { calls: `${calls}` } }) as unknown,
+      isGood: true,
+    }));
+    fc.assert(
+      fc.property(fc.array(fc.oneof(bad, good), { minLength: 1, maxLength: 20 }), (sent) => {
+        const batch = read(aBatch(...sent.map(({ json }) => json)));
+        const places = batch.records.map((_, index) => batch.leftOut?.ordinals[index] ?? index);
+        expect(places).toEqual(sent.flatMap(({ isGood }, index) => (isGood ? [index] : [])));
+        expect(batch.records).toEqual(places.map((index) => sent[index]?.json));
+        expect(batch.instants).toHaveLength(batch.records.length);
+        const left = batch.leftOut?.quarantined ?? [];
+        expect(left.map(({ ordinal }) => ordinal)).toEqual(
+          sent.flatMap(({ isGood }, index) => (isGood ? [] : [index])),
+        );
+        for (const { ordinal, text } of left)
+          expect(text).toBe(JSON.stringify(sent[ordinal]?.json));
+        expect(sentRecords(batch)).toBe(sent.length);
+      }),
+    );
+  });
+
+  it('gives back the very records of a batch that is wholly good', () => {
+    const json = aBatch(aRecord(), aRecord());
+    expect(read(json).records).toBe(json.records);
+  });
+
+  it('refuses a record that is nested deeper than it can be kept', () => {
+    let deep: unknown = 1;
+    for (let n = 0; n < 100_000; n += 1) deep = [deep];
+    expect(readUsageBatch(aBatch(aRecord(), deep))).toEqual({
+      faults: [{ pointer: '/records/1', detail: 'is nested too deeply' }],
+    });
+  });
+});
+
+describe('quarantining', () => {
+  it('takes more records out of a batch, and keeps the places of all', () => {
+    const batch = read(aBatch(1, aRecord(), aRecord({ stage: 'two' }), 2, aRecord()));
+    const why = { reason: 'too-old' as const, faults: [], customerId: 'cus_1' };
+    const left = quarantining(batch, new Map([[1, why]]));
+    expect(left).toMatchObject({
+      records: [{ stage: 'prod' }, { stage: 'prod' }],
+      leftOut: {
+        ordinals: Int32Array.of(1, 4),
+        quarantined: [
+          { ordinal: 0, text: '1', at: null },
+          {
+            ordinal: 2,
+            text: expect.stringContaining('two'),
+            at: new Date('2026-11-22T07:31:00Z'),
+            ...why,
+          },
+          { ordinal: 3, text: '2' },
+        ],
+      },
+    });
   });
 });
 
@@ -112,21 +183,28 @@ describe('canonicalContent', () => {
     const contents = [{}, ...others].map((other) => canonicalContent(read(aBatch(aRecord(other)))));
     expect(new Set(contents).size).toBe(contents.length);
   });
+
+  it('differs by what does not count, and by its place', () => {
+    const batches = [[1], [2], ['1'], [1, 1], [aRecord(), 1], [1, aRecord()], [aRecord()]];
+    const contents = batches.map((records) => canonicalContent(read(aBatch(...records))));
+    expect(new Set(contents).size).toBe(contents.length);
+  });
 });
 
-describe('timeFaults', () => {
+describe('timeReasons', () => {
   const now = new Date('2026-03-31T12:00:00Z');
   const bounds = { now, futureMs: 300_000, pastMonths: 13 };
   it.each([
-    { at: '2026-03-31T12:05:00.000Z', faults: 0, why: 'five minutes ahead is still a clock' },
-    { at: '2026-03-31T12:05:00.001Z', faults: 1, why: 'more is not' },
+    { at: '2026-03-31T12:05:00.000Z', reason: null, why: 'five minutes ahead is still a clock' },
+    { at: '2026-03-31T12:05:00.001Z', reason: 'in-future', why: 'more is not' },
     {
       at: '2025-02-28T12:00:00.000Z',
-      faults: 0,
+      reason: null,
       why: '13 months ago, at the end of a shorter month',
     },
-    { at: '2025-02-28T11:59:59.999Z', faults: 1, why: 'older' },
-  ])('finds $faults in $at: $why', ({ at, faults }) => {
-    expect(timeFaults(Float64Array.of(Date.parse(at)), bounds)).toHaveLength(faults);
+    { at: '2025-02-28T11:59:59.999Z', reason: 'too-old', why: 'older' },
+  ])('finds $at $reason: $why', ({ at, reason }) => {
+    const reasons = timeReasons(Float64Array.of(Date.parse(at)), bounds);
+    expect(reasons.get(0)?.reason ?? null).toBe(reason);
   });
 });

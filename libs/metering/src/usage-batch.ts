@@ -2,6 +2,12 @@ import { atPointer, Temporal, type FieldFault } from '@core/kernel';
 import { acceptedTimes } from './accepted-times.js';
 import { FAULTS_MAX } from './errors.js';
 import { METERS, type Meter } from './meters.js';
+import {
+  FAULTS_OF_RECORD_MAX,
+  jsonText,
+  type QuarantinedRecord,
+  type QuarantineReason,
+} from './quarantine.js';
 import { utf8Bytes } from './utf8-bytes.js';
 
 /** Quantities of meters for (instant, key, api, stage, method, status class), as a gateway sent them. */
@@ -22,10 +28,25 @@ export interface UsageBatch {
   readonly epoch: string;
   /** From 0, contiguous within the epoch. */
   readonly sequence: number;
+  /** Those that count. */
   readonly records: readonly UsageRecord[];
-  /** The instant of each record, in milliseconds. */
+  /** The instant of each of them, in milliseconds. */
   readonly instants: Float64Array;
+  /** Absent when all that were sent count. */
+  readonly leftOut?: LeftOut;
 }
+
+/** What is not in `records` of a batch, since it does not count. */
+export interface LeftOut {
+  /** The place of each of `records` among those that were sent. */
+  readonly ordinals: Int32Array;
+  /** In the order in which they were sent. */
+  readonly quarantined: readonly QuarantinedRecord[];
+}
+
+/** How many records a batch had as it was sent. */
+export const sentRecords = ({ records, leftOut }: UsageBatch): number =>
+  records.length + (leftOut?.quarantined.length ?? 0);
 
 export const RECORDS_MAX = 10_000;
 
@@ -54,9 +75,10 @@ const METHOD_BYTES_MAX = 128;
 const PATH_BYTES_MAX = 1_536;
 
 /**
- * Reads a batch from untrusted JSON: either the batch, or what is wrong with it, at most 20 faults.
+ * Reads a batch from untrusted JSON: either the batch, or what is wrong with its envelope. A record that is malformed is
+ * quarantined and keeps back none of the others.
  *
- * It makes no object and no string for a good record; the records are the parsed JSON itself.
+ * It makes no object and no string for a good record; the records of a good batch are the parsed JSON itself.
  */
 export function readUsageBatch(json: unknown): UsageBatch | { readonly faults: FieldFault[] } {
   const faults: FieldFault[] = [];
@@ -76,62 +98,121 @@ export function readUsageBatch(json: unknown): UsageBatch | { readonly faults: F
       pointer: '/sequence',
       detail: 'must be a whole number from 0 to 9007199254740991',
     });
-  if (!Array.isArray(records) || records.length === 0 || records.length > RECORDS_MAX) {
+  if (!Array.isArray(records) || records.length === 0 || records.length > RECORDS_MAX)
     faults.push({ pointer: '/records', detail: `must be a list of 1 to ${RECORDS_MAX} records` });
-    return { faults: faults.slice(0, FAULTS_MAX) };
-  }
-  const instants = readRecords(records, faults);
   if (faults.length > 0) return { faults: faults.slice(0, FAULTS_MAX) };
-  return {
-    epoch: epoch as string,
-    sequence: sequence as number,
-    records: records as UsageRecord[],
-    instants,
-  };
+  return readRecords(epoch as string, sequence as number, records as unknown[]);
 }
 
-/** Checks each record, notes what is wrong, and returns the instants. */
-function readRecords(records: readonly unknown[], faults: FieldFault[]): Float64Array {
+/** Checks each record, and keeps what is wrong with it. */
+function readRecords(
+  epoch: string,
+  sequence: number,
+  records: readonly unknown[],
+): UsageBatch | { readonly faults: FieldFault[] } {
   const instants = new Float64Array(records.length);
+  const malformed: Reasons = new Map();
+  let faults: FieldFault[] = [];
   let lastAt: unknown;
   let lastMs = Number.NaN;
-  for (let index = 0; index < records.length && faults.length < FAULTS_MAX; index += 1) {
+  for (let index = 0; index < records.length; index += 1) {
     const record = records[index];
-    if (!isObject(record)) {
-      refuse(faults, index, null, 'must be a JSON object');
-      continue;
+    if (isObject(record)) {
+      // A gateway sends sums per minute, so most records have the instant of the one before.
+      if (record['at'] !== lastAt) {
+        lastAt = record['at'];
+        lastMs = instantMs(lastAt);
+      }
+      instants[index] = lastMs;
+      readRecord(record, lastMs, faults);
+    } else {
+      instants[index] = Number.NaN;
+      refuse(faults, null, 'must be a JSON object');
     }
-    // A gateway sends sums per minute, so most records have the instant of the one before.
-    if (record['at'] !== lastAt) {
-      lastAt = record['at'];
-      lastMs = instantMs(lastAt);
-    }
-    instants[index] = lastMs;
-    if (Number.isNaN(lastMs))
-      refuse(faults, index, 'at', 'must be an instant such as 2026-11-22T07:31:00Z');
-    if (!matches(record['keyId'], ID))
-      refuse(faults, index, 'keyId', 'must be the id of an API key');
-    if (!matches(record['apiId'], ID)) refuse(faults, index, 'apiId', 'must be the id of an api');
-    if (!isPlainText(record['stage'], 128))
-      refuse(faults, index, 'stage', 'must be the name of a stage');
-    if (!isPlainText(record['method'], METHOD_BYTES_MAX))
-      refuse(faults, index, 'method', methodSays);
-    if (!isPlainText(record['resourcePath'], PATH_BYTES_MAX))
-      refuse(faults, index, 'resourcePath', pathSays);
-    if (!STATUS_CLASSES.has(record['statusClass']))
-      refuse(faults, index, 'statusClass', 'must be one of: 1xx, 2xx, 3xx, 4xx, 5xx');
-    readQuantities(record['quantities'], index, faults);
-    for (const name in record) {
-      if (!RECORD_FIELDS.has(name))
-        refuse(faults, index, atPointer('', name).slice(1), 'is not a field of a record');
+    if (faults.length > 0) {
+      malformed.set(index, { reason: 'malformed', faults, customerId: null });
+      faults = [];
     }
   }
-  return instants;
+  return quarantining({ epoch, sequence, records: records as UsageRecord[], instants }, malformed);
 }
 
-function readQuantities(quantities: unknown, index: number, faults: FieldFault[]): void {
+/** What is wrong with one record of an account, or null. Of an unreadable instant the milliseconds are NaN. */
+export function readUsageRecord(
+  json: unknown,
+): { readonly record: UsageRecord; readonly ms: number } | { readonly faults: FieldFault[] } {
+  const faults: FieldFault[] = [];
+  if (!isObject(json)) return { faults: [{ pointer: '', detail: 'must be a JSON object' }] };
+  const ms = instantMs(json['at']);
+  readRecord(json, ms, faults);
+  return faults.length > 0 ? { faults } : { record: json as unknown as UsageRecord, ms };
+}
+
+/** Notes what is wrong with a record, whose instant was read already. */
+function readRecord(record: Record<string, unknown>, ms: number, faults: FieldFault[]): void {
+  if (Number.isNaN(ms)) refuse(faults, 'at', 'must be an instant such as 2026-11-22T07:31:00Z');
+  if (!matches(record['keyId'], ID)) refuse(faults, 'keyId', 'must be the id of an API key');
+  if (!matches(record['apiId'], ID)) refuse(faults, 'apiId', 'must be the id of an api');
+  if (!isPlainText(record['stage'], 128)) refuse(faults, 'stage', 'must be the name of a stage');
+  if (!isPlainText(record['method'], METHOD_BYTES_MAX)) refuse(faults, 'method', methodSays);
+  if (!isPlainText(record['resourcePath'], PATH_BYTES_MAX))
+    refuse(faults, 'resourcePath', pathSays);
+  if (!STATUS_CLASSES.has(record['statusClass']))
+    refuse(faults, 'statusClass', 'must be one of: 1xx, 2xx, 3xx, 4xx, 5xx');
+  readQuantities(record['quantities'], faults);
+  for (const name in record) {
+    if (!RECORD_FIELDS.has(name)) refuse(faults, shortName(name), 'is not a field of a record');
+  }
+}
+
+/** A name that somebody made up, as a part of a pointer that is kept. */
+const shortName = (name: string) => atPointer('', name.slice(0, NAME_TOLD_MAX)).slice(1);
+const NAME_TOLD_MAX = 100;
+
+/** Why records of a batch do not count, by their place in `records`. */
+export type Reasons = Map<
+  number,
+  {
+    readonly reason: QuarantineReason;
+    readonly faults: readonly FieldFault[];
+    readonly customerId: string | null;
+  }
+>;
+
+/** The batch without these records, which are quarantined. Refused is only one that is nested too deeply to be kept. */
+export function quarantining(
+  batch: UsageBatch,
+  reasons: Reasons,
+): UsageBatch | { readonly faults: FieldFault[] } {
+  if (reasons.size === 0) return batch;
+  const countable = batch.records.length - reasons.size;
+  const records: UsageRecord[] = [];
+  const instants = new Float64Array(countable);
+  const ordinals = new Int32Array(countable);
+  const quarantined = [...(batch.leftOut?.quarantined ?? [])];
+  for (const [index, record] of batch.records.entries()) {
+    const ordinal = batch.leftOut?.ordinals[index] ?? index;
+    const ms = batch.instants[index] ?? Number.NaN;
+    const reason = reasons.get(index);
+    if (reason === undefined) {
+      instants[records.length] = ms;
+      ordinals[records.length] = ordinal;
+      records.push(record);
+      continue;
+    }
+    const text = jsonText(record);
+    if (text === null)
+      return { faults: [{ pointer: `/records/${ordinal}`, detail: 'is nested too deeply' }] };
+    const at = Number.isNaN(ms) ? null : new Date(ms);
+    quarantined.push({ ordinal, at, text, ...reason });
+  }
+  quarantined.sort((a, b) => a.ordinal - b.ordinal);
+  return { ...batch, records, instants, leftOut: { ordinals, quarantined } };
+}
+
+function readQuantities(quantities: unknown, faults: FieldFault[]): void {
   if (!isObject(quantities)) {
-    refuse(faults, index, 'quantities', 'must be an object of quantities by meter');
+    refuse(faults, 'quantities', 'must be an object of quantities by meter');
     return;
   }
   let count = 0;
@@ -141,8 +222,7 @@ function readQuantities(quantities: unknown, index: number, faults: FieldFault[]
     if (!METER_NAMES.has(meter))
       refuse(
         faults,
-        index,
-        `quantities${atPointer('', meter)}`,
+        `quantities/${shortName(meter)}`,
         `is not a meter; known are ${METERS.join(', ')}`,
       );
     else if (
@@ -150,10 +230,10 @@ function readQuantities(quantities: unknown, index: number, faults: FieldFault[]
       quantity.length > QUANTITY_LENGTH_MAX ||
       !QUANTITY.test(quantity)
     )
-      refuse(faults, index, `quantities/${meter}`, quantitySays);
-    if (faults.length >= FAULTS_MAX) return;
+      refuse(faults, `quantities/${meter}`, quantitySays);
+    if (faults.length >= FAULTS_OF_RECORD_MAX) return;
   }
-  if (count === 0) refuse(faults, index, 'quantities', 'must have at least one meter');
+  if (count === 0) refuse(faults, 'quantities', 'must have at least one meter');
 }
 
 const methodSays = `must be a verb or route key of at most ${METHOD_BYTES_MAX} bytes without control characters`;
@@ -161,9 +241,10 @@ const pathSays = `must be a resource path of at most ${PATH_BYTES_MAX} bytes wit
 const quantitySays =
   'must be a decimal in a string, such as "12" or "0.5", with at most 26 digits before and 12 after the point';
 
-function refuse(faults: FieldFault[], index: number, field: string | null, detail: string): void {
-  const place = `/records/${index}`;
-  faults.push({ pointer: field === null ? place : `${place}/${field}`, detail });
+/** Points into the record. */
+function refuse(faults: FieldFault[], field: string | null, detail: string): void {
+  if (faults.length < FAULTS_OF_RECORD_MAX)
+    faults.push({ pointer: field === null ? '' : `/${field}`, detail });
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
@@ -193,9 +274,10 @@ function instantMs(value: unknown): number {
 
 /**
  * The content of a batch as text, the same for the same facts: whatever the order of keys, the spelling of an
- * instant (`Z` or `+00:00`) or of a quantity (`1.50`). The order of records counts.
+ * instant (`Z` or `+00:00`) or of a quantity (`1.50`). The order of records counts. Asked before it is known whose each
+ * record is, since that may change.
  */
-export function canonicalContent({ records, instants }: UsageBatch): string {
+export function canonicalContent({ records, instants, leftOut }: UsageBatch): string {
   let content = '';
   for (const [index, record] of records.entries()) {
     const { keyId, apiId, stage, method, resourcePath, statusClass, quantities } = record;
@@ -206,6 +288,8 @@ export function canonicalContent({ records, instants }: UsageBatch): string {
     }
     content += '\n';
   }
+  // No good record begins with a control character.
+  for (const { ordinal, text } of leftOut?.quarantined ?? []) content += `\0${ordinal}\t${text}\n`;
   return content;
 }
 
@@ -214,17 +298,19 @@ function shortest(quantity: string): string {
   return quantity.includes('.') ? quantity.replace(/\.?0+$/, '') : quantity;
 }
 
-/** What keeps a well-formed batch's times from being counted: clocks of gateways are not trusted. */
-export function timeFaults(
+/** Which records of a well-formed batch have times that are not counted: clocks of gateways are not trusted. */
+export function timeReasons(
   instants: Float64Array,
   accepted: { now: Date; futureMs: number; pastMonths: number },
-): FieldFault[] {
+): Reasons {
   const { earliestMs, latestMs, tooEarly, tooLate } = acceptedTimes(accepted);
-  const faults: FieldFault[] = [];
-  for (let index = 0; index < instants.length && faults.length < FAULTS_MAX; index += 1) {
+  const reasons: Reasons = new Map();
+  const note = (index: number, reason: QuarantineReason, detail: string) =>
+    reasons.set(index, { reason, faults: [{ pointer: '/at', detail }], customerId: null });
+  for (let index = 0; index < instants.length; index += 1) {
     const at = instants[index] ?? Number.NaN;
-    if (at > latestMs) refuse(faults, index, 'at', tooLate);
-    if (at < earliestMs) refuse(faults, index, 'at', tooEarly);
+    if (at > latestMs) note(index, 'in-future', tooLate);
+    if (at < earliestMs) note(index, 'too-old', tooEarly);
   }
-  return faults;
+  return reasons;
 }

@@ -20,7 +20,26 @@ const acknowledgement = (description: string) => ({
       schema: {
         type: 'object' as const,
         required: ['records', 'duplicate'],
-        properties: { records: { type: 'integer' }, duplicate: { type: 'boolean' } },
+        properties: {
+          records: { type: 'integer', description: 'How many the batch had.' },
+          duplicate: { type: 'boolean' },
+          quarantined: {
+            type: 'integer',
+            description:
+              'How many of them are in the quarantine and not counted yet; absent when none is.',
+          },
+          errors: {
+            type: 'array',
+            description: 'Why, the first 20 faults; absent when there is none.',
+            maxItems: 20,
+            items: {
+              type: 'object',
+              required: ['pointer', 'detail'],
+              properties: { pointer: { type: 'string' }, detail: { type: 'string' } },
+              additionalProperties: false,
+            },
+          },
+        },
         additionalProperties: false,
       },
     },
@@ -65,7 +84,7 @@ const OPERATION: NonNullable<HotPaths[string]['post']> = {
   tags: ['Usage'],
   summary: 'Report usage',
   description:
-    'Takes a numbered batch of usage records as a whole or not at all. An answer of 200 or 201 means that it is committed and counts exactly once. The body may be packed (`Content-Encoding: gzip`).',
+    'Takes a numbered batch of usage records. An answer of 200 or 201 means that it is committed: records that can be counted count exactly once, each other one is in the quarantine with the reason. The body may be packed (`Content-Encoding: gzip`).',
   security: [{ bearer: [] }],
   requestBody: {
     required: true,
@@ -87,14 +106,13 @@ const OPERATION: NonNullable<HotPaths[string]['post']> = {
   responses: {
     200: acknowledgement('The batch was received before, with the same content.'),
     201: acknowledgement('The batch is stored.'),
-    400: problem('A field is missing, unknown or of the wrong form.'),
+    400: problem(
+      'A field of the batch, not of a record, is missing, unknown or of the wrong form.',
+    ),
     401: problem('No valid token.'),
     403: problem('Not a gateway token.'),
     409: problem('The number was used before for other records (`batch-conflict`).'),
     415: problem('Not application/json, or an encoding other than gzip.'),
-    422: problem(
-      'A record names an unknown key or stage, or an impossible time (`unusable-usage`).',
-    ),
     ...DOOR_REFUSALS,
   },
 };

@@ -13,6 +13,7 @@ import { AlertEvaluationRepository } from './alert-evaluation.repository.js';
 import { AlertRulesRepository } from './alert-rules.repository.js';
 import { AlertRulesService } from './alert-rules.service.js';
 import { AlertsService } from './alerts.service.js';
+import { QuarantineRepository } from './quarantine.repository.js';
 import { RollUpProofRepository } from './roll-up-proof.repository.js';
 import { RollUpProofService } from './roll-up-proof.service.js';
 import { RollUpRepository } from './roll-up.repository.js';
@@ -44,6 +45,7 @@ import { UsageService } from './usage.service.js';
     AlertRulesRepository,
     AlertRulesService,
     AlertsService,
+    QuarantineRepository,
     RollUpProofRepository,
     RollUpProofService,
     RollUpRepository,

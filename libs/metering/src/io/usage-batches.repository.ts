@@ -2,10 +2,11 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { Injectable } from '@nestjs/common';
 import { Database, SystemClock } from '@io/platform';
-import type { UsageBatch } from '@core/metering';
+import { sentRecords, type UsageBatch } from '@core/metering';
 import pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import type { UsageOwner } from './usage-owners.repository.js';
+import { insertQuarantined } from './insert-quarantined.js';
 import { USAGE_COLUMNS, usageRows } from './usage-rows.js';
 
 /** Where a batch comes from. */
@@ -27,7 +28,7 @@ export class UsageBatchesRepository {
   ) {}
 
   /**
-   * Stores a batch with its records in one transaction, or nothing when its number was used before. When it
+   * Stores a batch with its records, counted and quarantined, in one transaction, or nothing when its number was used before. When it
    * returns, it is committed. The epoch's row, which all its batches share, is written last: its lock is held
    * only for the commit.
    */
@@ -70,6 +71,7 @@ export class UsageBatchesRepository {
         Readable.from(usageRows(row, batch, owners)),
         client.query(copyFrom(`COPY usage_record (${USAGE_COLUMNS}) FROM STDIN (FORMAT binary)`)),
       );
+      await insertQuarantined(client, source, batch, receivedAt);
       await countInEpoch(client, source, batch, receivedAt);
       await client.query('COMMIT');
       isDone = true;
@@ -105,10 +107,11 @@ const isMisplaced = (error: unknown) =>
 async function insertBatch(
   client: pg.PoolClient,
   { accountId, gatewayId }: BatchSource,
-  { epoch, sequence, records }: UsageBatch,
+  batch: UsageBatch,
   contentHash: Buffer,
   receivedAt: string,
 ): Promise<string | null> {
+  const { epoch, sequence } = batch;
   const { rows } = await client.query<{ id: string }>({
     name: 'insert-usage-batch',
     text: `
@@ -116,7 +119,7 @@ async function insertBatch(
       VALUES ($1, $2, $3, $4, $5, $6, $7)
       ON CONFLICT (gateway_id, epoch, sequence) DO NOTHING
       RETURNING id`,
-    values: [accountId, gatewayId, epoch, sequence, contentHash, records.length, receivedAt],
+    values: [accountId, gatewayId, epoch, sequence, contentHash, sentRecords(batch), receivedAt],
   });
   return rows[0]?.id ?? null;
 }
@@ -128,6 +131,7 @@ async function countInEpoch(
   receivedAt: string,
 ): Promise<void> {
   const latestMs = instants.reduce((latest, ms) => Math.max(latest, ms), 0);
+  const latestAt = instants.length > 0 ? new Date(latestMs) : null;
   await client.query({
     name: 'count-in-usage-epoch',
     text: `
@@ -138,6 +142,6 @@ async function countInEpoch(
         batches = e.batches + 1,
         last_seen_at = greatest(e.last_seen_at, excluded.last_seen_at),
         latest_at = greatest(e.latest_at, excluded.latest_at)`,
-    values: [accountId, gatewayId, epoch, sequence, receivedAt, new Date(latestMs)],
+    values: [accountId, gatewayId, epoch, sequence, receivedAt, latestAt],
   });
 }

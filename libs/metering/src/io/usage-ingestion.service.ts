@@ -1,29 +1,38 @@
 import { createHash } from 'node:crypto';
 import { Injectable, Logger } from '@nestjs/common';
-import { atPointer, type FieldFault } from '@core/kernel';
+import type { FieldFault } from '@core/kernel';
 import {
   BatchConflict,
   canonicalContent,
+  quarantining,
   readUsageBatch,
   RECORD_LIMITS,
-  timeFaults,
-  UnusableUsage,
+  sentRecords,
+  timeReasons,
+  type QuarantinedRecord,
   type UsageBatch,
 } from '@core/metering';
 import { BusinessClock, InvalidRequest, SystemClock } from '@io/platform';
 import { IncidentsRepository } from './incidents.repository.js';
+import { QuarantineRepository } from './quarantine.repository.js';
 import { RollUpWakeUp } from './roll-up-wake-up.js';
 import { UsageBatchesRepository, type BatchSource } from './usage-batches.repository.js';
 import { UsageOwnersRepository, type UsageOwner } from './usage-owners.repository.js';
 
 /** What a gateway is told of its batch. */
 export interface Acknowledgement {
+  /** How many it had. */
   readonly records: number;
   /** The batch was received before, with the same content. It counts once. */
   readonly duplicate: boolean;
+  /** How many of them are in the quarantine, and not counted yet; absent when none is. */
+  readonly quarantined?: number;
+  /** Why, by their place in the batch: the first faults. Absent when none is. */
+  readonly errors?: readonly FieldFault[];
 }
 
-const FAULTS_MAX = 20;
+/** How many faults are told; the quarantine has all. */
+const FAULTS_TOLD_MAX = 20;
 
 /** Takes batches of usage records from gateways. What it acknowledges is committed and counts exactly once. */
 @Injectable()
@@ -34,6 +43,7 @@ export class UsageIngestionService {
     private readonly clock: BusinessClock,
     private readonly owners: UsageOwnersRepository,
     private readonly batches: UsageBatchesRepository,
+    private readonly quarantine: QuarantineRepository,
     private readonly incidents: IncidentsRepository,
     private readonly system: SystemClock,
     private readonly rollUp: RollUpWakeUp,
@@ -45,27 +55,26 @@ export class UsageIngestionService {
   }
 
   /**
-   * Stores a batch as a whole, or refuses it as a whole with the pointers of what is wrong. The same number with the
-   * same content is acknowledged any number of times; with other content it is a `BatchConflict` and an incident.
+   * Stores a batch: what can be counted as usage, the rest in the quarantine. The same number with the same content is
+   * acknowledged any number of times; with other content it is a `BatchConflict` and an incident. Throws `InvalidRequest` for
+   * what is no batch.
    */
   async receive(source: BatchSource, json: unknown, now: Date): Promise<Acknowledgement> {
-    const batch = readUsageBatch(json);
-    if ('faults' in batch) throw new InvalidRequest(batch.faults);
-    const contentHash = createHash('sha256').update(canonicalContent(batch)).digest();
-    const { owners, faults } = await this.resolve(source, batch, now);
-    // A batch that was acknowledged stays so, also when it could not come in any more.
-    const stored =
-      faults.length === 0
-        ? await this.batches.store(source, batch, owners, contentHash)
-        : { isNew: false as const, contentHash: await this.batches.find(source, batch) };
-    const { length: records } = batch.records;
+    const read = readUsageBatch(json);
+    if ('faults' in read) throw new InvalidRequest(read.faults);
+    const contentHash = createHash('sha256').update(canonicalContent(read)).digest();
+    const { batch, owners } = await this.resolve(source, read, now);
+    const stored = await this.batches.store(source, batch, owners, contentHash);
+    const { epoch, sequence } = batch;
+    const records = sentRecords(batch);
     if (stored.isNew) {
       this.rollUp.wake();
-      return { records, duplicate: false };
+      return { records, duplicate: false, ...told(batch.leftOut?.quarantined ?? []) };
     }
-    if (!stored.contentHash) throw new UnusableUsage(faults);
-    if (stored.contentHash.equals(contentHash)) return { records, duplicate: true };
-    const { epoch, sequence } = batch;
+    if (stored.contentHash.equals(contentHash)) {
+      const quarantined = await this.quarantine.ofBatch(source, { epoch, sequence });
+      return { records, duplicate: true, ...told(quarantined) };
+    }
     const contents = { epoch, sequence, firstHash: stored.contentHash, otherHash: contentHash };
     await this.incidents.noteConflict(source, contents, this.system.now());
     this.logger.warn(
@@ -74,28 +83,45 @@ export class UsageIngestionService {
     throw new BatchConflict(epoch, sequence);
   }
 
-  /** Whose each record is, or why the batch cannot be counted. */
+  /** Whose each record is that counts; the batch without those that do not. */
   private async resolve(
     { accountId }: BatchSource,
-    batch: UsageBatch,
+    read: UsageBatch,
     now: Date,
-  ): Promise<{ owners: UsageOwner[]; faults: FieldFault[] }> {
-    const faults = timeFaults(batch.instants, { now, ...RECORD_LIMITS });
+  ): Promise<{ batch: UsageBatch; owners: UsageOwner[] }> {
+    const reasons = timeReasons(read.instants, { now, ...RECORD_LIMITS });
     const owners: UsageOwner[] = [];
-    for (const [index, found] of (await this.owners.owners(accountId, batch.records)).entries()) {
-      if (!('unknown' in found)) owners.push(found);
-      else if (faults.length < FAULTS_MAX)
-        faults.push({
-          pointer: atPointer(`/records/${index}`, found.unknown),
-          detail: UNKNOWN[found.unknown],
+    const found = await this.owners.owners(accountId, read.records);
+    for (const [index, owner] of found.entries()) {
+      const late = reasons.get(index);
+      if ('unknown' in owner) {
+        const { reason, detail } = UNKNOWN[owner.unknown];
+        const fault = { pointer: `/${owner.unknown}`, detail };
+        reasons.set(index, {
+          reason: late?.reason ?? reason,
+          faults: [...(late?.faults ?? []), fault],
+          customerId: null,
         });
+      } else if (late) reasons.set(index, { ...late, customerId: owner.customerId });
+      else owners.push(owner);
     }
-    return { owners, faults };
+    const batch = quarantining(read, reasons);
+    if ('faults' in batch) throw new InvalidRequest(batch.faults);
+    return { batch, owners };
   }
 }
 
 const UNKNOWN = {
-  keyId: 'is not an API key of this account',
-  apiId: 'is not an api of this account',
-  stage: 'is not a stage of this api',
+  keyId: { reason: 'unknown-key', detail: 'is not an API key of this account' },
+  apiId: { reason: 'unknown-api', detail: 'is not an api of this account' },
+  stage: { reason: 'unknown-stage', detail: 'is not a stage of this api' },
 } as const;
+
+/** What a gateway is told of the records that are not counted; nothing when all of them are. */
+function told(quarantined: readonly Pick<QuarantinedRecord, 'ordinal' | 'faults'>[]) {
+  if (quarantined.length === 0) return {};
+  const errors = quarantined.flatMap(({ ordinal, faults }) =>
+    faults.map(({ pointer, detail }) => ({ pointer: `/records/${ordinal}${pointer}`, detail })),
+  );
+  return { quarantined: quarantined.length, errors: errors.slice(0, FAULTS_TOLD_MAX) };
+}

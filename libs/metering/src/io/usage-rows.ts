@@ -32,13 +32,14 @@ export function* usageRows(
   owners: readonly UsageOwner[],
 ): Generator<Buffer> {
   const { records, instants } = batch;
+  const ordinals = batch.leftOut?.ordinals;
   const heads = new Map<UsageOwner, Buffer>();
   const texts = new Map<string, Buffer>();
   let chunk = Buffer.allocUnsafe(CHUNK_BYTES);
   let end = START.copy(chunk);
-  for (let ordinal = 0; ordinal < records.length; ordinal += 1) {
-    const record = records[ordinal];
-    const owner = owners[ordinal];
+  for (let index = 0; index < records.length; index += 1) {
+    const record = records[index];
+    const owner = owners[index];
     if (!record || !owner) throw new Error('each record of a batch has an owner');
     const head = kept(heads, owner, () => headField(row, owner));
     if (chunk.length - end < METERS.length * (head.length + TAIL_BYTES_MAX)) {
@@ -49,8 +50,8 @@ export function* usageRows(
     const start = end;
     chunk.set(head, end);
     end = chunk.writeInt32BE(4, end + head.length);
-    end = chunk.writeInt32BE(ordinal, end);
-    end = writeInstant(chunk, end, instants[ordinal] ?? Number.NaN);
+    end = chunk.writeInt32BE(ordinals?.[index] ?? index, end);
+    end = writeInstant(chunk, end, instants[index] ?? Number.NaN);
     const method = kept(texts, record.method, () => textField(record.method));
     chunk.set(method, end);
     end += method.length;
