@@ -28,6 +28,10 @@ export class Database extends PrismaClient implements OnApplicationShutdown {
       statement_timeout: 30_000,
       idle_in_transaction_session_timeout: 10_000,
       connectionTimeoutMillis: 5_000,
+      // Prisma writes an instant without its zone, which the server would take for its own. The pool waits for it,
+      // whatever its types say, and takes no connection where it failed.
+      // oxlint-disable-next-line typescript/no-misused-promises
+      onConnect: (client) => client.query(`SET TIME ZONE 'UTC'`),
     });
     // An idle connection that breaks is replaced; without a listener it would end the process.
     pool.on('error', () => undefined);
