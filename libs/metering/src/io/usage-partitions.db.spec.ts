@@ -82,6 +82,14 @@ async function placed(): Promise<Record<string, number>> {
   );
 }
 
+/** Calls that are rolled up. */
+async function counted(): Promise<number> {
+  const { rows } = await db.pool.query(
+    'SELECT coalesce(sum(quantity), 0)::int AS calls FROM usage_hour',
+  );
+  return rows[0].calls;
+}
+
 describe('UsagePartitionsService.ensure', () => {
   it('takes what came while no worker ran out of the default partition, day by day', async () => {
     await aStoredBatch();
@@ -115,6 +123,31 @@ describe('UsagePartitionsService.ensure', () => {
     mover.release();
     await stored;
     expect(await placed()).toEqual({ ...before, 20261218: 1 });
+  });
+
+  it('hides no record from a roll-up that meets the move of its day', async () => {
+    clock.at += 10 * DAY_MS;
+    while ((await rollUps.rollUp(null)) > 0);
+    await aStoredBatch();
+    const before = await counted();
+    const mover = await db.pool.connect();
+    const day = new Date(clock.at).toISOString().slice(0, 10);
+    await mover.query('BEGIN');
+    await mover.query('SELECT ensure_usage_partition($1::date)', [day]);
+    const rolledUp = rollUps.rollUp(null);
+    await expect
+      .poll(async () => {
+        const { rows } = await mover.query(
+          `SELECT count(*)::int AS waiting FROM pg_locks
+           WHERE NOT granted AND relation IN ('usage_record'::regclass, 'usage_record_default'::regclass)`,
+        );
+        return rows[0].waiting;
+      })
+      .toBe(1);
+    await mover.query('COMMIT');
+    mover.release();
+    expect(await rolledUp).toBe(1);
+    expect(await counted()).toBe(before + 1);
   });
 
   it('leaves a day for later whose records others are looking through', async () => {
