@@ -132,6 +132,35 @@ describe('UsageAggregator', () => {
     ]);
   });
 
+  it.each([
+    { field: 'at', other: { at: MIDNIGHT + 60_000 } },
+    { field: 'keyId', other: { keyId: 'key2' } },
+    { field: 'apiId', other: { apiId: 'petstore02' } },
+    { field: 'stage', other: { stage: 'test' } },
+    { field: 'method', other: { method: 'PUT' } },
+    { field: 'resourcePath', other: { resourcePath: '/pets' } },
+    { field: 'status', other: { status: 404 } },
+    { field: 'protocol', other: { protocol: 'HTTP' as const } },
+  ])('keeps calls apart that differ only in $field, and the same together', ({ other }) => {
+    const usage = new UsageAggregator();
+    for (const call of [aCall(), aCall(other), aCall(), aCall(other), aCall(other)])
+      usage.add(call);
+    expect(usage.take(10).map(({ quantities }) => quantities['calls'])).toEqual(['2', '3']);
+    expect(usage.size).toBe(0);
+  });
+
+  it('opens a record anew after it was taken', () => {
+    const usage = new UsageAggregator();
+    usage.add(aCall());
+    usage.add(aCall({ keyId: 'key2' }));
+    usage.take(1);
+    usage.add(aCall());
+    expect(usage.take(10).map(({ keyId, quantities }) => [keyId, quantities['calls']])).toEqual([
+      ['key2', '1'],
+      ['key1', '1'],
+    ]);
+  });
+
   it('puts each call into exactly one record taken, however it is taken', () => {
     const call = fc.record({
       at: fc.integer({ min: MIDNIGHT, max: MIDNIGHT + 3_600_000 }),

@@ -80,12 +80,30 @@ export function statusClass(status: number): StatusClass {
 
 interface OpenRecord {
   readonly usage: MeteredCall | MeteredTraffic;
-  readonly periodStart: number;
+  readonly span: Span;
+  readonly route: Route;
   calls: number;
   bytesOut: number;
   httpUnits: number;
   messages: number;
   connectionMinutes: number;
+}
+
+/** What records of a span may have alike, and those of it by key. */
+interface Route {
+  readonly apiId: string;
+  readonly stage: string;
+  readonly method: string;
+  readonly statusClass: StatusClass;
+  readonly protocol: MeteredCall['protocol'] | MeteredTraffic['protocol'];
+  readonly byKey: Map<string, OpenRecord>;
+}
+
+/** A minute or a quarter of an hour of business time. A path has few routes, which are looked at one by one. */
+interface Span {
+  readonly start: number;
+  readonly byPath: Map<string, Route[]>;
+  records: number;
 }
 
 /** How much an aggregator may hold. */
@@ -98,9 +116,18 @@ export interface AggregatorLimits {
 
 const DEFAULT_LIMITS: AggregatorLimits = { fineRecords: 50_000, maxRecords: 200_000 };
 
-/** Sums usage into records until they are taken. Every call and every message is in exactly one record taken. */
+/**
+ * Sums usage into records until they are taken. Every call and every message is in exactly one record taken.
+ *
+ * A call finds its record by its span, path, route and key in turn, each of which is text or an object that is there
+ * already: putting one text together for each call would cost more than all the rest.
+ */
 export class UsageAggregator {
-  private readonly open = new Map<string, OpenRecord>();
+  /** In the order in which they were opened. */
+  private readonly open = new Set<OpenRecord>();
+  private readonly spans = new Map<number, Span>();
+  /** The span of the last call, which that of the next is as a rule. */
+  private latest: Span | undefined;
 
   constructor(private readonly limits: AggregatorLimits = DEFAULT_LIMITS) {}
 
@@ -111,32 +138,11 @@ export class UsageAggregator {
 
   /** Adds usage. False when it needs a new record and there is no room: the caller must say so aloud. */
   add(usage: MeteredCall | MeteredTraffic): boolean {
-    const key = [
-      usage.keyId,
-      usage.apiId,
-      usage.stage,
-      usage.method,
-      usage.resourcePath,
-      statusClass(usage.status),
-      usage.protocol,
-    ].join('\0');
-    return this.addTo(key, usage, MINUTE_MS) ?? this.addTo(key, usage, QUARTER_HOUR_MS) ?? false;
-  }
-
-  private addTo(
-    key: string,
-    usage: MeteredCall | MeteredTraffic,
-    spanMs: number,
-  ): boolean | undefined {
-    const periodStart = Math.floor(usage.at / spanMs) * spanMs;
-    const recordKey = `${periodStart}\0${key}`;
-    let record = this.open.get(recordKey);
-    if (record === undefined) {
-      const room = spanMs === MINUTE_MS ? this.limits.fineRecords : this.limits.maxRecords;
-      if (this.open.size >= room) return undefined;
-      record = { usage, periodStart, ...NOTHING };
-      this.open.set(recordKey, record);
-    }
+    const { fineRecords, maxRecords } = this.limits;
+    const record =
+      this.recordOf(usage, MINUTE_MS, fineRecords) ??
+      this.recordOf(usage, QUARTER_HOUR_MS, maxRecords);
+    if (record === undefined) return false;
     if (usage.protocol === 'WEBSOCKET') {
       record.messages += usage.messages;
       record.connectionMinutes += usage.connectionMinutes;
@@ -148,24 +154,90 @@ export class UsageAggregator {
     return true;
   }
 
+  /** The open record of this usage in its span; a new one while fewer than `room` are open. */
+  private recordOf(
+    usage: MeteredCall | MeteredTraffic,
+    spanMs: number,
+    room: number,
+  ): OpenRecord | undefined {
+    const start = Math.floor(usage.at / spanMs) * spanMs;
+    const span = this.latest?.start === start ? this.latest : this.spans.get(start);
+    if (span) this.latest = span;
+    const record = span && routeOf(span, usage)?.byKey.get(usage.keyId);
+    if (record !== undefined || this.open.size >= room) return record;
+    return this.openRecord(usage, span ?? this.openSpan(start));
+  }
+
+  private openSpan(start: number): Span {
+    const span = { start, byPath: new Map<string, Route[]>(), records: 0 };
+    this.spans.set(start, span);
+    return span;
+  }
+
+  private openRecord(usage: MeteredCall | MeteredTraffic, span: Span): OpenRecord {
+    const route = routeOf(span, usage) ?? openRoute(span, usage);
+    const record = { usage, span, route, ...NOTHING };
+    route.byKey.set(usage.keyId, record);
+    span.records += 1;
+    this.open.add(record);
+    return record;
+  }
+
   /** Takes the oldest records out, at most `maxRecords`. What is not taken stays open. */
   take(maxRecords: number): UsageRecord[] {
     const taken: UsageRecord[] = [];
-    for (const [key, record] of this.open) {
+    for (const record of this.open) {
       if (taken.length === maxRecords) break;
       taken.push(toRecord(record));
-      this.open.delete(key);
+      this.remove(record);
     }
     return taken;
   }
+
+  private remove(record: OpenRecord): void {
+    const { span, route, usage } = record;
+    this.open.delete(record);
+    route.byKey.delete(usage.keyId);
+    span.records -= 1;
+    if (span.records > 0) return;
+    this.spans.delete(span.start);
+    if (this.latest === span) this.latest = undefined;
+  }
+}
+
+function routeOf(span: Span, usage: MeteredCall | MeteredTraffic): Route | undefined {
+  const routes = span.byPath.get(usage.resourcePath);
+  if (routes === undefined) return undefined;
+  const status = statusClass(usage.status);
+  for (const route of routes) {
+    if (
+      route.statusClass === status &&
+      route.method === usage.method &&
+      route.protocol === usage.protocol &&
+      route.stage === usage.stage &&
+      route.apiId === usage.apiId
+    )
+      return route;
+  }
+  return undefined;
+}
+
+function openRoute(span: Span, usage: MeteredCall | MeteredTraffic): Route {
+  const { apiId, stage, method, protocol, resourcePath } = usage;
+  const byKey = new Map<string, OpenRecord>();
+  const route = { apiId, stage, method, statusClass: statusClass(usage.status), protocol, byKey };
+  const routes = span.byPath.get(resourcePath);
+  if (routes === undefined) span.byPath.set(resourcePath, [route]);
+  else routes.push(route);
+  return route;
 }
 
 const NOTHING = { calls: 0, bytesOut: 0, httpUnits: 0, messages: 0, connectionMinutes: 0 };
 
 function toRecord(record: OpenRecord): UsageRecord {
-  const { usage, periodStart } = record;
+  const { usage, span } = record;
   return {
-    at: new Date(periodStart).toISOString().replace('.000Z', 'Z'),
+    at: new Date(span.start).toISOString().replace('.000Z', 'Z'),
     keyId: usage.keyId,
     apiId: usage.apiId,
     stage: usage.stage,
