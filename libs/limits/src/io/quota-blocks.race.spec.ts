@@ -192,3 +192,23 @@ describe('what a holder is counted to hold', () => {
     expect(await debited('told')).toBe(23);
   });
 });
+
+describe('QuotaBlocks asks for more', () => {
+  it('only after what is on its way back, which is there to be had again', async () => {
+    const authority = new QuotaSpendRepository(db);
+    const giveBack = authority.giveBack.bind(authority);
+    authority.giveBack = async (units, holder) => {
+      await db.pool.query('SELECT pg_sleep(0.05)');
+      await giveBack(units, holder);
+    };
+    const blocks = new QuotaBlocks(authority, new SystemClock());
+    const held = blocks.of(key, plan('again', 3), NOVEMBER, null);
+    if (!held) throw new Error('The plan has a quota.');
+    await blocks.take(held, 3);
+
+    // Raised by one: the three in hand were of the old limit and go back.
+    expect(blocks.of(key, plan('again', 4), NOVEMBER, held)).toBe(held);
+    await blocks.take(held, 4);
+    expect([blocks.stats().inHand, blocks.remaining(held)]).toEqual([4, 4]);
+  });
+});

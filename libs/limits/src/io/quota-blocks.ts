@@ -81,6 +81,8 @@ export class QuotaBlocks implements OnModuleInit, OnApplicationShutdown {
   /** When the last beat that was answered was sent. */
   private beatAtMs = Number.NEGATIVE_INFINITY;
   private beating: Promise<void> | null = null;
+  /** Settled when nothing of this holder is on its way back; never rejects. */
+  private returning: Promise<unknown> = Promise.resolve();
   private clockGapMs = Number.NaN;
   private readonly debits = new Durations();
   private readonly returns = new Durations();
@@ -224,6 +226,8 @@ export class QuotaBlocks implements OnModuleInit, OnApplicationShutdown {
     for (const { id } of this.held.values()) this.leases.book.release(id);
     void this.leases.sweep({ all: false });
     this.holder = newHolder();
+    // What goes back now stays debited where it was declared dead: nothing to wait for.
+    this.returning = Promise.resolve();
   }
 
   /** Says that this process lives, when it has not lately. Rejects when that cannot be said. */
@@ -251,7 +255,9 @@ export class QuotaBlocks implements OnModuleInit, OnApplicationShutdown {
     if (holdsAny) await this.beatInTime().catch((error: unknown) => this.tell(error));
   }
 
+  /** After what is on its way back: a debit that overtook it would find too little left, and a call be refused for that. */
   private async debit(wishes: readonly QuotaWish<QuotaOwner>[]): Promise<QuotaGrant[]> {
+    await this.returning;
     await this.beatInTime();
     const { holder } = this;
     const grants = await this.authority.debit(
@@ -286,9 +292,10 @@ export class QuotaBlocks implements OnModuleInit, OnApplicationShutdown {
     const units = returns
       .filter(({ units, spent }) => units > 0 || spent > 0)
       .map(({ of, terms, units, spent }) => ({ counter: counterOf(of, terms), units, spent }));
-    if (units.length > 0) {
-      await this.timed(this.returns, () => this.authority.giveBack(units, holder));
-    }
+    if (units.length === 0) return;
+    const returned = this.timed(this.returns, () => this.authority.giveBack(units, holder));
+    this.returning = Promise.allSettled([this.returning, returned]);
+    await returned;
   }
 
   /** How long it took, when it was answered. */
