@@ -136,6 +136,7 @@ describe('tables of accounts', () => {
     const owned = (await columnsWhere(`column_name = 'account_id'`)).map((c) => c.table);
     expect(owned.filter((table) => !tied.has(table))).toEqual([
       'alert_due',
+      'connection',
       'meter_quarter',
       'meter_reading',
       'policy_change',
@@ -153,7 +154,8 @@ describe('tables of accounts', () => {
     );
     const named = await columnsWhere(
       `column_name ~ '^(customer|gateway|api|usage_plan|key|rate_card|subscription|invoice)_id$'
-       AND table_name NOT IN ('usage_record', 'usage_hour', 'usage_day', 'meter_reading', 'meter_quarter', 'alert_due')`,
+       AND table_name NOT IN ('usage_record', 'usage_hour', 'usage_day', 'meter_reading', 'meter_quarter', 'alert_due',
+         'connection')`,
     );
     const loose = named.map(({ table, column }) => `${table}.${column}`);
     // What was spent and which plans covered a key stay known, also when the plan or the api is deleted; that a key was

@@ -4,6 +4,7 @@ import { ModuleRef } from '@nestjs/core';
 import { CLOSE_PERIODS } from '@io/billing';
 import {
   CHECK_USAGE,
+  COUNT_CONNECTIONS,
   DROP_OLD_USAGE,
   ENSURE_USAGE_PARTITIONS,
   EVALUATE_ALERTS,
@@ -25,6 +26,7 @@ const SCHEDULES = [
   { job: SEND_WEBHOOKS, everyMs: SECOND_MS },
   { job: CLOSE_PERIODS, everyMs: 2 * SECOND_MS },
   { job: SEND_EMAILS, everyMs: 5 * SECOND_MS },
+  { job: COUNT_CONNECTIONS, everyMs: 5 * SECOND_MS },
   { job: RECLAIM_QUOTA_BLOCKS, everyMs: 10 * SECOND_MS },
   { job: TRIM_POLICY_CHANGES, everyMs: 10 * MINUTE_MS },
   { job: TRIM_NOTIFICATIONS, everyMs: 10 * MINUTE_MS },

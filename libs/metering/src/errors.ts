@@ -3,6 +3,19 @@ import { DomainError, type FieldFault } from '@core/kernel';
 /** How many faults are told; reading stops there. */
 export const FAULTS_MAX = 20;
 
+/** Connections of a batch name keys or stages that are not there, impossible times, or contradict what was told. None of the batch is kept. */
+export class UnusableConnections extends DomainError {
+  readonly code = 'unusable-connections';
+  readonly kind = 'unprocessable';
+  readonly facts: { readonly errors: readonly FieldFault[] };
+
+  constructor(faults: readonly FieldFault[]) {
+    const [first] = faults;
+    super(`The connections cannot be counted: ${first?.pointer ?? ''} ${first?.detail ?? ''}.`);
+    this.facts = { errors: faults.slice(0, FAULTS_MAX) };
+  }
+}
+
 /** A batch number that was used already, for other records. Nothing was counted; the first content stands. */
 export class BatchConflict extends DomainError {
   readonly code = 'batch-conflict';

@@ -22,6 +22,7 @@ export {
   MeterInUse,
   MeterNameTaken,
   TooManyAlertRules,
+  UnusableConnections,
   UnusableEvents,
   UsageGapNotOpen,
   type BatchNumbers,
@@ -46,6 +47,12 @@ export {
   type QuarantineReason,
 } from './quarantine.js';
 export { acceptedTimes, RECORD_LIMITS } from './accepted-times.js';
+export {
+  CONNECTIONS_MAX,
+  connectionTimeFaults,
+  OPENED_BEFORE_DAYS_MAX,
+  type ConnectionEvents,
+} from './connections.js';
 export {
   INTERVALS,
   splitHours,

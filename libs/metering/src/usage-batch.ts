@@ -1,6 +1,8 @@
-import { atPointer, Temporal, type FieldFault } from '@core/kernel';
+import { atPointer, type FieldFault } from '@core/kernel';
 import { acceptedTimes } from './accepted-times.js';
+import { connectionContent, readConnections, type ConnectionEvents } from './connections.js';
 import { FAULTS_MAX } from './errors.js';
+import { instantMs, isObject, isPlainText, matchesId } from './json-fields.js';
 import { METERS, type Meter } from './meters.js';
 import {
   FAULTS_OF_RECORD_MAX,
@@ -8,7 +10,6 @@ import {
   type QuarantinedRecord,
   type QuarantineReason,
 } from './quarantine.js';
-import { utf8Bytes } from './utf8-bytes.js';
 
 /** Quantities of meters for (instant, key, api, stage, method, status class), as a gateway sent them. */
 export interface UsageRecord {
@@ -34,6 +35,8 @@ export interface UsageBatch {
   readonly instants: Float64Array;
   /** Absent when all that were sent count. */
   readonly leftOut?: LeftOut;
+  /** What it tells of connections. */
+  readonly connections?: ConnectionEvents;
 }
 
 /** What is not in `records` of a batch, since it does not count. */
@@ -50,6 +53,7 @@ export const sentRecords = ({ records, leftOut }: UsageBatch): number =>
 
 export const RECORDS_MAX = 10_000;
 
+const BATCH_FIELDS: ReadonlySet<string> = new Set(['epoch', 'sequence', 'records', 'connections']);
 const RECORD_FIELDS: ReadonlySet<string> = new Set([
   'at',
   'keyId',
@@ -62,13 +66,8 @@ const RECORD_FIELDS: ReadonlySet<string> = new Set([
 ]);
 const STATUS_CLASSES = new Set<unknown>(['1xx', '2xx', '3xx', '4xx', '5xx']);
 const METER_NAMES: ReadonlySet<string> = new Set<string>(METERS);
-const ID = /^[A-Za-z0-9_.-]{1,64}$/;
-const PLAIN_ASCII = /^[\x20-\x7e]+$/;
-const CONTROL = /\p{Cc}/u;
 const QUANTITY = /^(?:0|[1-9]\d{0,25})(?:\.\d{1,12})?$/;
 const QUANTITY_LENGTH_MAX = 39;
-const INSTANT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)$/;
-const YEAR_2200_MS = Date.UTC(2200, 0, 1);
 
 /** Bytes, not characters: with the other columns they must fit a row of the roll-up's index (2,704 bytes). */
 const METHOD_BYTES_MAX = 128;
@@ -83,9 +82,9 @@ const PATH_BYTES_MAX = 1_536;
 export function readUsageBatch(json: unknown): UsageBatch | { readonly faults: FieldFault[] } {
   const faults: FieldFault[] = [];
   if (!isObject(json)) return { faults: [{ pointer: '', detail: 'must be a JSON object' }] };
-  const { epoch, sequence, records } = json;
+  const { epoch, sequence, records, connections } = json;
   for (const name of Object.keys(json)) {
-    if (name !== 'epoch' && name !== 'sequence' && name !== 'records')
+    if (!BATCH_FIELDS.has(name))
       faults.push({ pointer: atPointer('', name), detail: 'is not a field of this request' });
   }
   if (!isPlainText(epoch, 64))
@@ -98,10 +97,16 @@ export function readUsageBatch(json: unknown): UsageBatch | { readonly faults: F
       pointer: '/sequence',
       detail: 'must be a whole number from 0 to 9007199254740991',
     });
-  if (!Array.isArray(records) || records.length === 0 || records.length > RECORDS_MAX)
-    faults.push({ pointer: '/records', detail: `must be a list of 1 to ${RECORDS_MAX} records` });
+  const told = connections === undefined ? undefined : readConnections(connections, faults);
+  const recordsMin = connections === undefined ? 1 : 0;
+  if (!Array.isArray(records) || records.length < recordsMin || records.length > RECORDS_MAX)
+    faults.push({
+      pointer: '/records',
+      detail: `must be a list of ${recordsMin} to ${RECORDS_MAX} records`,
+    });
   if (faults.length > 0) return { faults: faults.slice(0, FAULTS_MAX) };
-  return readRecords(epoch as string, sequence as number, records as unknown[]);
+  const batch = readRecords(epoch as string, sequence as number, records as unknown[]);
+  return told === undefined || 'faults' in batch ? batch : { ...batch, connections: told };
 }
 
 /** Checks each record, and keeps what is wrong with it. */
@@ -151,8 +156,8 @@ export function readUsageRecord(
 /** Notes what is wrong with a record, whose instant was read already. */
 function readRecord(record: Record<string, unknown>, ms: number, faults: FieldFault[]): void {
   if (Number.isNaN(ms)) refuse(faults, 'at', 'must be an instant such as 2026-11-22T07:31:00Z');
-  if (!matches(record['keyId'], ID)) refuse(faults, 'keyId', 'must be the id of an API key');
-  if (!matches(record['apiId'], ID)) refuse(faults, 'apiId', 'must be the id of an api');
+  if (!matchesId(record['keyId'])) refuse(faults, 'keyId', 'must be the id of an API key');
+  if (!matchesId(record['apiId'])) refuse(faults, 'apiId', 'must be the id of an api');
   if (!isPlainText(record['stage'], 128)) refuse(faults, 'stage', 'must be the name of a stage');
   if (!isPlainText(record['method'], METHOD_BYTES_MAX)) refuse(faults, 'method', methodSays);
   if (!isPlainText(record['resourcePath'], PATH_BYTES_MAX))
@@ -247,37 +252,12 @@ function refuse(faults: FieldFault[], field: string | null, detail: string): voi
     faults.push({ pointer: field === null ? '' : `/${field}`, detail });
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-const matches = (value: unknown, pattern: RegExp) =>
-  typeof value === 'string' && pattern.test(value);
-
-/** Whether it is a text of at most so many bytes in UTF-8 that Postgres takes and that no line can be forged with. */
-function isPlainText(value: unknown, bytesMax: number): boolean {
-  if (typeof value !== 'string' || value.length === 0 || value.length > bytesMax) return false;
-  if (PLAIN_ASCII.test(value)) return true;
-  return !CONTROL.test(value) && value.isWellFormed() && utf8Bytes(value) <= bytesMax;
-}
-
-/** Milliseconds since 1970 of an instant with offset, before 2200; NaN when it is none, such as 2026-02-30. */
-function instantMs(value: unknown): number {
-  if (typeof value !== 'string' || value.length > 40 || !INSTANT.test(value)) return Number.NaN;
-  try {
-    const ms = Temporal.Instant.from(value).epochMilliseconds;
-    return ms >= 0 && ms < YEAR_2200_MS ? ms : Number.NaN;
-  } catch {
-    return Number.NaN;
-  }
-}
-
 /**
  * The content of a batch as text, the same for the same facts: whatever the order of keys, the spelling of an
  * instant (`Z` or `+00:00`) or of a quantity (`1.50`). The order of records counts. Asked before it is known whose each
  * record is, since that may change.
  */
-export function canonicalContent({ records, instants, leftOut }: UsageBatch): string {
+export function canonicalContent({ records, instants, leftOut, connections }: UsageBatch): string {
   let content = '';
   for (const [index, record] of records.entries()) {
     const { keyId, apiId, stage, method, resourcePath, statusClass, quantities } = record;
@@ -290,6 +270,7 @@ export function canonicalContent({ records, instants, leftOut }: UsageBatch): st
   }
   // No good record begins with a control character.
   for (const { ordinal, text } of leftOut?.quarantined ?? []) content += `\0${ordinal}\t${text}\n`;
+  if (connections) content += connectionContent(connections);
   return content;
 }
 

@@ -1,4 +1,4 @@
-import { METERS, RECORDS_MAX } from '@core/metering';
+import { CONNECTIONS_MAX, METERS, OPENED_BEFORE_DAYS_MAX, RECORDS_MAX } from '@core/metering';
 import type { HotPaths } from '../openapi.js';
 import { DOOR_REFUSALS, problem } from './usage-answers.js';
 
@@ -79,6 +79,57 @@ const RECORD = {
   },
 };
 
+const CONNECTION_ID = {
+  type: 'string',
+  minLength: 1,
+  maxLength: 64,
+  description: 'Chosen by the gateway, once within its epoch.',
+};
+
+const CONNECTIONS = {
+  type: 'object',
+  description:
+    'What the gateway tells of connections of WebSocket apis, whose connection-minutes the service counts. It is the heartbeat of the whole epoch: what was opened up to this batch, and not closed, was open at `at`. Without one for three minutes the epoch is given up on, and what is open ended with the last; a later close or heartbeat corrects that.',
+  additionalProperties: false,
+  required: ['at'],
+  properties: {
+    at: { type: 'string', format: 'date-time', description: 'Of the heartbeat, in business time.' },
+    opened: {
+      type: 'array',
+      maxItems: CONNECTIONS_MAX,
+      items: {
+        type: 'object',
+        additionalProperties: false,
+        required: ['id', 'at', 'keyId', 'apiId', 'stage'],
+        properties: {
+          id: CONNECTION_ID,
+          at: {
+            type: 'string',
+            format: 'date-time',
+            description: `When it was opened, at most ${OPENED_BEFORE_DAYS_MAX} days before the heartbeat.`,
+          },
+          keyId: text('The API key that its minutes are charged to.', 64),
+          apiId: text('Its api.', 64),
+          stage: text('Its stage.', 128),
+        },
+      },
+    },
+    closed: {
+      type: 'array',
+      maxItems: CONNECTIONS_MAX,
+      items: {
+        type: 'object',
+        additionalProperties: false,
+        required: ['id', 'at'],
+        properties: {
+          id: CONNECTION_ID,
+          at: { type: 'string', format: 'date-time', description: 'When it was closed.' },
+        },
+      },
+    },
+  },
+};
+
 const OPERATION: NonNullable<HotPaths[string]['post']> = {
   operationId: 'Usage.receiveBatch',
   tags: ['Usage'],
@@ -97,7 +148,13 @@ const OPERATION: NonNullable<HotPaths[string]['post']> = {
           properties: {
             epoch: { type: 'string', minLength: 1, maxLength: 64 },
             sequence: { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER },
-            records: { type: 'array', minItems: 1, maxItems: RECORDS_MAX, items: RECORD },
+            records: {
+              type: 'array',
+              description: 'At least one, unless there are `connections`.',
+              maxItems: RECORDS_MAX,
+              items: RECORD,
+            },
+            connections: CONNECTIONS,
           },
         },
       },
@@ -113,6 +170,9 @@ const OPERATION: NonNullable<HotPaths[string]['post']> = {
     403: problem('Not a gateway token.'),
     409: problem('The number was used before for other records (`batch-conflict`).'),
     415: problem('Not application/json, or an encoding other than gzip.'),
+    422: problem(
+      'A connection names an unknown key or stage, an impossible time, or contradicts what was told of it before (`unusable-connections`). Nothing of the batch is kept.',
+    ),
     ...DOOR_REFUSALS,
   },
 };

@@ -1,5 +1,6 @@
 export { AlertRulesService, type AlertRule } from './alert-rules.service.js';
 export { AlertsService, EVALUATE_ALERTS } from './alerts.service.js';
+export { ConnectionsService, COUNT_CONNECTIONS } from './connections.service.js';
 export type { Incident } from './incidents.repository.js';
 export { IncidentsService } from './incidents.service.js';
 export { MeteringModule } from './metering.module.js';

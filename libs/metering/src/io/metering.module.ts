@@ -1,5 +1,7 @@
 import { BullModule } from '@nestjs/bullmq';
 import { Module } from '@nestjs/common';
+import { ConnectionsRepository } from './connections.repository.js';
+import { ConnectionsService } from './connections.service.js';
 import { CustomMetersRepository } from './custom-meters.repository.js';
 import { CustomMetersService } from './custom-meters.service.js';
 import { CustomUsageRepository } from './custom-usage.repository.js';
@@ -32,6 +34,8 @@ import { UsageService } from './usage.service.js';
 @Module({
   imports: [BullModule.registerQueue({ name: ROLL_UP_USAGE })],
   providers: [
+    ConnectionsRepository,
+    ConnectionsService,
     CustomMetersRepository,
     CustomMetersService,
     CustomUsageRepository,
@@ -65,6 +69,7 @@ import { UsageService } from './usage.service.js';
     UsageGapsService,
     AlertRulesService,
     AlertsService,
+    ConnectionsService,
     CustomMetersService,
     EventIngestionService,
     IncidentsService,

@@ -2,9 +2,10 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { Injectable } from '@nestjs/common';
 import { Database, SystemClock } from '@io/platform';
-import { sentRecords, type UsageBatch } from '@core/metering';
+import { sentRecords, UnusableConnections, type UsageBatch } from '@core/metering';
 import pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
+import { storeConnections } from './store-connections.js';
 import type { UsageOwner } from './usage-owners.repository.js';
 import { insertQuarantined } from './insert-quarantined.js';
 import { USAGE_COLUMNS, usageRows } from './usage-rows.js';
@@ -29,7 +30,8 @@ export class UsageBatchesRepository {
 
   /**
    * Stores a batch with its records, counted and quarantined, in one transaction, or nothing when its number was used before. When it
-   * returns, it is committed. The epoch's row, which all its batches share, is written last: its lock is held
+   * returns, it is committed. The owners are those of the records, then those of the connections that are opened.
+   * Throws `UnusableConnections` when one contradicts what was told of it before. The epoch's row, which all its batches share, is written last: its lock is held
    * only for the commit.
    */
   async store(
@@ -72,6 +74,12 @@ export class UsageBatchesRepository {
         client.query(copyFrom(`COPY usage_record (${USAGE_COLUMNS}) FROM STDIN (FORMAT binary)`)),
       );
       await insertQuarantined(client, source, batch, receivedAt);
+      const faults = await storeConnections(client, source, batch, { owners, receivedAt });
+      if (faults.length > 0) {
+        await client.query('ROLLBACK');
+        isDone = true;
+        throw new UnusableConnections(faults);
+      }
       await countInEpoch(client, source, batch, receivedAt);
       await client.query('COMMIT');
       isDone = true;
@@ -127,11 +135,11 @@ async function insertBatch(
 async function countInEpoch(
   client: pg.PoolClient,
   { accountId, gatewayId }: BatchSource,
-  { epoch, sequence, instants }: UsageBatch,
+  { epoch, sequence, instants, connections }: UsageBatch,
   receivedAt: string,
 ): Promise<void> {
-  const latestMs = instants.reduce((latest, ms) => Math.max(latest, ms), 0);
-  const latestAt = instants.length > 0 ? new Date(latestMs) : null;
+  const latestMs = instants.reduce((latest, ms) => Math.max(latest, ms), connections?.at ?? 0);
+  const latestAt = latestMs > 0 ? new Date(latestMs) : null;
   await client.query({
     name: 'count-in-usage-epoch',
     text: `

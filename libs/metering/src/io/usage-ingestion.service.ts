@@ -9,15 +9,21 @@ import {
   RECORD_LIMITS,
   sentRecords,
   timeReasons,
+  UnusableConnections,
   type QuarantinedRecord,
   type UsageBatch,
 } from '@core/metering';
 import { BusinessClock, InvalidRequest, SystemClock } from '@io/platform';
+import { connectionOwners } from './connection-owners.js';
 import { IncidentsRepository } from './incidents.repository.js';
 import { QuarantineRepository } from './quarantine.repository.js';
 import { RollUpWakeUp } from './roll-up-wake-up.js';
 import { UsageBatchesRepository, type BatchSource } from './usage-batches.repository.js';
-import { UsageOwnersRepository, type UsageOwner } from './usage-owners.repository.js';
+import {
+  UNKNOWN_PLACES,
+  UsageOwnersRepository,
+  type UsageOwner,
+} from './usage-owners.repository.js';
 
 /** What a gateway is told of its batch. */
 export interface Acknowledgement {
@@ -57,20 +63,26 @@ export class UsageIngestionService {
   /**
    * Stores a batch: what can be counted as usage, the rest in the quarantine. The same number with the same content is
    * acknowledged any number of times; with other content it is a `BatchConflict` and an incident. Throws `InvalidRequest` for
-   * what is no batch.
+   * what is no batch, `UnusableConnections` for connections that cannot be counted.
    */
   async receive(source: BatchSource, json: unknown, now: Date): Promise<Acknowledgement> {
     const read = readUsageBatch(json);
     if ('faults' in read) throw new InvalidRequest(read.faults);
     const contentHash = createHash('sha256').update(canonicalContent(read)).digest();
     const { batch, owners } = await this.resolve(source, read, now);
-    const stored = await this.batches.store(source, batch, owners, contentHash);
+    const opened = await connectionOwners(this.owners, source, { told: batch.connections, now });
+    // A batch that was acknowledged stays so, also when its connections could not come in any more.
+    const stored =
+      opened.faults.length === 0
+        ? await this.batches.store(source, batch, [...owners, ...opened.owners], contentHash)
+        : { isNew: false as const, contentHash: await this.batches.find(source, batch) };
     const { epoch, sequence } = batch;
     const records = sentRecords(batch);
     if (stored.isNew) {
       this.rollUp.wake();
       return { records, duplicate: false, ...told(batch.leftOut?.quarantined ?? []) };
     }
+    if (stored.contentHash === null) throw new UnusableConnections(opened.faults);
     if (stored.contentHash.equals(contentHash)) {
       const quarantined = await this.quarantine.ofBatch(source, { epoch, sequence });
       return { records, duplicate: true, ...told(quarantined) };
@@ -95,7 +107,7 @@ export class UsageIngestionService {
     for (const [index, owner] of found.entries()) {
       const late = reasons.get(index);
       if ('unknown' in owner) {
-        const { reason, detail } = UNKNOWN[owner.unknown];
+        const { reason, detail } = UNKNOWN_PLACES[owner.unknown];
         const fault = { pointer: `/${owner.unknown}`, detail };
         reasons.set(index, {
           reason: late?.reason ?? reason,
@@ -110,12 +122,6 @@ export class UsageIngestionService {
     return { batch, owners };
   }
 }
-
-const UNKNOWN = {
-  keyId: { reason: 'unknown-key', detail: 'is not an API key of this account' },
-  apiId: { reason: 'unknown-api', detail: 'is not an api of this account' },
-  stage: { reason: 'unknown-stage', detail: 'is not a stage of this api' },
-} as const;
 
 /** What a gateway is told of the records that are not counted; nothing when all of them are. */
 function told(quarantined: readonly Pick<QuarantinedRecord, 'ordinal' | 'faults'>[]) {

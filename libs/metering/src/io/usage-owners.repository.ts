@@ -27,6 +27,13 @@ interface OwnerRow {
 /** What is known of a place: its owner, or which of its three fields names nothing of this account. */
 export type FoundOwner = UsageOwner | { readonly unknown: 'keyId' | 'apiId' | 'stage' };
 
+/** What a gateway is told of a place that names nothing of its account. */
+export const UNKNOWN_PLACES = {
+  keyId: { reason: 'unknown-key', detail: 'is not an API key of this account' },
+  apiId: { reason: 'unknown-api', detail: 'is not an api of this account' },
+  stage: { reason: 'unknown-stage', detail: 'is not a stage of this api' },
+} as const;
+
 /** The owners of one account's keys, by key; a key is used on a few stages. */
 type OwnersByKey = Map<string, { readonly owners: UsageOwner[]; readonly untilMs: number }>;
 

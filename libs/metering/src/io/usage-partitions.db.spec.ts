@@ -3,6 +3,8 @@ import { Config, Database, SystemClock } from '@io/platform';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createTestDatabase } from '../../../../test/support/database.js';
 import { aGateway, aKeyInPlan, anAccount } from '../../../../test/support/factories.js';
+import { ConnectionsRepository } from './connections.repository.js';
+import { ConnectionsService } from './connections.service.js';
 import { CustomUsageRepository } from './custom-usage.repository.js';
 import { MeterRollUpRepository } from './meter-roll-up.repository.js';
 import { RollUpRepository } from './roll-up.repository.js';
@@ -226,6 +228,7 @@ describe('UsagePartitionsService.dropOld', () => {
       rollUps,
       new CustomUsageRepository(db),
       new MeterRollUpRepository(db, clock),
+      new ConnectionsService(new ConnectionsRepository(db, clock), clock),
     );
     const period = { from: new Date('2027-08-01T00:00Z'), to: new Date('2027-08-03T00:00Z') };
     for (const at of ['18:14', '18:15', '18:29', '18:30', '18:45']) {

@@ -3,6 +3,7 @@ import type { Period } from '@core/kernel';
 import type { Scope } from '@core/identity';
 import { METERS, splitHours, splitQuarters, windowEdges, type Interval } from '@core/metering';
 import { InvalidRequest } from '@io/platform';
+import { ConnectionsService } from './connections.service.js';
 import { CustomUsageRepository } from './custom-usage.repository.js';
 import { MeterRollUpRepository } from './meter-roll-up.repository.js';
 import { RollUpRepository } from './roll-up.repository.js';
@@ -37,6 +38,7 @@ export class UsageService {
     private readonly rollUps: RollUpRepository,
     private readonly customUsage: CustomUsageRepository,
     private readonly meterRollUps: MeterRollUpRepository,
+    private readonly connections: ConnectionsService,
   ) {}
 
   /** Roll-ups by part of the period, meter and groups. A customer sees only their own. */
@@ -108,8 +110,9 @@ export class UsageService {
     return (await this.rollUps.waiting(accountId)) + (await this.meterRollUps.waiting(accountId));
   }
 
-  /** Rolls up everything of an account that was acknowledged before the call. */
+  /** Rolls up everything of an account that was acknowledged before the call, with the minutes of its connections. */
   async rollUpNow(accountId: string): Promise<void> {
+    await this.connections.count(accountId);
     while ((await this.rollUps.rollUp(accountId)) > 0);
     while ((await this.meterRollUps.rollUp(accountId)) > 0);
   }
