@@ -7,7 +7,6 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,7 +19,7 @@ import { build } from '../scripts/build.mjs';
 import { freePort, startPostgres } from '../scripts/embedded-postgres.mjs';
 import { applyMigrations } from '../scripts/migrate.mjs';
 import { aKeyInPlan, defaultAccount } from '../test/support/factories.js';
-import { median, OPERATOR, startApi, TOKEN } from './support/usage.js';
+import { median, OPERATOR, startApi, stop, TOKEN } from './support/usage.js';
 
 const ROUNDS = Number(process.env['ROUNDS'] ?? 7);
 const BATCHES_PER_ROUND = 40;
@@ -154,10 +153,7 @@ try {
   api = await startApi(databaseUrl, port);
   await compare(databaseUrl, `http://127.0.0.1:${port}`);
 } finally {
-  if (api?.exitCode === null) {
-    api.kill('SIGTERM');
-    await once(api, 'exit');
-  }
+  await stop(api);
   await postgres.stop();
   rmSync(home, { recursive: true, force: true });
 }

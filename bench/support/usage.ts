@@ -33,6 +33,8 @@ export type Owner = Awaited<ReturnType<typeof aKeyInPlan>>;
 /** An api over a database of its own, the keys that are used, and a table without any index to compare with. */
 export interface UsageBench {
   readonly db: pg.Pool;
+  readonly databaseUrl: string;
+  readonly url: string;
   readonly home: string;
   readonly api: ChildProcess;
   readonly owners: readonly Owner[];
@@ -86,25 +88,44 @@ export function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
 }
 
+/** What api and worker start with alike. */
+const environment = (databaseUrl: string) => ({
+  ...process.env,
+  NODE_ENV: 'production',
+  DATABASE_URL: databaseUrl,
+  TOLLGATE_SECRET: SECRET,
+  TOLLGATE_LOG_LEVEL: 'error',
+});
+const SECRET = `k1:${randomBytes(32).toString('base64')}`;
+
 /** The built api, listening. */
-export async function startApi(databaseUrl: string, port: number): Promise<ChildProcess> {
-  const api = fork(entryOf('api'), {
-    env: {
-      ...process.env,
-      NODE_ENV: 'production',
-      DATABASE_URL: databaseUrl,
-      PORT: String(port),
-      TOLLGATE_SECRET: `k1:${randomBytes(32).toString('base64')}`,
-      TOLLGATE_OPERATOR_TOKEN: OPERATOR,
-      TOLLGATE_GATEWAY_TOKEN: TOKEN,
-      TOLLGATE_LOG_LEVEL: 'error',
-    },
+export function startApi(databaseUrl: string, port: number): Promise<ChildProcess> {
+  return started('api', {
+    ...environment(databaseUrl),
+    PORT: String(port),
+    TOLLGATE_OPERATOR_TOKEN: OPERATOR,
+    TOLLGATE_GATEWAY_TOKEN: TOKEN,
   });
+}
+
+/** The built worker, at work. */
+export const startWorker = (databaseUrl: string): Promise<ChildProcess> =>
+  started('worker', environment(databaseUrl));
+
+async function started(app: string, env: NodeJS.ProcessEnv): Promise<ChildProcess> {
+  const child = fork(entryOf(app), { env });
   await Promise.race([
-    once(api, 'message'),
-    once(api, 'exit').then(() => Promise.reject(new Error('the api did not start'))),
+    once(child, 'message'),
+    once(child, 'exit').then(() => Promise.reject(new Error(`the ${app} did not start`))),
   ]);
-  return api;
+  return child;
+}
+
+/** Stops a process and waits for its end. */
+export async function stop(child: ChildProcess | undefined): Promise<void> {
+  if (child?.exitCode !== null) return;
+  child.kill('SIGTERM');
+  await once(child, 'exit');
 }
 
 /** Starts what a bench of usage needs, runs it, and leaves nothing behind. */
@@ -128,9 +149,10 @@ export async function withUsageBench(run: (bench: UsageBench) => Promise<void>):
     for (let n = 0; n < KEYS; n += 1) owners.push(await aKeyInPlan(pool, account));
     await pool.query('SELECT ensure_usage_partitions(current_date, 2)');
     await pool.query('CREATE TABLE raw_usage (LIKE usage_record)');
+    const url = `http://127.0.0.1:${port}`;
     const post = async (body: string) => {
       const answer = await dispatcher.request({
-        origin: `http://127.0.0.1:${port}`,
+        origin: url,
         path: '/v1/usage/batches',
         method: 'POST',
         headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' },
@@ -149,14 +171,11 @@ export async function withUsageBench(run: (bench: UsageBench) => Promise<void>):
       await client.query('COMMIT');
       client.release();
     };
-    await run({ db: pool, home, api, owners, post, copy });
+    await run({ db: pool, databaseUrl: connectionString, url, home, api, owners, post, copy });
   } finally {
     await dispatcher.destroy();
     await db?.end();
-    if (api?.exitCode === null) {
-      api.kill('SIGTERM');
-      await once(api, 'exit');
-    }
+    await stop(api);
     await postgres.stop();
     rmSync(home, { recursive: true, force: true });
   }

@@ -1,4 +1,5 @@
 import { Prisma } from '@io/platform';
+import { QUARTER } from './sum-usage.js';
 
 /** The key of `usage_hour`, in the order in which its rows are locked. */
 export const HOUR_KEY = Prisma.sql`customer_id, key_id, hour, meter, api_id, stage, usage_plan_id, method,
@@ -7,16 +8,22 @@ export const HOUR_KEY = Prisma.sql`customer_id, key_id, hour, meter, api_id, sta
 /** What follows the key in a row of `usage_hour`. */
 export const HOUR_SUMS = Prisma.sql`account_id, quantity, quantity_15, quantity_30, quantity_45`;
 
+/** What the rows of a quarter have alike beside it. */
+const OF_QUARTER = Prisma.sql`customer_id, key_id, meter, api_id, stage, usage_plan_id, method, resource_path,
+  status_class, account_id`;
+
 /**
- * The rows of `usage_hour` that these records make, `HOUR_KEY` and then `HOUR_SUMS`, in no order.
+ * The rows of `usage_hour` that these records make, `HOUR_KEY` and then `HOUR_SUMS`, in no order. Records are summed by
+ * quarter first, so that of each only the bin of its instant and one sum are worked out.
  */
 export const rolledUp = (records: Prisma.Sql): Prisma.Sql => Prisma.sql`
   SELECT ${HOUR_KEY}, account_id, sum(quantity) AS quantity,
-    coalesce(sum(quantity) FILTER (WHERE quarter = 1), 0) AS quantity_15,
-    coalesce(sum(quantity) FILTER (WHERE quarter = 2), 0) AS quantity_30,
-    coalesce(sum(quantity) FILTER (WHERE quarter = 3), 0) AS quantity_45
+    coalesce(sum(quantity) FILTER (WHERE quarter = hour + interval '15 minutes'), 0) AS quantity_15,
+    coalesce(sum(quantity) FILTER (WHERE quarter = hour + interval '30 minutes'), 0) AS quantity_30,
+    coalesce(sum(quantity) FILTER (WHERE quarter = hour + interval '45 minutes'), 0) AS quantity_45
   FROM (
-    SELECT *, date_trunc('hour', at, 'UTC') AS hour, extract(minute FROM at AT TIME ZONE 'UTC')::int / 15 AS quarter
-    FROM usage_record WHERE ${records}
-  ) record
+    SELECT ${OF_QUARTER}, quarter, date_bin('1 hour', quarter, 'epoch') AS hour, sum(quantity) AS quantity
+    FROM (SELECT *, ${QUARTER} AS quarter FROM usage_record WHERE ${records}) record
+    GROUP BY ${OF_QUARTER}, quarter
+  ) summed
   GROUP BY ${HOUR_KEY}, account_id`;
