@@ -340,11 +340,14 @@ class Gateway implements Tollgate {
       if (as !== undefined) {
         const { method = 'GET' } = request;
         const status = response.statusCode;
+        // Named one by one: in a loop, spreading `as` ahead of other fields takes microseconds.
         this.reporter.record({
-          ...as,
+          at: as.at,
+          keyId: as.keyId,
           apiId,
           stage,
           method,
+          resourcePath: as.resourcePath,
           status,
           bytesOut: bytesOut(),
           protocol,
@@ -358,15 +361,25 @@ class Gateway implements Tollgate {
   }
 
   private meterTraffic(apiKey: string | undefined, traffic: Traffic): void {
-    const { routeKey: method, keyId = this.passedKeys.get(apiKey ?? '')?.keyId, ...rest } = traffic;
+    const { routeKey: method, keyId = this.passedKeys.get(apiKey ?? '')?.keyId } = traffic;
     if (keyId === undefined) {
       this.counters.unmetered += 1;
       this.onEvent({ type: 'call-unmetered', method });
       return;
     }
     const { apiId, stage } = this.options;
-    const address = { keyId, apiId, stage, method, resourcePath: ROUTES_PATH };
-    this.reporter.record({ ...rest, ...address, protocol: 'WEBSOCKET' });
+    this.reporter.record({
+      at: traffic.at,
+      keyId,
+      apiId,
+      stage,
+      method,
+      resourcePath: ROUTES_PATH,
+      status: traffic.status,
+      protocol: 'WEBSOCKET',
+      messages: traffic.messages,
+      connectionMinutes: traffic.connectionMinutes,
+    });
   }
 
   private remember(

@@ -40,6 +40,7 @@ interface FaultOfEvent extends FieldFault {
   readonly index: number;
 }
 
+/** Readings with the place of their event among the pending ones. */
 interface Evaluation {
   readonly readings: EventReading[];
   readonly faults: FaultOfEvent[];
@@ -109,13 +110,7 @@ export class EventIngestionService {
     if (pending.length === 0) return new Set();
     const { received, identities, readings, meters } = parts;
     const sent = pending.map((index) => at(identities, index));
-    const placed = new Map(pending.map((index, place) => [index, place]));
-    const taken = await this.events.take(
-      source,
-      sent,
-      readings.map((reading) => ({ ...reading, index: placed.get(reading.index) ?? -1 })),
-      meters,
-    );
+    const taken = await this.events.take(source, sent, readings, meters);
     if ('fresh' in taken) return new Set([...taken.fresh].map((place) => at(pending, place)));
     if (taken.refused === 'meters-changed') return null;
     throw await this.conflict(source, received, identities);
@@ -164,7 +159,11 @@ export class EventIngestionService {
         if (reading === null) continue;
         if ('detail' in reading)
           refuse({ ...reading, detail: `${reading.detail} (meter "${meter.name}")` });
-        else readings.push({ ...reading, index, event, atMicros, meter, payer });
+        else {
+          // Named one by one: spreading it ahead of the others takes microseconds.
+          const { quantity, member, dimensions } = reading;
+          readings.push({ quantity, member, dimensions, place, event, atMicros, meter, payer });
+        }
       }
     }
     return evaluation;

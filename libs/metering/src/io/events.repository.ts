@@ -18,8 +18,8 @@ export interface EventIdentity {
 
 /** What one event says for one meter, with the payer. */
 export interface EventReading extends Reading {
-  /** Which of the events. */
-  readonly index: number;
+  /** Which of the events that are taken together. */
+  readonly place: number;
   readonly event: CloudEvent;
   readonly atMicros: number;
   readonly meter: CountingMeter;
@@ -76,7 +76,7 @@ export class EventsRepository {
       textArray(payers.all, ({ apiId }) => apiId),
       textArray(payers.all, ({ stage }) => stage),
       textArray(payers.all, ({ usagePlanId }) => usagePlanId),
-      plainArray(readings, ({ index }) => index + 1),
+      plainArray(readings, ({ place }) => place + 1),
       plainArray(readings, ({ meter }) => meters.numberOf(meter)),
       plainArray(readings, ({ payer }) => payers.numberOf(payer)),
       textArray(readings, ({ atMicros }) => instantText(atMicros)),
