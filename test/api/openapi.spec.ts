@@ -110,6 +110,7 @@ function faultsOf(method: string, template: string, status: number, body: unknow
 }
 
 const QUERY: Record<string, string> = {
+  by: 'key',
   from: '2026-11-01T00:00:00Z',
   to: '2026-11-02T00:00:00Z',
   interval: 'hour',

@@ -50,6 +50,7 @@ const ROWS: Readonly<Record<string, Row>> = {
     body: () => ({ units: 1, reason: 'x' }),
   },
   'GET /v1/api-keys/{keyId}': { customersToo: true },
+  'GET /v1/api-keys/{keyId}/usage-so-far': { customersToo: true },
   'PATCH /v1/api-keys/{keyId}': NAME,
   'DELETE /v1/api-keys/{keyId}': {},
   'POST /v1/api-keys/{keyId}/rotations': { body: () => ({ overlapSeconds: 0 }) },

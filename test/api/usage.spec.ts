@@ -162,6 +162,16 @@ describe('GET /v1/usage', () => {
     expect(body['errors']).toMatchObject([{ pointer }]);
   });
 
+  it.each([
+    [{ resourcePath: '=1+1' }, '2'],
+    [{ statusClass: '5xx' }, '4'],
+  ])('answers only what has %j', async (filter, quantity) => {
+    const { body } = await read({ ...filter, keyId: one.keyId, meter: 'calls' });
+    expect(body['items']).toMatchObject([{ quantity }]);
+    const ofPlan = { usagePlanId: other.usagePlanId, keyId: one.keyId };
+    expect((await read({ ...filter, ...ofPlan })).body['items']).toEqual([]);
+  });
+
   it('answers 401 without a token and 403 to a gateway', async () => {
     expect((await read({}, { token: null })).status).toBe(401);
     expect((await read({}, { token: api.gatewayToken })).status).toBe(403);
@@ -199,5 +209,58 @@ describe('UsageService.periodUsage', () => {
     expect(await usage.waitingBatches(one.accountId)).toBeGreaterThan(0);
     await usage.rollUpNow(one.accountId);
     expect(await usage.waitingBatches(one.accountId)).toBe(0);
+  });
+});
+
+describe('GET /v1/usage/top', () => {
+  const top = (query: Record<string, string>, options = {}) =>
+    api.call(
+      'GET',
+      `/v1/usage/top?${new URLSearchParams({ from: at(0), to: at(24), ...query }).toString()}`,
+      options,
+    );
+
+  it('ranks keys by their calls, each with its share of all', async () => {
+    const { status, body } = await top({ by: 'key', limit: '1' });
+    expect(status).toBe(200);
+    const total = Number(body['total']);
+    expect(body).toMatchObject({ meter: 'calls', by: 'key', groups: 3 });
+    const { body: all } = await top({ by: 'key' });
+    const quantities = all['items'].map(({ quantity }: { quantity: string }) => Number(quantity));
+    expect(quantities.reduce((sum: number, each: number) => sum + each, 0)).toBe(total);
+    expect(body['items']).toEqual([all['items'][0]]);
+    expect(Number(all['items'][0].share)).toBeCloseTo(quantities[0] / total, 6);
+  });
+
+  it.each([
+    { by: 'method', first: { apiId: expect.any(String), method: 'GET', resourcePath: '/pets' } },
+    { by: 'status-class', first: { statusClass: '2xx' } },
+    { by: 'customer', first: { customerId: expect.any(String) } },
+    { by: 'usage-plan', first: { usagePlanId: expect.any(String) } },
+    { by: 'api', first: { apiId: expect.any(String) } },
+  ])('ranks by $by', async ({ by, first }) => {
+    const { body } = await top({ by, limit: '1' });
+    const { rank, quantity, share, ...named } = body['items'][0];
+    expect({ rank, named }).toEqual({ rank: 1, named: first });
+    expect([quantity, share].every((text) => /^[0-9.]+$/.test(text))).toBe(true);
+  });
+
+  it('is a table as CSV, and a customer sees their own', async () => {
+    const token = await customerToken(other.customerId);
+    const { body } = await top({ by: 'key', format: 'csv' }, { token });
+    expect((body as unknown as string).split('\r\n')).toEqual([
+      'rank,customerId,keyId,quantity,share',
+      `1,${other.customerId},${other.keyId},100,1`,
+      '',
+    ]);
+    expect((await top({ by: 'key', customerId: one.customerId }, { token })).body).toMatchObject({
+      total: '0',
+      items: [],
+    });
+  });
+
+  it('answers 400 to a ranking that is none', async () => {
+    expect((await top({ by: 'colour' })).status).toBe(400);
+    expect((await top({ by: 'key', to: at(0) })).status).toBe(400);
   });
 });

@@ -7,10 +7,11 @@ import { UsageBatchRoutes } from './usage-batches.routes.js';
 import { UsageGapsController } from './usage-gaps.controller.js';
 import { UsageController } from './usage.controller.js';
 import { UsageDoor } from './usage-door.js';
+import { UsageSoFarController } from './usage-so-far.controller.js';
 
 @Module({
   imports: [IdentityModule, MeteringModule],
-  controllers: [IncidentsController, UsageController, UsageGapsController],
+  controllers: [IncidentsController, UsageController, UsageGapsController, UsageSoFarController],
   providers: [EventsRoutes, UsageBatchRoutes, UsageDoor],
 })
 export class UsageApiModule {}

@@ -1,10 +1,11 @@
 import { Controller, Get, Headers, Query, Res } from '@nestjs/common';
 import { ApiOkResponse, ApiProduces } from '@nestjs/swagger';
 import type { Scope } from '@core/identity';
-import { GROUP_NAMES, UsageService, type UsageGroup } from '@io/metering';
+import { GROUP_NAMES, TOP_GROUPS, UsageService, type UsageGroup } from '@io/metering';
 import type { FastifyReply } from 'fastify';
 import { AllowCustomersToo, Caller } from '../access/access.js';
-import { usageCsv } from './usage-csv.js';
+import { TopUsageQuery, TopUsageView } from './top-usage.dto.js';
+import { sendCsv, usageColumns, wantsCsv } from './usage-csv.js';
 import { UsageItemView, UsageQuery, UsageView } from './usage.dto.js';
 
 @Controller('usage')
@@ -31,11 +32,32 @@ export class UsageController {
       groupBy,
     });
     const items = found.map((item) => UsageItemView.from(item));
-    const format = query.format ?? (accept?.startsWith('text/csv') ? 'csv' : 'json');
-    if (format === 'json') return { items };
-    reply.type('text/csv; charset=utf-8');
-    reply.header('Content-Disposition', 'attachment; filename="usage.csv"');
-    return usageCsv(items, groupBy);
+    if (!wantsCsv({ format: query.format, accept })) return { items };
+    return sendCsv(reply, 'usage', { items, columns: usageColumns(groupBy) });
+  }
+
+  /** The keys, customers, methods and so on that used the most in a time, each with its share of all. A customer sees their own. */
+  @Get('top')
+  @AllowCustomersToo('read')
+  @ApiProduces('application/json', 'text/csv')
+  @ApiOkResponse({ type: TopUsageView })
+  async top(
+    @Caller() scope: Scope,
+    @Query() query: TopUsageQuery,
+    @Headers('accept') accept: string | undefined,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<TopUsageView | string> {
+    const { from, to, by, meter = 'calls', limit = 10, format } = query;
+    const top = await this.usage.top(scope, {
+      period: { from: new Date(from), to: new Date(to) },
+      by,
+      meter,
+      limit,
+      filter: filterOf(query),
+    });
+    if (!wantsCsv({ format, accept })) return { meter, by, ...top, items: [...top.items] };
+    const columns = ['rank', ...TOP_GROUPS[by], 'quantity', 'share'];
+    return sendCsv(reply, `top-${by}`, { items: top.items, columns });
   }
 }
 
@@ -45,8 +67,10 @@ function groupsOf({ groupBy }: UsageQuery): UsageGroup[] {
   return GROUP_NAMES.filter((name) => names.has(name));
 }
 
-function filterOf(query: UsageQuery): Partial<Record<UsageGroup, string>> {
-  const { customerId, keyId, apiId, stage, method, meter } = query;
-  const filter = { customerId, keyId, apiId, stage, method, meter };
-  return Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== undefined));
+/** The members of a query that name groups. */
+function filterOf(query: UsageQuery | TopUsageQuery): Partial<Record<UsageGroup, string>> {
+  const asked = query as Partial<Record<UsageGroup, string>>;
+  return Object.fromEntries(
+    GROUP_NAMES.flatMap((name) => (asked[name] === undefined ? [] : [[name, asked[name]]])),
+  );
 }

@@ -42,6 +42,15 @@ export class UsageQuery {
   @Text({ optional: true, max: 128 })
   method?: string;
 
+  @Text({ optional: true, max: 1_536 })
+  resourcePath?: string;
+
+  @Text({ optional: true, max: 3 })
+  statusClass?: string;
+
+  @Id({ optional: true })
+  usagePlanId?: string;
+
   @Text({ optional: true, max: 64 })
   meter?: string;
 

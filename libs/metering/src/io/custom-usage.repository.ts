@@ -3,7 +3,7 @@ import { decimal } from '@core/kernel';
 import { Database, Prisma } from '@io/platform';
 import { aggregated, customColumn, readIn } from './sum-meters.js';
 import type { UsageFilter, UsageGroup, Window } from './sum-usage.js';
-import type { MeteredQuantity, UsageSum } from './usage.repository.js';
+import type { MeteredQuantity, UsageSoFar, UsageSum } from './usage.repository.js';
 
 /**
  * A part of a window has one quantity, made of all its events at once: the greatest, the last, or how many different
@@ -34,6 +34,16 @@ export class CustomUsageRepository {
       GROUP BY 1, ${keys}, aggregation
       ORDER BY 1, ${keys}
       LIMIT ${limit}`;
+  }
+
+  /** Quantities of a window by meter, with what waits. */
+  soFar(filter: UsageFilter, window: Window): Promise<UsageSoFar[]> {
+    return this.db.$queryRaw<UsageSoFar[]>`
+      SELECT meter, trim_scale(${QUANTITY})::text AS quantity,
+        CASE WHEN aggregation IN ('sum', 'count')
+          THEN trim_scale(coalesce(sum(quantity) FILTER (WHERE kind = 'waiting'), 0))::text END AS waiting
+      FROM (${readIn(filter, window)}) used
+      GROUP BY meter, aggregation ORDER BY meter`;
   }
 
   /** The exact quantity of a period by meter. Through which kind of api it came is not told apart. */

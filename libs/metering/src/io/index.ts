@@ -22,8 +22,16 @@ export type { UsageDifference } from './roll-up-proof.repository.js';
 export { UsageIngestionService, type Acknowledgement } from './usage-ingestion.service.js';
 export { UsageIntake, type IntakeShare } from './usage-intake.js';
 export { UsagePartitionsService, type OldDay } from './usage-partitions.service.js';
-export { UsageService, type UsageItem, type UsageQuestion } from './usage.service.js';
+export {
+  TOP_GROUPS,
+  UsageService,
+  type TopGroup,
+  type UsageItem,
+  type UsageQuestion,
+} from './usage.service.js';
+export type { QuotaStanding } from './quota-standings.repository.js';
+export { UsageSoFarService, type KeySoFar, type PlanSoFar } from './usage-so-far.service.js';
 export { UsageGapsService, type GapRange, type UsageGap } from './usage-gaps.service.js';
 export type { GapWaiver } from './usage-gaps.repository.js';
 export { GROUP_NAMES, type UsageGroup } from './sum-usage.js';
-export type { MeteredQuantity } from './usage.repository.js';
+export type { MeteredQuantity, TopItem, TopUsage } from './usage.repository.js';

@@ -16,6 +16,7 @@ import { AlertRulesRepository } from './alert-rules.repository.js';
 import { AlertRulesService } from './alert-rules.service.js';
 import { AlertsService } from './alerts.service.js';
 import { QuarantineRepository } from './quarantine.repository.js';
+import { QuotaStandingsRepository } from './quota-standings.repository.js';
 import { RollUpProofRepository } from './roll-up-proof.repository.js';
 import { RollUpProofService } from './roll-up-proof.service.js';
 import { RollUpRepository } from './roll-up.repository.js';
@@ -29,6 +30,7 @@ import { UsageOwnersRepository } from './usage-owners.repository.js';
 import { UsagePartitionsRepository } from './usage-partitions.repository.js';
 import { UsagePartitionsService } from './usage-partitions.service.js';
 import { UsageRepository } from './usage.repository.js';
+import { UsageSoFarService } from './usage-so-far.service.js';
 import { UsageService } from './usage.service.js';
 
 @Module({
@@ -50,6 +52,7 @@ import { UsageService } from './usage.service.js';
     AlertRulesService,
     AlertsService,
     QuarantineRepository,
+    QuotaStandingsRepository,
     RollUpProofRepository,
     RollUpProofService,
     RollUpRepository,
@@ -64,6 +67,7 @@ import { UsageService } from './usage.service.js';
     UsagePartitionsService,
     UsageRepository,
     UsageService,
+    UsageSoFarService,
   ],
   exports: [
     UsageGapsService,
@@ -78,6 +82,7 @@ import { UsageService } from './usage.service.js';
     UsageIntake,
     UsagePartitionsService,
     UsageService,
+    UsageSoFarService,
   ],
 })
 export class MeteringModule {}

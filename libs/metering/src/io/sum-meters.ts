@@ -26,8 +26,8 @@ export const aggregated = (added: Prisma.Sql, uniques: Prisma.Sql): Prisma.Sql =
 
 /**
  * Rows of everything rolled up in the window, each reading in exactly one: whole quarters of hours from the roll-up, and
- * those that an edge parts from their readings. One statement reads both, so a roll-up that commits meanwhile is in both
- * or in neither.
+ * those that an edge parts, and what waits where it is asked for, from their readings. One statement reads all, so a roll-up
+ * that commits meanwhile is in all or in none.
  */
 export function readIn({ accountId, ...values }: UsageFilter, window: Window): Prisma.Sql {
   const from = window.edges.at(0) ?? new Date(0);
@@ -46,11 +46,24 @@ export function readIn({ accountId, ...values }: UsageFilter, window: Window): P
   const quarters = Prisma.sql`
     SELECT quarter AS starts_at, at, 'hour' AS kind, ${columns} FROM meter_quarter
     WHERE ${filter} AND quarter >= ${from} AND quarter < ${to} AND NOT quarter = ANY (${split}::timestamptz[])`;
-  if (split.length === 0) return quarters;
-  return Prisma.sql`${quarters}
-    UNION ALL
-    SELECT at AS starts_at, at, 'record' AS kind, ${columns} FROM meter_reading
-    WHERE ${filter} AND at >= ${from} AND at < ${to} AND received_at >= ${window.receivedFrom}
-      AND ${QUARTER} = ANY (${split}::timestamptz[])
-      AND NOT EXISTS (SELECT FROM event_batch b WHERE b.id = batch_id AND b.rolled_up_at IS NULL)`;
+  const readings = (kind: 'record' | 'waiting', which: Prisma.Sql) => Prisma.sql`
+    SELECT at AS starts_at, at, ${Prisma.raw(`'${kind}'`)} AS kind, ${columns} FROM meter_reading
+    WHERE ${filter} AND at >= ${from} AND at < ${to} AND received_at >= ${window.receivedFrom} AND ${which}`;
+  const parts = [quarters];
+  if (split.length > 0)
+    parts.push(
+      readings(
+        'record',
+        Prisma.sql`${QUARTER} = ANY (${split}::timestamptz[])
+          AND NOT EXISTS (SELECT FROM event_batch b WHERE b.id = batch_id AND b.rolled_up_at IS NULL)`,
+      ),
+    );
+  if (window.withWaiting)
+    parts.push(
+      readings(
+        'waiting',
+        Prisma.sql`batch_id = ANY (ARRAY(SELECT b.id FROM event_batch b WHERE b.rolled_up_at IS NULL))`,
+      ),
+    );
+  return Prisma.join(parts, ' UNION ALL ');
 }

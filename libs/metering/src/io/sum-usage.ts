@@ -1,3 +1,4 @@
+import { splitHours, splitQuarters } from '@core/metering';
 import { Prisma } from '@io/platform';
 
 /** The quarter of an hour that a record or a reading belongs to. */
@@ -36,12 +37,29 @@ export interface Window {
   readonly splitQuarters: readonly Date[];
   /** No record of the window was received before. */
   readonly receivedFrom: Date;
+  /** Also what came and waits to be rolled up. */
+  readonly withWaiting?: boolean;
+}
+
+/** A record may be stamped so far ahead of the clock it was received at. */
+const FUTURE_MS = 5 * 60_000;
+
+/** The window of these edges. In a test account records may be stamped far ahead of when they come, by its clock's offset. */
+export function windowOf(edges: readonly Date[], clockOffsetMs: number): Window {
+  const from = edges[0]?.getTime() ?? 0;
+  return {
+    edges,
+    splitHours: splitHours(edges),
+    splitQuarters: splitQuarters(edges),
+    receivedFrom: new Date(from - clockOffsetMs - FUTURE_MS),
+  };
 }
 
 /**
  * Rows `(at, quantity, source, …groups)` of everything rolled up in the window, each record in exactly one: whole
  * hours from the roll-up; of an hour that an edge parts, its quarters from the roll-up; and the quarters that an edge
- * parts from their records. One statement reads all, so a roll-up that commits meanwhile is in all or in none.
+ * parts from their records. What waits comes from its records too, where it is asked for. One statement reads all, so a
+ * roll-up that commits meanwhile is in all or in none.
  */
 export function usedIn({ accountId, ...values }: UsageFilter, window: Window): Prisma.Sql {
   const from = window.edges.at(0) ?? new Date(0);
@@ -78,5 +96,10 @@ export function usedIn({ accountId, ...values }: UsageFilter, window: Window): P
       WHERE ${filter} AND at >= ${from} AND at < ${to} AND received_at >= ${window.receivedFrom}
         AND ${QUARTER} = ANY (${quarters})
         AND NOT EXISTS (SELECT FROM usage_batch b WHERE b.id = batch_id AND b.rolled_up_at IS NULL)`);
+  if (window.withWaiting)
+    parts.push(Prisma.sql`
+      SELECT at, quantity, 'waiting' AS source, ${columns} FROM usage_record
+      WHERE ${filter} AND at >= ${from} AND at < ${to} AND received_at >= ${window.receivedFrom}
+        AND batch_id = ANY (ARRAY(SELECT b.id FROM usage_batch b WHERE b.rolled_up_at IS NULL))`);
   return Prisma.join(parts, ' UNION ALL ');
 }

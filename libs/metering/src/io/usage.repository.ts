@@ -36,6 +36,31 @@ interface MeteredRow {
   recordsRead: number;
 }
 
+/** What was used of a meter so far, and how much of it is not rolled up yet. */
+export interface UsageSoFar {
+  readonly meter: string;
+  readonly quantity: string;
+  /** Null where a quantity has no such part: the greatest, the last, or how many different values. */
+  readonly waiting: string | null;
+}
+
+/** The largest groups of usage. */
+export interface TopUsage {
+  /** Of all groups, also those that are not among the items. */
+  readonly total: string;
+  readonly groups: number;
+  readonly items: readonly TopItem[];
+}
+
+/** One group, with its part of the total from 0 to 1. */
+export type TopItem = {
+  readonly rank: number;
+  readonly quantity: string;
+  readonly share: string;
+} & Partial<Record<UsageGroup, string>>;
+
+type TopRow = TopItem & { readonly total: string; readonly groups: number };
+
 /** What has not been counted yet, over all accounts. */
 export interface UsageBacklog {
   /** Age of the oldest batch that is not rolled up; 0 when none waits. */
@@ -67,6 +92,47 @@ export class UsageRepository {
       GROUP BY 1, ${keys}
       ORDER BY 1, ${keys}
       LIMIT ${limit}`;
+  }
+
+  /** The largest groups, equal ones in the order of their values. */
+  async top(
+    filter: UsageFilter,
+    window: Window,
+    { groups, limit }: { groups: readonly UsageGroup[]; limit: number },
+  ): Promise<TopUsage> {
+    const columns = Prisma.join(
+      groups.map((name) => Prisma.sql`${GROUP_COLUMNS[name]} AS ${Prisma.raw(`"${name}"`)}`),
+    );
+    const keys = Prisma.join(groups.map((name) => GROUP_COLUMNS[name]));
+    const rows = await this.db.$queryRaw<TopRow[]>`
+      SELECT (row_number() OVER (ORDER BY sum(quantity) DESC, ${keys}))::int AS rank, ${columns},
+        trim_scale(sum(quantity))::text AS quantity,
+        trim_scale(round(coalesce(sum(quantity) / nullif(sum(sum(quantity)) OVER (), 0), 0), 6))::text AS share,
+        trim_scale(sum(sum(quantity)) OVER ())::text AS total, (count(*) OVER ())::int AS groups
+      FROM (${usedIn(filter, window)}) used
+      GROUP BY ${keys}
+      ORDER BY 1
+      LIMIT ${limit}`;
+    const { total = '0', groups: count = 0 } = rows[0] ?? {};
+    return { total, groups: count, items: rows.map(({ total: _, groups: __, ...item }) => item) };
+  }
+
+  /** Sums of a window by meter, with what waits. */
+  soFar(filter: UsageFilter, window: Window): Promise<UsageSoFar[]> {
+    return this.db.$queryRaw<UsageSoFar[]>`
+      SELECT meter, trim_scale(sum(quantity))::text AS quantity,
+        trim_scale(coalesce(sum(quantity) FILTER (WHERE source = 'waiting'), 0))::text AS waiting
+      FROM (${usedIn(filter, window)}) used
+      GROUP BY meter ORDER BY meter`;
+  }
+
+  /** Whose a key is, also one that was deleted. */
+  async customerOf(accountId: string, keyId: string): Promise<string | null> {
+    const key = await this.db.apiKey.findUnique({
+      where: { accountId_id: { accountId, id: keyId } },
+      select: { customerId: true },
+    });
+    return key?.customerId ?? null;
   }
 
   /** Exact sums of a period by meter and protocol. */

@@ -1,14 +1,19 @@
 import { Injectable } from '@nestjs/common';
 import type { Period } from '@core/kernel';
 import type { Scope } from '@core/identity';
-import { METERS, splitHours, splitQuarters, windowEdges, type Interval } from '@core/metering';
+import { METERS, windowEdges, type Interval, type Meter } from '@core/metering';
 import { InvalidRequest } from '@io/platform';
 import { ConnectionsService } from './connections.service.js';
 import { CustomUsageRepository } from './custom-usage.repository.js';
 import { MeterRollUpRepository } from './meter-roll-up.repository.js';
 import { RollUpRepository } from './roll-up.repository.js';
-import type { UsageFilter, UsageGroup, Window } from './sum-usage.js';
-import { UsageRepository, type MeteredQuantity, type UsageBacklog } from './usage.repository.js';
+import { windowOf, type UsageFilter, type UsageGroup, type Window } from './sum-usage.js';
+import {
+  UsageRepository,
+  type MeteredQuantity,
+  type TopUsage,
+  type UsageBacklog,
+} from './usage.repository.js';
 
 /** What to read, and how to part it. */
 export interface UsageQuestion {
@@ -24,11 +29,29 @@ export type UsageItem = Period & { readonly meter: string; readonly quantity: st
     Record<UsageGroup, string>
   >;
 
+/** What usage can be ranked by, and what tells two of them apart. */
+export const TOP_GROUPS = {
+  key: ['customerId', 'keyId'],
+  customer: ['customerId'],
+  'usage-plan': ['usagePlanId'],
+  api: ['apiId'],
+  method: ['apiId', 'method', 'resourcePath'],
+  'status-class': ['statusClass'],
+} as const satisfies Record<string, readonly UsageGroup[]>;
+export type TopGroup = keyof typeof TOP_GROUPS;
+
+/** Of whom, or of what, the most was used. */
+export interface TopQuestion {
+  readonly period: Period;
+  readonly by: TopGroup;
+  readonly meter: Meter;
+  readonly limit: number;
+  readonly filter: UsageQuestion['filter'];
+}
+
 const DAYS_MAX = 400;
 const DAY_MS = 86_400_000;
 const GROUPS_MAX = 10_000;
-/** A record may be stamped so far ahead of the clock it was received at. */
-const FUTURE_MS = 5 * 60_000;
 
 /** Usage as it was rolled up: for pages and exports, and exactly for billing. */
 @Injectable()
@@ -44,21 +67,10 @@ export class UsageService {
   /** Roll-ups by part of the period, meter and groups. A customer sees only their own. */
   async read(scope: Scope, question: UsageQuestion): Promise<UsageItem[]> {
     const { period, interval, timezone, filter, groupBy } = question;
-    const lengthMs = period.to.getTime() - period.from.getTime();
-    if (lengthMs <= 0) throw fault('/to', 'must be after `from`');
-    if (lengthMs > DAYS_MAX * DAY_MS)
-      throw fault('/to', `must be at most ${DAYS_MAX} days after \`from\``);
-    if (
-      scope.customerId !== undefined &&
-      (filter.customerId ?? scope.customerId) !== scope.customerId
-    )
-      return [];
+    checkPeriod(period);
     const edges = windowEdges(period, interval, timezone);
-    const of: UsageFilter = {
-      ...filter,
-      ...(scope.customerId === undefined ? {} : { customerId: scope.customerId }),
-      accountId: scope.accountId,
-    };
+    const of = await this.filter(scope, filter);
+    if (of === null) return [];
     const window = await this.window(scope.accountId, edges);
     const parts = { groups: groupBy, limit: GROUPS_MAX + 1 };
     const isBuiltIn = METERS.some((meter) => meter === filter.meter);
@@ -78,6 +90,15 @@ export class UsageService {
       meter,
       quantity,
     }));
+  }
+
+  /** The largest users of a meter in a period, each with its share of all. A customer sees only their own. */
+  async top(scope: Scope, { period, by, meter, limit, filter }: TopQuestion): Promise<TopUsage> {
+    checkPeriod(period);
+    const of = await this.filter(scope, { ...filter, meter });
+    if (of === null) return { total: '0', groups: 0, items: [] };
+    const window = await this.window(scope.accountId, [period.from, period.to]);
+    return this.usage.top(of, window, { groups: TOP_GROUPS[by], limit });
   }
 
   /** What a customer used of a plan in a period with any bounds, exactly, of everything that is rolled up. */
@@ -127,18 +148,34 @@ export class UsageService {
     }
   }
 
-  /** In a test account records may be stamped far ahead of when they come, by the offset of its clock. */
   private async window(accountId: string, edges: readonly Date[]): Promise<Window> {
-    const from = edges[0]?.getTime() ?? 0;
-    const offsetMs = await this.usage.clockOffsetMs(accountId);
-    const receivedFrom = new Date(from - offsetMs - FUTURE_MS);
-    return {
-      edges,
-      splitHours: splitHours(edges),
-      splitQuarters: splitQuarters(edges),
-      receivedFrom,
-    };
+    return windowOf(edges, await this.usage.clockOffsetMs(accountId));
   }
+
+  /**
+   * The account's usage with these values, of which a customer sees only their own; null when there can be none. A key is
+   * a customer's for ever, and roll-ups lie by customer: a key alone is found by whose it is.
+   */
+  private async filter(
+    { accountId, customerId: own }: Scope,
+    asked: UsageQuestion['filter'],
+  ): Promise<UsageFilter | null> {
+    const filter: UsageFilter = { ...asked, accountId };
+    if (own !== undefined) {
+      if ((asked.customerId ?? own) !== own) return null;
+      return { ...filter, customerId: own };
+    }
+    if (asked.keyId === undefined || asked.customerId !== undefined) return filter;
+    const customerId = await this.usage.customerOf(accountId, asked.keyId);
+    return customerId === null ? null : { ...filter, customerId };
+  }
+}
+
+function checkPeriod({ from, to }: Period): void {
+  const lengthMs = to.getTime() - from.getTime();
+  if (lengthMs <= 0) throw fault('/to', 'must be after `from`');
+  if (lengthMs > DAYS_MAX * DAY_MS)
+    throw fault('/to', `must be at most ${DAYS_MAX} days after \`from\``);
 }
 
 const fault = (pointer: string, detail: string) => new InvalidRequest([{ pointer, detail }]);
