@@ -69,11 +69,14 @@ async function lifeAndDeaths(
   for (let kill = 0; kill < KILLS; kill += 1) {
     const { child, exited } = startCollector(program, { log: log.path, service });
     const before = stateOf(log);
+    let ended = '';
+    void exited.then((how) => (ended = how));
     onRound();
     await traffic(log, Math.floor(share / 2), hasBegun);
     // At any moment from its start to long after it has caught up, and every second time when it has begun to work.
     await vi.waitFor(
-      () => expect(kill % 2 === 1 ? hasBegun() : stateOf(log) !== before).toBe(true),
+      () =>
+        expect([kill % 2 === 1 ? hasBegun() : stateOf(log) !== before, ended]).toEqual([true, '']),
       { timeout: 60_000 },
     );
     await sleep(random(900));

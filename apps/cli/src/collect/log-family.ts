@@ -1,5 +1,6 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { epochOf } from '@core/gateway-plugin';
 import { DamagedLog } from './log-bytes.js';
 import { HEAD_BYTES_MAX, LogFile } from './log-file.js';
@@ -30,14 +31,8 @@ export class LogFamily {
   }
 
   /** Device and inode of what is at the path now; undefined when nothing is. */
-  async liveNode(): Promise<string | undefined> {
-    try {
-      const stats = await stat(this.path, { bigint: true });
-      return `${stats.dev}:${stats.ino}`;
-    } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-      throw error;
-    }
+  liveNode(): Promise<string | undefined> {
+    return nodeAt(this.path);
   }
 
   /** Finds a log again: the file itself if it still is one, else a copy, else a compressed copy. */
@@ -105,15 +100,35 @@ export class LogFamily {
     }
   }
 
-  /** All of them, each open; a compressed one not while the plain one is still there. */
+  /**
+   * All of them, each open; a compressed one not while the plain one is still there. Anew when rotation gave one of
+   * them another name meanwhile: it would be missed under both.
+   */
   private async open(): Promise<LogFile[]> {
+    for (let nodes = await this.nodes(); ;) {
+      const logs = await this.openEach([...nodes.keys()]);
+      const after = await this.nodes();
+      if (isDeepStrictEqual(after, nodes)) return logs;
+      await closeAll(logs, undefined);
+      nodes = after;
+    }
+  }
+
+  /** Device and inode of each of them, by name. */
+  private async nodes(): Promise<Map<string, string | undefined>> {
     const folder = dirname(this.path);
-    const names = (await readdir(folder)).filter((name) => this.isOfFamily(name));
+    const nodes = new Map<string, string | undefined>();
+    for (const name of (await readdir(folder)).toSorted())
+      if (this.isOfFamily(name)) nodes.set(name, await nodeAt(join(folder, name)));
+    return nodes;
+  }
+
+  private async openEach(names: readonly string[]): Promise<LogFile[]> {
     const logs: LogFile[] = [];
     for (const name of names) {
       if (name.endsWith('.gz') && names.includes(name.slice(0, -'.gz'.length))) continue;
       try {
-        const log = await LogFile.open(join(folder, name));
+        const log = await LogFile.open(join(dirname(this.path), name));
         if (log !== undefined) logs.push(log);
       } catch (error) {
         if (!(error instanceof DamagedLog)) throw error;
@@ -135,6 +150,16 @@ export class LogFamily {
       plain.endsWith(extension) &&
       ROTATED_BEFORE_EXTENSION.test(plain.slice(stem.length, plain.length - extension.length))
     );
+  }
+}
+
+async function nodeAt(path: string): Promise<string | undefined> {
+  try {
+    const stats = await stat(path, { bigint: true });
+    return `${stats.dev}:${stats.ino}`;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
   }
 }
 

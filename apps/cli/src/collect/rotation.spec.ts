@@ -10,10 +10,11 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { gzipSync } from 'node:zlib';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { AccessLogWriter } from '../../../../test/support/access-log.js';
 import { Collecting } from '../../../../test/support/collecting.js';
 import { CollectStopped } from './collector.js';
+import { LogFile } from './log-file.js';
 
 let on: Collecting;
 let log: AccessLogWriter;
@@ -26,6 +27,29 @@ beforeEach(async () => {
 afterEach(() => on.stop());
 
 const newName = (name: string): string => log.path.replace(/access\.log$/, name);
+
+describe('while it looks for its log', () => {
+  it.each(['rename', 'copyTruncate', 'compress'] as const)(
+    'follows a rotation by %s at that moment',
+    async (rotate) => {
+      log.append(10);
+      await on.run();
+      log.append(10);
+      if (rotate === 'compress') log.rename();
+      const open = LogFile.open.bind(LogFile);
+      const opened = vi.spyOn(LogFile, 'open').mockImplementationOnce((path) => {
+        log[rotate]();
+        return open(path);
+      });
+      onTestFinished(() => opened.mockRestore());
+      await on.run();
+      log.append(10);
+      await on.run();
+      expect(opened).toHaveBeenCalled();
+      expect(on.metered).toEqual(on.passed);
+    },
+  );
+});
 
 describe('after a downtime', () => {
   it.each(['access.log-20261122.gz', 'access.log.2.gz', 'access-2026-11-22T07-31-05.123.log.gz'])(
