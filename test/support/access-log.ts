@@ -21,6 +21,8 @@ export interface AccessLogContent {
   readonly keyIds?: readonly string[];
   readonly apiId?: string;
   readonly stage?: string;
+  /** Hears of each call that passed, at its instant in milliseconds. */
+  readonly onPassed?: (call: { at: number; keyId: string; bytesOut: number }) => void;
 }
 
 const STARTS_AT = Date.parse('2026-11-22T07:31:05Z');
@@ -92,13 +94,15 @@ export class AccessLogWriter {
     const isAllowed = index % 5 !== 0;
     const { stepMs = 60_000, startsAt = STARTS_AT, keyIds = KEY_IDS } = this.content;
     const keyId = keyIds[index % keyIds.length] ?? '';
+    const at = startsAt + index * stepMs;
     if (isAllowed) {
       this.calls[keyId] = (this.calls[keyId] ?? 0) + 1;
       this.bytesOut[keyId] = (this.bytesOut[keyId] ?? 0) + index;
+      this.content.onPassed?.({ at, keyId, bytesOut: index });
     }
     return `${JSON.stringify({
       time: '2026-11-22T07:31:05+00:00',
-      tollgateTime: new Date(startsAt + index * stepMs).toISOString(),
+      tollgateTime: new Date(at).toISOString(),
       decision: isAllowed ? 'allowed' : 'refused',
       decisionId: `dec_${index}`,
       keyId,

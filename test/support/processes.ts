@@ -1,5 +1,6 @@
 import { fork, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { join } from 'node:path';
 import { afterAll } from 'vitest';
 import { build, entryOf, isBuilt } from '../../scripts/build.mjs';
 import { caller, type TestApi } from './api.js';
@@ -84,6 +85,20 @@ export class AppProcess {
   /** What it printed, for the message of a test that failed. */
   get said(): string {
     return this.output;
+  }
+
+  /** Runs another program of the app with its settings to the end. */
+  async run(program: string, args: readonly string[]): Promise<{ code: number; output: string }> {
+    const child = fork(join(entryOf(this.app), '..', program), args, {
+      env: this.environment,
+      execArgv: [],
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr])
+      stream?.setEncoding('utf8').on('data', (text: string) => (output += text));
+    const [code] = (await once(child, 'close')) as [number];
+    return { code, output };
   }
 
   async start(): Promise<void> {
