@@ -53,6 +53,19 @@ async function started(key: LeasedKey): Promise<Started> {
 }
 
 describe('a plugin with leases', () => {
+  it('goes by the account’s clock from the very call after the answer that told it', async () => {
+    const { tollgate, service, decide } = await started(aKey());
+    const dayMs = 86_400_000;
+    for (let day = 1; day <= 20; day += 1) {
+      // The clock was read just now, and then an answer sets it.
+      await decide();
+      service.clockOffsetMs = day * dayMs;
+      await tollgate.decide({ apiKey: `stranger_${day}`, method: 'GET', path: '/pets' });
+      const at: unknown = Reflect.get(await decide(), 'at');
+      expect(Math.round((Number(at) - Date.now()) / dayMs)).toBe(day);
+    }
+  });
+
   it('asks for a stranger, then decides by itself, at once and in few questions', async () => {
     const { tollgate, service, decide } = await started(aKey({ quota: 1_000_000 }));
     expect(await decide()).toMatchObject({ allowed: true, keyId: 'keyleased1' });

@@ -82,6 +82,7 @@ export class Decider {
   private ids = 0;
   private clockReadAtMs = Number.NEGATIVE_INFINITY;
   private clockAt = 0;
+  private clockOffsetMs = 0;
 
   constructor(private readonly parts: DeciderParts) {
     this.engine = parts.holdings.engine;
@@ -130,11 +131,13 @@ export class Decider {
     }
   }
 
-  /** The business clock, read a hundred times a second at most. */
+  /** The business clock, read a hundred times a second at most, and whenever an answer has set it. */
   private businessTime(now: number): number {
-    if (!(now - this.clockReadAtMs < CLOCK_CARRIED_MS)) {
+    const { clock } = this.parts.client;
+    if (!(now - this.clockReadAtMs < CLOCK_CARRIED_MS) || this.clockOffsetMs !== clock.offsetMs) {
       this.clockReadAtMs = now;
-      this.clockAt = this.parts.client.clock.now();
+      this.clockOffsetMs = clock.offsetMs;
+      this.clockAt = clock.now();
     }
     return Math.floor(this.clockAt + now - this.clockReadAtMs);
   }
