@@ -75,7 +75,11 @@ export async function startNginx(options) {
     await nginx.stop();
     await collector.stop();
     // A collector leaves what it has not sent in the log, for the next one.
-    await collect('--once').finished;
+    const code = await collect('--once').finished;
+    if (code !== 0) {
+      const said = readFileSync(join(folder, 'collector.log'), 'utf8').trim();
+      throw new Refusal(`tollgate collect ended with ${code}; it said:\n${said}`);
+    }
   };
   try {
     await listening(port);
@@ -112,11 +116,11 @@ function tether({ command, env, log, signal }) {
   leash.on('error', () => {
     // It is gone, which is what closing the pipe asks for.
   });
-  /** @type {Promise<void>} */
+  /** Its exit code; null when a signal ended it. @type {Promise<number | null>} */
   const finished = new Promise((resolve) => {
-    shell.once('exit', () => {
+    shell.once('exit', (code) => {
       leash.destroy();
-      resolve();
+      resolve(code);
     });
   });
   return {
