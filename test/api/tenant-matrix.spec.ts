@@ -64,6 +64,9 @@ const ROWS: Readonly<Record<string, Row>> = {
   'POST /v1/gateways/{gatewayId}/tokens': NAME,
   'DELETE /v1/tokens/{tokenId}': {},
   'POST /v1/usage/incidents/{incidentId}/acknowledge': { body: () => ({ reason: 'x' }) },
+  'GET /v1/usage/quarantine/{recordId}': {},
+  'POST /v1/usage/quarantine/{recordId}/drop': { body: () => ({ reason: 'x' }) },
+  'POST /v1/usage/quarantine/{recordId}/replay': { body: () => ({}) },
   'GET /v1/meters/{meter}': {},
   'PATCH /v1/meters/{meter}': { body: () => ({ isActive: false }) },
   'DELETE /v1/meters/{meter}': {},
@@ -143,6 +146,7 @@ beforeAll(async () => {
     endpointId: endpoint.id,
     eventId,
     incidentId: await anIncident({ keyId: key.id, apiId, stage }),
+    recordId: await aQuarantinedRecord(),
     'rate-cards': card.id,
     subscriptions: subscription.id,
     invoices: invoices.items[0].id,
@@ -176,6 +180,12 @@ async function anIncident(place: Record<string, string>): Promise<string> {
   }
   const { body } = await api.call('GET', '/v1/usage/incidents');
   return body.items[0].id;
+}
+
+async function aQuarantinedRecord(): Promise<string> {
+  const body = { epoch: 'bad', sequence: 0, records: [{ at: 'never' }] };
+  await api.call('POST', '/v1/usage/batches', { token: api.gatewayToken, body });
+  return (await api.call('GET', '/v1/usage/quarantine')).body.items[0].id;
 }
 
 /** The route's path with ids of the first account; a bare `{id}` is one of what the path begins with. */

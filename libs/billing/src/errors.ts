@@ -134,3 +134,17 @@ export class UsageGapOpen extends DomainError {
     this.facts = { gaps };
   }
 }
+
+/** Records are in the quarantine that could be usage of the invoice's customer in its period: it stays a draft, and nothing was changed. */
+export class UsageQuarantined extends DomainError {
+  readonly code = 'usage-quarantined';
+  readonly kind = 'conflict';
+  readonly facts: { readonly recordIds: readonly string[] };
+
+  constructor(recordIds: readonly string[]) {
+    super(
+      `Usage of the period may be missing: record "${recordIds[0]}" is in the quarantine. Replay or drop it with POST /v1/usage/quarantine/${recordIds[0]}/replay or /drop.`,
+    );
+    this.facts = { recordIds };
+  }
+}

@@ -21,6 +21,7 @@ export {
   SubscriptionEnded,
   SubscriptionOverlaps,
   UsageGapOpen,
+  UsageQuarantined,
   WrongInvoiceStatus,
 } from './errors.js';
 export { dueAt, localDate, timezoneOf } from './invoice-dates.js';

@@ -125,3 +125,28 @@ export class UsageGapNotOpen extends DomainError {
     this.facts = { ...numbers };
   }
 }
+
+/** A quarantined record that cannot be counted as it is, or as it was corrected. Nothing was changed. */
+export class RecordUnusable extends DomainError {
+  readonly code = 'record-unusable';
+  readonly kind = 'unprocessable';
+  readonly facts: { readonly errors: readonly FieldFault[] };
+
+  constructor(faults: readonly FieldFault[]) {
+    const [first] = faults;
+    super(`The record cannot be counted: ${first?.pointer ?? ''} ${first?.detail ?? ''}.`);
+    this.facts = { errors: faults };
+  }
+}
+
+/** A quarantined record was settled before, otherwise than is asked for now. */
+export class RecordSettled extends DomainError {
+  readonly code = 'record-settled';
+  readonly kind = 'conflict';
+  readonly facts: { readonly state: string };
+
+  constructor(state: string) {
+    super(`The record was ${state} before, and stays so.`);
+    this.facts = { state };
+  }
+}

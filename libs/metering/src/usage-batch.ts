@@ -53,6 +53,11 @@ export const sentRecords = ({ records, leftOut }: UsageBatch): number =>
 
 export const RECORDS_MAX = 10_000;
 
+/** How epochs begin that the service numbers its own batches in. */
+const OWN_EPOCHS = 'tollgate:';
+/** The epoch, of each gateway, of batches that count records out of the quarantine. */
+export const QUARANTINE_EPOCH = `${OWN_EPOCHS}quarantine`;
+
 const BATCH_FIELDS: ReadonlySet<string> = new Set(['epoch', 'sequence', 'records', 'connections']);
 const RECORD_FIELDS: ReadonlySet<string> = new Set([
   'at',
@@ -91,6 +96,11 @@ export function readUsageBatch(json: unknown): UsageBatch | { readonly faults: F
     faults.push({
       pointer: '/epoch',
       detail: 'must be a string of 1 to 64 bytes without control characters',
+    });
+  else if (epoch.startsWith(OWN_EPOCHS))
+    faults.push({
+      pointer: '/epoch',
+      detail: `must not begin with "${OWN_EPOCHS}", which the service keeps for itself`,
     });
   if (!Number.isSafeInteger(sequence) || (sequence as number) < 0)
     faults.push({
@@ -140,17 +150,6 @@ function readRecords(
     }
   }
   return quarantining({ epoch, sequence, records: records as UsageRecord[], instants }, malformed);
-}
-
-/** What is wrong with one record of an account, or null. Of an unreadable instant the milliseconds are NaN. */
-export function readUsageRecord(
-  json: unknown,
-): { readonly record: UsageRecord; readonly ms: number } | { readonly faults: FieldFault[] } {
-  const faults: FieldFault[] = [];
-  if (!isObject(json)) return { faults: [{ pointer: '', detail: 'must be a JSON object' }] };
-  const ms = instantMs(json['at']);
-  readRecord(json, ms, faults);
-  return faults.length > 0 ? { faults } : { record: json as unknown as UsageRecord, ms };
 }
 
 /** Notes what is wrong with a record, whose instant was read already. */

@@ -64,8 +64,9 @@ export function registerBodyParsers(fastify: FastifyInstance): void {
       try {
         checkIsJson(request.headers);
         const value = parseJson(bytes);
-        // Nest reads null as "nothing sent", and a change of nothing would be answered 200.
-        if (typeof value !== 'object' || value === null) throw bodyFault('must be a JSON object');
+        // Nest reads null as "nothing sent", and a change of nothing would be answered 200; of a list it checks no field.
+        if (typeof value !== 'object' || value === null || Array.isArray(value))
+          throw bodyFault('must be a JSON object');
         done(null, value);
       } catch (fault) {
         done(

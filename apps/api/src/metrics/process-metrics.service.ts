@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
-import { UsageGapsService, UsageService } from '@io/metering';
+import { QuarantineService, UsageGapsService, UsageService } from '@io/metering';
 import { Database, PolicyEvents } from '@io/platform';
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import { histogramSamples, type Metric } from './exposition.js';
@@ -17,6 +17,7 @@ export class ProcessMetricsService {
     private readonly db: Database,
     private readonly usage: UsageService,
     private readonly gaps: UsageGapsService,
+    private readonly quarantine: QuarantineService,
     private readonly events: PolicyEvents,
   ) {
     collectDefaultMetrics({ register: this.runtime });
@@ -74,6 +75,7 @@ export class ProcessMetricsService {
   /** Each is asked for by itself: one that takes too long hides no other. */
   private async waiting(): Promise<Metric[]> {
     const backlog = this.usage.backlog();
+    const quarantine = this.quarantine.backlog();
     const asked = [
       gauge(
         'tollgate_usage_gaps_open',
@@ -84,6 +86,16 @@ export class ProcessMetricsService {
         'tollgate_usage_gap_oldest_seconds',
         'How long the oldest gap that is open has been known; 0 when there is none.',
         this.gaps.oldestGapSeconds(),
+      ),
+      gauge(
+        'tollgate_usage_quarantine_open',
+        'Usage records that are not counted and that nobody has replayed or dropped.',
+        quarantine.then(({ open }) => open),
+      ),
+      gauge(
+        'tollgate_usage_quarantine_oldest_seconds',
+        'How long the oldest of them has been there; 0 when there is none.',
+        quarantine.then(({ oldestSeconds }) => oldestSeconds),
       ),
       gauge(
         'tollgate_usage_rollup_lag_seconds',

@@ -3,6 +3,7 @@ import { IdentityModule } from '@io/identity';
 import { MeteringModule } from '@io/metering';
 import { EventsRoutes } from '../events/events.routes.js';
 import { IncidentsController } from './incidents.controller.js';
+import { QuarantineController } from './quarantine.controller.js';
 import { UsageBatchRoutes } from './usage-batches.routes.js';
 import { UsageGapsController } from './usage-gaps.controller.js';
 import { UsageController } from './usage.controller.js';
@@ -11,7 +12,13 @@ import { UsageSoFarController } from './usage-so-far.controller.js';
 
 @Module({
   imports: [IdentityModule, MeteringModule],
-  controllers: [IncidentsController, UsageController, UsageGapsController, UsageSoFarController],
+  controllers: [
+    IncidentsController,
+    QuarantineController,
+    UsageController,
+    UsageGapsController,
+    UsageSoFarController,
+  ],
   providers: [EventsRoutes, UsageBatchRoutes, UsageDoor],
 })
 export class UsageApiModule {}

@@ -5,13 +5,14 @@ import {
   periodToBill,
   timezoneOf,
   UsageGapOpen,
+  UsageQuarantined,
   WrongInvoiceStatus,
   type InvoiceDraft,
 } from '@core/billing';
 import type { Scope } from '@core/identity';
 import type { Period } from '@core/kernel';
 import type { Protocol } from '@core/pricing';
-import { UsageGapsService, UsageService } from '@io/metering';
+import { QuarantineService, UsageGapsService, UsageService } from '@io/metering';
 import { BusinessClock, NotFound, SystemClock } from '@io/platform';
 import {
   InvoicesRepository,
@@ -27,8 +28,8 @@ export const CLOSE_PERIODS = 'close-periods';
 /** Who acts when no person does, for the audit log. */
 const WORKER = 'worker';
 const DUE_MAX = 500;
-/** How many gaps a refusal names. */
-const GAPS_TOLD_MAX = 20;
+/** How many gaps, or quarantined records, a refusal names. */
+const MISSING_TOLD_MAX = 20;
 /** From which states an invoice may be marked. */
 const COMES_FROM = {
   paid: ['finalised', 'uncollectible'],
@@ -49,6 +50,7 @@ export class InvoicingService {
     private readonly invoices: InvoicesRepository,
     private readonly usage: UsageService,
     private readonly gaps: UsageGapsService,
+    private readonly quarantine: QuarantineService,
     private readonly clock: BusinessClock,
     private readonly systemClock: SystemClock,
   ) {}
@@ -107,12 +109,13 @@ export class InvoicingService {
 
   /**
    * Makes a draft final: last rating, number, dates. Idempotent: a second call returns the same invoice. Throws
-   * `UsageGapOpen` while batches are missing that could belong to its period.
+   * `UsageGapOpen` while batches are missing that could belong to its period, and `UsageQuarantined` while records are in the
+   * quarantine that could.
    */
   async finalise(scope: Scope, id: string): Promise<Invoice> {
-    const { status, period } = await this.get(scope, id);
+    const { status, period, customerId } = await this.get(scope, id);
     // Before the last rating: what filled a gap by then is in it.
-    if (status === 'draft') await this.holdForGaps(scope, period);
+    if (status === 'draft') await this.holdForMissing(scope, customerId, period);
     const { draft, terms } = await this.rateAgain(scope, id);
     if (!draft) return this.get(scope, id);
     const { netTermsDays, periodRule } = terms.subscription;
@@ -137,9 +140,16 @@ export class InvoicingService {
   }
 
   /** Any gateway of the account may have seen the customer's calls, so a gap of any of them counts. */
-  private async holdForGaps({ accountId }: Scope, period: Period): Promise<void> {
-    const gaps = await this.gaps.touching(accountId, period, GAPS_TOLD_MAX);
+  private async holdForMissing(
+    { accountId }: Scope,
+    customerId: string,
+    period: Period,
+  ): Promise<void> {
+    const gaps = await this.gaps.touching(accountId, period, MISSING_TOLD_MAX);
     if (gaps.length > 0) throw new UsageGapOpen(gaps);
+    const customer = { accountId, customerId };
+    const records = await this.quarantine.touching(customer, period, MISSING_TOLD_MAX);
+    if (records.length > 0) throw new UsageQuarantined(records);
   }
 
   private async closeEnded(scope: Scope, id: string): Promise<number> {

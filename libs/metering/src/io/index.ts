@@ -20,6 +20,12 @@ export {
 } from './roll-up-proof.service.js';
 export type { UsageDifference } from './roll-up-proof.repository.js';
 export { UsageIngestionService, type Acknowledgement } from './usage-ingestion.service.js';
+export {
+  QUARANTINE_STATES,
+  type QuarantineFilter,
+  type QuarantineState,
+} from './quarantine.repository.js';
+export { QuarantineService, type QuarantineEntry, type SettledMany } from './quarantine.service.js';
 export { UsageIntake, type IntakeShare } from './usage-intake.js';
 export { UsagePartitionsService, type OldDay } from './usage-partitions.service.js';
 export {

@@ -17,6 +17,7 @@ import { AlertRulesService } from './alert-rules.service.js';
 import { AlertsService } from './alerts.service.js';
 import { QuarantineRepository } from './quarantine.repository.js';
 import { QuotaStandingsRepository } from './quota-standings.repository.js';
+import { QuarantineService } from './quarantine.service.js';
 import { RollUpProofRepository } from './roll-up-proof.repository.js';
 import { RollUpProofService } from './roll-up-proof.service.js';
 import { RollUpRepository } from './roll-up.repository.js';
@@ -52,6 +53,7 @@ import { UsageService } from './usage.service.js';
     AlertRulesService,
     AlertsService,
     QuarantineRepository,
+    QuarantineService,
     QuotaStandingsRepository,
     RollUpProofRepository,
     RollUpProofService,
@@ -77,6 +79,7 @@ import { UsageService } from './usage.service.js';
     CustomMetersService,
     EventIngestionService,
     IncidentsService,
+    QuarantineService,
     RollUpProofService,
     UsageIngestionService,
     UsageIntake,

@@ -4,26 +4,19 @@ import type { FieldFault } from '@core/kernel';
 import {
   BatchConflict,
   canonicalContent,
-  quarantining,
   readUsageBatch,
-  RECORD_LIMITS,
   sentRecords,
-  timeReasons,
   UnusableConnections,
   type QuarantinedRecord,
-  type UsageBatch,
 } from '@core/metering';
 import { BusinessClock, InvalidRequest, SystemClock } from '@io/platform';
 import { connectionOwners } from './connection-owners.js';
 import { IncidentsRepository } from './incidents.repository.js';
 import { QuarantineRepository } from './quarantine.repository.js';
+import { resolveUsage } from './resolve-usage.js';
 import { RollUpWakeUp } from './roll-up-wake-up.js';
 import { UsageBatchesRepository, type BatchSource } from './usage-batches.repository.js';
-import {
-  UNKNOWN_PLACES,
-  UsageOwnersRepository,
-  type UsageOwner,
-} from './usage-owners.repository.js';
+import { UsageOwnersRepository } from './usage-owners.repository.js';
 
 /** What a gateway is told of its batch. */
 export interface Acknowledgement {
@@ -69,7 +62,7 @@ export class UsageIngestionService {
     const read = readUsageBatch(json);
     if ('faults' in read) throw new InvalidRequest(read.faults);
     const contentHash = createHash('sha256').update(canonicalContent(read)).digest();
-    const { batch, owners } = await this.resolve(source, read, now);
+    const { batch, owners } = await resolveUsage(this.owners, source.accountId, { read, now });
     const opened = await connectionOwners(this.owners, source, { told: batch.connections, now });
     // A batch that was acknowledged stays so, also when its connections could not come in any more.
     const stored =
@@ -93,33 +86,6 @@ export class UsageIngestionService {
       `Gateway ${source.gatewayId} sent batch ${sequence} of epoch ${JSON.stringify(epoch)} again with other content`,
     );
     throw new BatchConflict(epoch, sequence);
-  }
-
-  /** Whose each record is that counts; the batch without those that do not. */
-  private async resolve(
-    { accountId }: BatchSource,
-    read: UsageBatch,
-    now: Date,
-  ): Promise<{ batch: UsageBatch; owners: UsageOwner[] }> {
-    const reasons = timeReasons(read.instants, { now, ...RECORD_LIMITS });
-    const owners: UsageOwner[] = [];
-    const found = await this.owners.owners(accountId, read.records);
-    for (const [index, owner] of found.entries()) {
-      const late = reasons.get(index);
-      if ('unknown' in owner) {
-        const { reason, detail } = UNKNOWN_PLACES[owner.unknown];
-        const fault = { pointer: `/${owner.unknown}`, detail };
-        reasons.set(index, {
-          reason: late?.reason ?? reason,
-          faults: [...(late?.faults ?? []), fault],
-          customerId: null,
-        });
-      } else if (late) reasons.set(index, { ...late, customerId: owner.customerId });
-      else owners.push(owner);
-    }
-    const batch = quarantining(read, reasons);
-    if ('faults' in batch) throw new InvalidRequest(batch.faults);
-    return { batch, owners };
   }
 }
 
