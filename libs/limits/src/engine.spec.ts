@@ -14,7 +14,7 @@ import {
 const QUOTA = { limit: 100, periodFromMs: 0, periodToMs: 86_400_000 };
 const burst = (burstLimit: number) => ({ rateLimit: 1e-6, burstLimit });
 
-const aStage = (plan: Partial<PlanPolicy> = {}) =>
+const aStage = (plan: Partial<PlanPolicy> = {}, ofMethod = burst(3)) =>
   compileStagePolicy({
     apiId: 'api',
     stage: 'prod',
@@ -26,7 +26,14 @@ const aStage = (plan: Partial<PlanPolicy> = {}) =>
       {
         httpMethod: 'GET',
         resourcePath: '/pets/{petId}',
-        planThrottle: burst(3),
+        planThrottle: ofMethod,
+        stageThrottle: burst(50),
+        stageBucket: '*',
+      },
+      {
+        httpMethod: 'DELETE',
+        resourcePath: '/pets/{petId}',
+        planThrottle: ofMethod,
         stageThrottle: burst(50),
         stageBucket: '*',
       },
@@ -140,6 +147,40 @@ describe('Engine', () => {
       ['method k plan GET /pets/{petId}', 'usage-plan k plan', 'stage-method *', 'account'],
       ['usage-plan k plan', 'stage-method POST /pets', 'account'],
     ]);
+  });
+
+  it('keeps a bucket for each method that a key calls, under its name in the plan of the key', () => {
+    const { engine, decide, times, questions } = aGateway();
+    const ofMethods = () => questions.map(([first]) => first);
+    expect(times(2)).toBe(2);
+    expect(times(12, { method: 'DELETE' })).toBe(3);
+    expect(times(12)).toBe(1);
+    expect(new Set(ofMethods())).toEqual(
+      new Set(['method k plan GET /pets/{petId}', 'method k plan DELETE /pets/{petId}']),
+    );
+    engine.learn('value', facts({ stage: aStage({ id: 'better' }) }), 0);
+    questions.length = 0;
+    decide({ method: 'DELETE' });
+    decide();
+    expect(ofMethods()).toEqual([
+      'method k better DELETE /pets/{petId}',
+      'method k better GET /pets/{petId}',
+    ]);
+  });
+
+  it('asks nothing more for a bucket of a method once the key is in another plan', () => {
+    const { engine } = aGateway();
+    const [ofMethod] = engine.decide(aCall()).buckets;
+    engine.rates.want(ofMethod ?? -1, 1);
+    engine.learn('value', facts({ stage: aStage({ id: 'better' }) }), 0);
+    expect(engine.rates.wishes(0).wishes).toEqual([]);
+  });
+
+  it('goes by the changed limit of a method, and keeps what was spent of the one before', () => {
+    const { engine, times } = aGateway();
+    expect([times(2), times(2, { method: 'DELETE' })]).toEqual([2, 2]);
+    engine.learn('value', facts({ stage: aStage({}, burst(2)) }), 0);
+    expect([times(2), times(2, { method: 'DELETE' })]).toEqual([0, 0]);
   });
 
   it.each([

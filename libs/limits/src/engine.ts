@@ -6,6 +6,7 @@ import {
   HAS_THROTTLE,
   IS_ENABLED,
   IS_FORGOTTEN,
+  IS_METHOD_MADE,
   IS_QUOTA_MADE,
   IS_THROTTLE_MADE,
   KeySeats,
@@ -95,7 +96,10 @@ interface EngineMethod {
 /** Buckets that keys have of one method, under one number for as long as the engine lives. */
 interface BucketsOfMethod {
   readonly number: number;
+  /** Of keys that have a bucket of another method beside them. */
   readonly bySeat: Map<number, number>;
+  /** By `rates.limit`, that of the newest rules: a bucket takes it over when it is called next. */
+  limitId: number;
 }
 
 interface EngineStage {
@@ -129,8 +133,8 @@ export class Engine {
   /** Of buckets that keys have of methods: whose and of which, by their owner, which counts down from -2. */
   readonly #methodSeats: number[] = [];
   readonly #methodNames: string[] = [];
-  /** How many methods have had buckets of keys. */
-  #methods = 0;
+  /** Of methods that keys have buckets of, by their number less one. */
+  readonly #names: string[] = [];
   readonly #stages: EngineStage[] = [];
   #account = NO_LIMIT;
   readonly #levels = {
@@ -146,7 +150,7 @@ export class Engine {
   constructor(private readonly toBucket: (ref: BucketRef, limit: ThrottleLimit) => RateBucket) {
     const lines = new Lines({ group: LINES_OF_SEAT });
     this.keys = new KeySeats(lines);
-    this.rates = new LeasedRates((owner, limit) => this.#bucketOf(owner, limit), lines);
+    this.rates = new LeasedRates((owner, limit, id) => this.#bucketOf(owner, limit, id), lines);
     this.quotas = new QuotaBook((seat) => this.#quotaRef(seat), lines);
   }
 
@@ -370,43 +374,70 @@ export class Engine {
             now,
           )
         : NO_LIMIT,
-      ofKeys: policy.planThrottle ? this.#bucketsOf(stage, policy) : null,
+      ofKeys: policy.planThrottle ? this.#bucketsOf(stage, policy, policy.planThrottle) : null,
     };
     stage.methods.set(policy, made);
     return made;
   }
 
   /** Those of a stage that was known before, too: what was spent stays spent. */
-  #bucketsOf({ buckets }: EngineStage, { name, planThrottle }: MethodPolicy): BucketsOfMethod {
+  #bucketsOf(
+    { buckets }: EngineStage,
+    { name }: MethodPolicy,
+    throttle: ThrottleLimit,
+  ): BucketsOfMethod {
+    const limitId = this.rates.idOfLimit(throttle);
     const known = buckets.get(name);
-    if (known === undefined) {
-      this.#methods += 1;
-      const made = { number: this.#methods, bySeat: new Map<number, number>() };
-      buckets.set(name, made);
-      return made;
+    if (known !== undefined) {
+      known.limitId = limitId;
+      return known;
     }
-    if (planThrottle) for (const id of known.bySeat.values()) this.rates.setLimit(id, planThrottle);
-    return known;
+    const made = { number: this.#names.push(name), bySeat: new Map<number, number>(), limitId };
+    buckets.set(name, made);
+    return made;
   }
 
+  /** Most keys call one method that has buckets: the first one's lies beside the key, and those of others are looked up. */
   #methodBucket({ policy, ofKeys }: EngineMethod, seat: number, now: number): number {
     if (!policy.planThrottle || !ofKeys) return NO_LIMIT;
-    const last = this.keys.lastBucket(seat, ofKeys.number);
-    if (last !== -1) return last;
-    let id = ofKeys.bySeat.get(seat);
-    if (id === undefined) {
-      const owner = -1 - this.#methodSeats.push(seat);
-      this.#methodNames.push(policy.name);
-      id = this.rates.owned(owner, policy.planThrottle, now);
-      ofKeys.bySeat.set(seat, id);
+    const beside = this.keys.method(seat);
+    const known = beside === ofKeys.number ? this.keys.methodLine(seat) : ofKeys.bySeat.get(seat);
+    if (known !== undefined) {
+      if (this.rates.limitId(known) !== ofKeys.limitId) {
+        this.rates.setLimit(known, policy.planThrottle);
+      }
+      return known;
     }
-    this.keys.noteBucket(seat, ofKeys.number, id);
+    if (beside === 0) return this.#putBeside(seat, ofKeys.number, policy.planThrottle, now);
+    const owner = -1 - this.#methodSeats.push(seat);
+    this.#methodNames.push(policy.name);
+    const id = this.rates.owned(owner, policy.planThrottle, now);
+    ofKeys.bySeat.set(seat, id);
     return id;
+  }
+
+  #putBeside(seat: number, method: number, throttle: ThrottleLimit, now: number): number {
+    const { keys, rates } = this;
+    const line = keys.methodLine(seat);
+    if ((keys.flags(seat) & IS_METHOD_MADE) === 0) rates.owned(seat, throttle, now, line);
+    else rates.setLimit(line, throttle);
+    keys.addFlags(seat, IS_METHOD_MADE);
+    keys.setMethod(seat, method);
+    return line;
   }
 
   /** In another plan a key has another bucket and another quota. */
   #leavePlan(seat: number, usagePlanId: string | null): void {
-    if (this.keys.stage(seat)?.plan.id !== usagePlanId) this.#void(seat);
+    if (this.keys.stage(seat)?.plan.id === usagePlanId) return;
+    this.#void(seat);
+    this.#leaveMethod(seat);
+  }
+
+  /** The bucket beside the key may become one of another method. */
+  #leaveMethod(seat: number): void {
+    if (this.keys.method(seat) === 0) return;
+    this.rates.leave(this.keys.methodLine(seat));
+    this.keys.setMethod(seat, 0);
   }
 
   #void(seat: number): void {
@@ -417,6 +448,7 @@ export class Engine {
   /** Another key may have the seat from now on, with its lines. */
   #leave(seat: number): void {
     for (const bucket of this.#bucketsOfSeat(seat)) this.rates.leave(bucket);
+    this.#leaveMethod(seat);
     if ((this.keys.flags(seat) & IS_QUOTA_MADE) !== 0) {
       this.quotas.leave(this.keys.quotaLine(seat));
     }
@@ -424,6 +456,7 @@ export class Engine {
 
   *#bucketsOfSeat(seat: number): Iterable<number> {
     if ((this.keys.flags(seat) & IS_THROTTLE_MADE) !== 0) yield this.keys.bucketLine(seat);
+    if (this.keys.method(seat) !== 0) yield this.keys.methodLine(seat);
     for (const { bySeat } of this.#stages[this.keys.stageIndex(seat)]?.buckets.values() ?? []) {
       const ofMethod = bySeat.get(seat);
       if (ofMethod !== undefined) yield ofMethod;
@@ -436,12 +469,15 @@ export class Engine {
     }
   }
 
-  #bucketOf(owner: number, limit: ThrottleLimit): RateBucket {
-    if (owner >= 0) {
+  #bucketOf(owner: number, limit: ThrottleLimit, id: number): RateBucket {
+    const isBeside = owner >= 0 && id === this.keys.methodLine(owner);
+    if (owner >= 0 && !isBeside) {
       return this.toBucket({ ...this.#quotaRef(owner), level: 'usage-plan', method: null }, limit);
     }
-    const seat = this.#methodSeats[-2 - owner] ?? -1;
-    const method = this.#methodNames[-2 - owner] ?? '';
+    const seat = isBeside ? owner : (this.#methodSeats[-2 - owner] ?? -1);
+    const method = isBeside
+      ? (this.#names[this.keys.method(seat) - 1] ?? '')
+      : (this.#methodNames[-2 - owner] ?? '');
     return this.toBucket({ ...this.#quotaRef(seat), level: 'method', method }, limit);
   }
 

@@ -19,8 +19,8 @@ export interface KeyFacts {
   readonly quota: QuotaTerms | null;
 }
 
-// A seat has three lines side by side: who sits there, its bucket and its quota. Of the first:
-export const LINES_OF_SEAT = 3;
+// A seat has four lines side by side: who sits there, its bucket, its quota, and its bucket of one method. Of the first:
+export const LINES_OF_SEAT = 4;
 const STRIDE = LINES_OF_SEAT * LINE;
 /** The text of the key, four characters in each of the first numbers, 0 after its end. */
 const TEXT = 0;
@@ -31,10 +31,9 @@ const STAGE = 12;
 const CUSTOMER = 13;
 /** Seconds since `#base`. */
 const LEARNED_AT = 14;
-// Its last number is 0: of no book. In the line of the quota, two numbers that its book does not use:
-/** Which method the key called last of those that have buckets of its own, and which bucket that is. */
-const LAST_METHOD = 2 * LINE + 13;
-const LAST_BUCKET = 2 * LINE + 14;
+// Its last number is 0: of no book. In the line of the quota, a number that its book does not use:
+/** Of which method the fourth line is, 0 while of none. */
+const METHOD = 2 * LINE + 13;
 
 const NONE = -1;
 /** Stands in `#table` for a seat that was there. */
@@ -48,13 +47,15 @@ export const HAS_THROTTLE = 8;
 export const HAS_QUOTA = 16;
 /** What was known is doubtful: to be learned again. */
 export const IS_FORGOTTEN = 32;
-/** Its bucket and its quota were made. */
+/** Its bucket, its quota and its bucket of a method were made. */
 export const IS_THROTTLE_MADE = 64;
 export const IS_QUOTA_MADE = 128;
+export const IS_METHOD_MADE = 256;
 /** It has another value, whose seat's limits are its own: while a key is rotated. */
-export const IS_SECOND = 256;
+export const IS_SECOND = 512;
 const FLAG_BITS = 16;
-const KEPT = (-1 << FLAG_BITS) | IS_THROTTLE_MADE | IS_QUOTA_MADE | IS_SECOND;
+const MADE = IS_THROTTLE_MADE | IS_QUOTA_MADE | IS_METHOD_MADE;
+const KEPT = (-1 << FLAG_BITS) | MADE | IS_SECOND;
 
 /** Texts of forgotten keys that are kept in case they come again. */
 const FORGOTTEN_MAX = 1_000;
@@ -210,7 +211,7 @@ export class KeySeats {
     this.lines.ints[seat * STRIDE + FLAGS] = this.flags(seat) | flags;
   }
 
-  /** The line of the key's bucket in its plan, and that of its quota, which are in use once they were made. */
+  /** The lines of the key's bucket in its plan, of its quota, and of its bucket of a method: in use once they were made. */
   bucketLine(home: number): number {
     return home * LINES_OF_SEAT + 1;
   }
@@ -219,16 +220,17 @@ export class KeySeats {
     return home * LINES_OF_SEAT + 2;
   }
 
-  /** The bucket that was noted last for the seat, if it was of this method; -1 else. Numbers of methods begin with 1. */
-  lastBucket(home: number, method: number): number {
-    const { ints } = this.lines;
-    const at = home * STRIDE;
-    return ints[at + LAST_METHOD] === method ? (ints[at + LAST_BUCKET] ?? NONE) : NONE;
+  methodLine(home: number): number {
+    return home * LINES_OF_SEAT + 3;
   }
 
-  noteBucket(home: number, method: number, bucket: number): void {
-    this.lines.ints[home * STRIDE + LAST_METHOD] = method;
-    this.lines.ints[home * STRIDE + LAST_BUCKET] = bucket;
+  /** The method that `methodLine` is the bucket of; 0 while it is of none, so numbers of methods begin with 1. */
+  method(home: number): number {
+    return this.lines.ints[home * STRIDE + METHOD] ?? 0;
+  }
+
+  setMethod(home: number, method: number): void {
+    this.lines.ints[home * STRIDE + METHOD] = method;
   }
 
   /** The seat whose lines have the limits of the key: its own, or that of the key's first value. */
@@ -308,14 +310,14 @@ export class KeySeats {
     let seat = this.#firstFree;
     if (seat === NONE) {
       seat = this.lines.take(LINES_OF_SEAT) / LINES_OF_SEAT;
-      assert(Number.isInteger(seat), 'lines come in threes');
+      assert(Number.isInteger(seat), 'a seat is a whole group of lines');
       while (this.#keyIds.length < seat) this.#keyIds.push(undefined);
       if (seat >= this.#next.length) this.#growChains();
     } else {
       this.#firstFree = this.#next[seat] ?? NONE;
     }
     // The lines of its limits stay made, also when it was another's.
-    this.lines.ints[seat * STRIDE + FLAGS] = this.flags(seat) & (IS_THROTTLE_MADE | IS_QUOTA_MADE);
+    this.lines.ints[seat * STRIDE + FLAGS] = this.flags(seat) & MADE;
     this.#keyIds[seat] = keyId;
     this.#chain(seat);
     return seat;

@@ -113,7 +113,7 @@ export class LeasedRates implements Rates {
 
   /** `describe` makes the bucket of an owner, see `owned`. Buckets are lines of `lines`, their ids those of the lines. */
   constructor(
-    private readonly describe: (owner: number, limit: Limit) => RateBucket = () => {
+    private readonly describe: (owner: number, limit: Limit, id: number) => RateBucket = () => {
       throw new Error('Nobody owns buckets here.');
     },
     lines = new Lines(),
@@ -178,6 +178,11 @@ export class LeasedRates implements Rates {
   /** `forget` for all buckets. */
   forgetAll(): void {
     for (const id of this.#lines.ofKind(RATE_LINE)) this.forget(id);
+  }
+
+  /** The number of a limit that buckets may have. */
+  idOfLimit(limit: Limit): number {
+    return this.#limitId(limit);
   }
 
   /** The numbers of the bucket's limit, which `limit` tells however the bucket's changes. */
@@ -440,7 +445,7 @@ export class LeasedRates implements Rates {
     const at = id * STRIDE;
     const limit = this.#limits[this.#lines.ints[at + LIMIT] ?? -1];
     assert(limit, `bucket ${id} exists`);
-    return this.describe(this.#lines.ints[at + OWNER] ?? -1, limit);
+    return this.describe(this.#lines.ints[at + OWNER] ?? -1, limit, id);
   }
 
   /** Plans are few, keys are many: keys share the numbers of their limit. */
