@@ -291,7 +291,7 @@ describe('WebSockets behind the plugin', () => {
 /** What the service has been told, by route key, after everything was sent. */
 async function metered(
   { tollgate, service }: Chat,
-  meter: 'messages' | 'connection-minutes',
+  meter: 'messages',
 ): Promise<Record<string, number>> {
   await tollgate.flush();
   const sums = service.committed(meter, ({ method = '' }) => method);
@@ -375,25 +375,64 @@ describe('What the plugin meters of WebSockets', () => {
     const late = chat.sockets[1];
     late?.send('after the end', () => undefined);
     expect(await metered(chat, 'messages')).toEqual({});
-    expect(await metered(chat, 'connection-minutes')).toEqual({ $connect: 2 });
+    expect(chat.service.lives()).toHaveLength(2);
     expect(big.received).toEqual([]);
   });
 
-  it('a connection of 61 s as two minutes, once, whoever ends it', async () => {
+  it('when each connection was opened and closed, once, whoever ends it', async () => {
     let now = Date.now();
     vi.spyOn(Date, 'now').mockImplementation(() => now);
     const chat = await aChat();
     const clients = [await connect(chat), await connect(chat)];
+    const told = async () => {
+      await chat.tollgate.flush();
+      return chat.service
+        .lives()
+        .map(({ keyId, from, to, isClosed }) => [keyId, Math.round((to - from) / 1_000), isClosed]);
+    };
+    expect(await told()).toEqual([
+      ['keysocket1', 0, false],
+      ['keysocket1', 0, false],
+    ]);
     now += 61_000;
     clients[0]?.socket.close();
     await clients[0]?.closed;
     await vi.waitFor(() => expect(chat.tollgate.stats().connections).toBe(1));
-    expect(await metered(chat, 'connection-minutes')).toEqual({ $connect: 2 });
-    const [record] = chat.service.records();
-    expect(record).toMatchObject({ keyId: 'keysocket1', resourcePath: '/', statusClass: '1xx' });
+    expect(await told()).toEqual([
+      ['keysocket1', 61, true],
+      ['keysocket1', 61, false],
+    ]);
     now += 60_000;
     await chat.tollgate.close();
     await clients[1]?.closed;
-    expect(chat.service.committed('connection-minutes')).toEqual({ all: 2 + 3 });
+    expect(await told()).toEqual([
+      ['keysocket1', 61, true],
+      ['keysocket1', 121, true],
+    ]);
+    expect(chat.service.records()).toEqual([]);
+  });
+
+  it('one heartbeat for all open connections, and none when nothing is open', async () => {
+    let now = Date.now();
+    vi.spyOn(Date, 'now').mockImplementation(() => now);
+    const chat = await aChat();
+    await connect(chat);
+    const last = await connect(chat);
+    await chat.tollgate.flush();
+    const before = chat.service.batches.size;
+    now += 30_000;
+    await vi.waitFor(() => expect(chat.service.batches.size).toBe(before + 1), 5_000);
+    expect([...chat.service.batches.values()].at(-1)).toContain('"opened":[],"closed":[]}');
+    expect(chat.service.lives().map(({ from, to }) => Math.round((to - from) / 1_000))).toEqual([
+      30, 30,
+    ]);
+    for (const socket of chat.sockets) socket.terminate();
+    await last.closed;
+    await vi.waitFor(() => expect(chat.tollgate.stats().connections).toBe(0));
+    await chat.tollgate.flush();
+    const closed = chat.service.batches.size;
+    now += 120_000;
+    await chat.tollgate.flush();
+    expect(chat.service.batches.size).toBe(closed);
   });
 });

@@ -146,6 +146,26 @@ export class StandInService {
     return [...this.batches.values()].flatMap((body) => JSON.parse(body).records);
   }
 
+  /** The lives that were told of connections: when each was opened, and its last heartbeat or its close. */
+  lives(): { keyId: string; from: number; to: number; isClosed: boolean }[] {
+    const lives = new Map<string, { keyId: string; from: number; to: number; isClosed: boolean }>();
+    for (const body of this.batches.values()) {
+      const { epoch, connections } = JSON.parse(body);
+      for (const { id, at, keyId } of connections?.opened ?? []) {
+        const from = Date.parse(at);
+        lives.set(`${epoch}/${id}`, { keyId, from, to: from, isClosed: false });
+      }
+      for (const life of lives.values())
+        if (connections && !life.isClosed) life.to = Math.max(life.to, Date.parse(connections.at));
+      for (const { id, at } of connections?.closed ?? []) {
+        const life = lives.get(`${epoch}/${id}`);
+        if (life === undefined || life.isClosed) throw new Error(`${id} was not open`);
+        Object.assign(life, { to: Date.parse(at), isClosed: true });
+      }
+    }
+    return [...lives.values()];
+  }
+
   /** Sequences that are missing below the highest of their epoch. */
   gaps(): string[] {
     const highest = new Map<string, number>();
@@ -425,12 +445,21 @@ function isAmbiguous(pathname: string): boolean {
 }
 
 function batchFault(fields: unknown): string | undefined {
-  const outer = faultOf(fields, { required: ['epoch', 'sequence', 'records'], optional: [] });
+  const outer = faultOf(fields, {
+    required: ['epoch', 'sequence', 'records'],
+    optional: ['connections'],
+  });
   if (outer !== undefined || !isObject(fields)) return outer;
-  const { epoch, sequence, records } = fields;
+  const { epoch, sequence, records, connections } = fields;
   if (typeof epoch !== 'string' || !/^[0-7][0-9A-HJKMNP-TV-Z]{25}$/.test(epoch)) return '/epoch';
   if (!Number.isSafeInteger(sequence) || Number(sequence) < 0) return '/sequence';
-  if (!Array.isArray(records) || records.length === 0 || records.length > 10_000) return '/records';
+  if (!Array.isArray(records) || records.length > 10_000) return '/records';
+  if (connections === undefined && records.length === 0) return '/records';
+  if (connections !== undefined) {
+    const parts = { required: ['at', 'opened', 'closed'], optional: [] };
+    const fault = faultOf(connections, parts);
+    if (fault !== undefined) return `/connections${fault}`;
+  }
   for (const [index, record] of records.entries()) {
     const fault = recordFault(record);
     if (fault !== undefined) return `/records/${index}${fault}`;

@@ -11,6 +11,7 @@ import {
   type Verdict,
 } from './adapters/http-guard.js';
 import type { Traffic } from './adapters/connection-meter.js';
+import { CONNECT_ROUTE } from './adapters/route-key.js';
 import { identify } from './adapters/identity.js';
 import {
   UpgradeWatch,
@@ -184,6 +185,10 @@ class Gateway implements Tollgate {
       ledgerOf: ({ apiKey }) => ({
         now: () => this.client.clock.now(),
         add: (traffic) => this.meterTraffic(apiKey, traffic),
+        opened: (id, at, keyId = this.passedKeys.get(apiKey ?? '')?.keyId) =>
+          keyId !== undefined && this.reporter.connections.add({ id, at, keyId, apiId, stage }),
+        closed: (id, at) => this.reporter.connections.close(id, at),
+        lost: () => this.passedUnmetered(CONNECT_ROUTE),
       }),
       notSent: (bytes) => this.onEvent({ type: 'message-not-sent', bytes }),
       mayStay: async ({ apiKey, sourceIp }) =>
@@ -362,11 +367,7 @@ class Gateway implements Tollgate {
 
   private meterTraffic(apiKey: string | undefined, traffic: Traffic): void {
     const { routeKey: method, keyId = this.passedKeys.get(apiKey ?? '')?.keyId } = traffic;
-    if (keyId === undefined) {
-      this.counters.unmetered += 1;
-      this.onEvent({ type: 'call-unmetered', method });
-      return;
-    }
+    if (keyId === undefined) return this.passedUnmetered(method);
     const { apiId, stage } = this.options;
     this.reporter.record({
       at: traffic.at,
@@ -378,8 +379,12 @@ class Gateway implements Tollgate {
       status: traffic.status,
       protocol: 'WEBSOCKET',
       messages: traffic.messages,
-      connectionMinutes: traffic.connectionMinutes,
     });
+  }
+
+  private passedUnmetered(method: string): void {
+    this.counters.unmetered += 1;
+    this.onEvent({ type: 'call-unmetered', method });
   }
 
   private remember(

@@ -1,11 +1,11 @@
 import type { Judgement } from '../deciding/decision.js';
-import { connectionMinutes, messageUnits } from '../usage/usage.js';
-import { CONNECT_ROUTE, DEFAULT_ROUTE } from './route-key.js';
+import { messageUnits } from '../usage/usage.js';
+import { DEFAULT_ROUTE } from './route-key.js';
 
 /** Amazon's limit of a message, in bytes. */
 export const MESSAGE_BYTES_MAX = 128 * 1024;
 
-/** A message that passed, or the whole life of a connection. */
+/** A message that passed. */
 export interface Traffic {
   /** In milliseconds of business time. */
   readonly at: number;
@@ -14,7 +14,6 @@ export interface Traffic {
   readonly routeKey: string;
   readonly status: number;
   readonly messages: number;
-  readonly connectionMinutes: number;
 }
 
 /** Where the usage of one connection goes. */
@@ -22,25 +21,34 @@ export interface TrafficLedger {
   /** Business time, in milliseconds. */
   now(): number;
   add(traffic: Traffic): void;
+  /** A connection was opened. False when that cannot be told yet: nobody could say whose key it is, or too much waits. */
+  opened(id: string, at: number, keyId: string | undefined): boolean;
+  /** A connection that `opened` took is over. */
+  closed(id: string, at: number): void;
+  /** A connection is over that `opened` never took. */
+  lost(): void;
 }
 
 /**
- * Meters one connection: each message that passes when it passes, its minutes once, when it is over.
+ * Meters one connection: each message that passes when it passes, and when it was opened and closed, from which the
+ * service counts its minutes.
  *
- * A received message counts for the route that it was charged to, a sent one for `$default`, since it answers no route;
- * the minutes count for `$connect`.
+ * A received message counts for the route that it was charged to, a sent one for `$default`, since it answers no route.
  */
 export class ConnectionMeter {
   private readonly openedAt: number;
+  private isTold: boolean;
   private isClosed = false;
   /** Of the parts sent so far of a message that the application sends in parts; -1 between messages. */
   private partBytes = -1;
 
   constructor(
+    private readonly id: string,
     private keyId: string | undefined,
     private readonly ledger: TrafficLedger,
   ) {
     this.openedAt = ledger.now();
+    this.isTold = ledger.opened(id, this.openedAt, keyId);
   }
 
   /** Whether a part of a message was sent and its end was not. */
@@ -56,6 +64,7 @@ export class ConnectionMeter {
   /** The application got a message, of so many bytes after decompression. */
   received({ at, keyId, routeKey = DEFAULT_ROUTE }: Judgement, bytes: number): void {
     this.keyId ??= keyId;
+    this.tell();
     this.message(at, routeKey, bytes);
   }
 
@@ -70,27 +79,19 @@ export class ConnectionMeter {
   closed(): void {
     if (this.isClosed) return;
     this.isClosed = true;
-    const at = this.ledger.now();
-    this.ledger.add({
-      at,
-      keyId: this.keyId,
-      routeKey: CONNECT_ROUTE,
-      status: 101,
-      messages: 0,
-      connectionMinutes: connectionMinutes(this.openedAt, at),
-    });
+    this.tell();
+    if (this.isTold) this.ledger.closed(this.id, this.ledger.now());
+    else this.ledger.lost();
+  }
+
+  /** Says when it was opened, unless that was said. */
+  private tell(): void {
+    this.isTold ||= this.ledger.opened(this.id, this.openedAt, this.keyId);
   }
 
   private message(at: number, routeKey: string, bytes: number): void {
     const messages = messageUnits(bytes);
-    this.ledger.add({
-      at,
-      keyId: this.keyId,
-      routeKey,
-      status: 200,
-      messages,
-      connectionMinutes: 0,
-    });
+    this.ledger.add({ at, keyId: this.keyId, routeKey, status: 200, messages });
   }
 }
 

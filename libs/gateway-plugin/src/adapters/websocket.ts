@@ -209,7 +209,7 @@ class Connection {
     this.keyId = parts.keyId;
     this.emit = webSocket.emit.bind(webSocket);
     this.send = webSocket.send.bind(webSocket);
-    this.meter = new ConnectionMeter(parts.keyId, parts.judge.ledgerOf(parts.speaker));
+    this.meter = new ConnectionMeter(this.id, parts.keyId, parts.judge.ledgerOf(parts.speaker));
     webSocket.send = (data: unknown, ...rest: unknown[]): void => this.sendMetered(data, rest);
     // ws tells of a message that is too big by an error; without a listener that would end the process.
     webSocket.on('error', () => undefined);

@@ -1,5 +1,6 @@
 import { MemoryStore, SpoolStore, type BatchStore, type StoredBatch } from './batch-store.js';
 import { deliverBatch, pause } from './batch-delivery.js';
+import { ConnectionLog, type ToldConnections } from './connection-log.js';
 import { newEpoch } from './epoch.js';
 import type { EventListener } from '../events.js';
 import type { ServiceClient } from '../service/service-client.js';
@@ -32,6 +33,8 @@ export interface ReporterOptions {
  */
 export class UsageReporter {
   private readonly aggregator: UsageAggregator;
+  /** What is told of connections, in the same batches. */
+  readonly connections: ConnectionLog;
   /** Of all batches of this reporter; names the process. */
   readonly epoch: string;
   private readonly stop = new AbortController();
@@ -46,12 +49,13 @@ export class UsageReporter {
   constructor(private readonly options: ReporterOptions) {
     this.aggregator = options.aggregator ?? new UsageAggregator();
     this.epoch = newEpoch(Date.now());
+    this.connections = new ConnectionLog(() => options.client.clock.now());
     this.timer = setInterval(() => void this.tick(), options.intervalMs);
     this.timer.unref();
     if (options.spoolDir !== undefined) void this.tick();
   }
 
-  /** Counts a call, a message or a connection that passed. */
+  /** Counts a call or a message that passed. */
   record(usage: MeteredCall | MeteredTraffic): void {
     if (!this.aggregator.add(usage)) this.options.onEvent({ type: 'usage-dropped', calls: 1 });
   }
@@ -73,7 +77,7 @@ export class UsageReporter {
     this.stop.abort();
     await this.sending;
     if (!this.hasUnsent()) return;
-    const records = this.aggregator.size + (this.unstored?.records ?? 0);
+    const records = this.aggregator.size + this.connections.waiting + (this.unstored?.records ?? 0);
     const isSpooled = records === 0 && this.store?.isDurable === true;
     this.options.onEvent({ type: 'usage-unsent', records, isSpooled });
   }
@@ -81,6 +85,7 @@ export class UsageReporter {
   private hasUnsent(): boolean {
     return (
       this.aggregator.size > 0 ||
+      this.connections.waiting > 0 ||
       this.unstored !== undefined ||
       this.store?.first() !== undefined ||
       (this.store === undefined && this.options.spoolDir !== undefined)
@@ -115,11 +120,13 @@ export class UsageReporter {
   private nextBatch(store: BatchStore): typeof this.unstored {
     if (!store.isDurable && store.first() !== undefined) return undefined;
     const records = this.aggregator.take(BATCH_RECORDS_MAX);
-    if (records.length === 0) return undefined;
+    const told = this.connections.take();
+    if (records.length === 0 && told === undefined) return undefined;
     const batch = { epoch: this.epoch, sequence: this.nextSequence };
     this.nextSequence += 1;
-    const body = batchBody(batch.epoch, batch.sequence, records);
-    return { batch, body, records: records.length };
+    const body = batchBody(batch.epoch, batch.sequence, records, told);
+    const events = (told?.opened.length ?? 0) + (told?.closed.length ?? 0);
+    return { batch, body, records: records.length + events };
   }
 
   /** Sends what is stored, one batch in flight, so that numbers arrive in order. */
@@ -154,6 +161,7 @@ export class UsageReporter {
       case 'conflict':
       case 'refused':
         await store.setAside(batch);
+        if (batch.epoch === this.epoch) this.retell(body);
         this.options.onEvent({
           type: delivery.outcome === 'conflict' ? 'batch-conflict' : 'batch-refused',
           ...batch,
@@ -163,6 +171,11 @@ export class UsageReporter {
         });
         return true;
     }
+  }
+
+  private retell(body: string): void {
+    const { connections }: { connections?: ToldConnections } = JSON.parse(body);
+    if (connections !== undefined) this.connections.refused(connections);
   }
 
   private openStore(): Promise<BatchStore> | BatchStore {

@@ -3,7 +3,6 @@ import { describe, expect, it } from 'vitest';
 import {
   UsageAggregator,
   batchBody,
-  connectionMinutes,
   httpUnits,
   messageUnits,
   statusClass,
@@ -62,30 +61,6 @@ describe('messageUnits', () => {
   });
 });
 
-describe('connectionMinutes', () => {
-  it.each([
-    { ms: 0, minutes: 1, why: 'it was open, for less than the clock tells' },
-    { ms: -5_000, minutes: 1, why: 'the clock was set back' },
-    { ms: 60_000, minutes: 1, why: 'a minute' },
-    { ms: 60_001, minutes: 2, why: 'a started minute is a minute' },
-    { ms: 61_000, minutes: 2, why: 'a started minute is a minute' },
-  ])('takes $ms ms for $minutes: $why', ({ ms, minutes }) => {
-    expect(connectionMinutes(MIDNIGHT, MIDNIGHT + ms)).toBe(minutes);
-  });
-
-  it('is the least number of minutes that holds the life, whenever it began', () => {
-    fc.assert(
-      fc.property(
-        fc.integer({ min: 0, max: 4e12 }),
-        fc.integer({ min: 1, max: 1e10 }),
-        (openedAt, ms) => {
-          expect(isLeast(connectionMinutes(openedAt, openedAt + ms), 60_000, ms)).toBe(true);
-        },
-      ),
-    );
-  });
-});
-
 describe('statusClass', () => {
   it.each([
     { status: 101, expected: '1xx', why: 'an upgrade' },
@@ -121,13 +96,11 @@ describe('UsageAggregator', () => {
   it('sums messages and minutes apart from calls', () => {
     const usage = new UsageAggregator();
     const traffic = { ...aCall(), protocol: 'WEBSOCKET' as const };
-    usage.add({ ...traffic, messages: 2, connectionMinutes: 0 });
-    usage.add({ ...traffic, messages: 1, connectionMinutes: 0 });
-    usage.add({ ...traffic, method: '$connect', messages: 0, connectionMinutes: 7 });
+    usage.add({ ...traffic, messages: 2 });
+    usage.add({ ...traffic, messages: 1 });
     usage.add(aCall());
     expect(usage.take(10).map(({ method, quantities }) => [method, quantities])).toEqual([
       ['GET', { messages: '3' }],
-      ['$connect', { 'connection-minutes': '7' }],
       ['GET', { calls: '1', 'bytes-out': '100' }],
     ]);
   });

@@ -1,3 +1,5 @@
+import type { ToldConnections } from './connection-log.js';
+
 /** What a gateway reports: sums of meters for one minute, key, api, stage, method, path and status class. */
 export interface UsageRecord {
   /** The start of the minute, ISO 8601 in UTC, in the account's business time. */
@@ -37,13 +39,11 @@ export interface MeteredCall extends UsageOrigin {
   readonly protocol: MeteredProtocol;
 }
 
-/** What passed over a WebSocket: a message, or the life of a connection that closed. */
+/** A message that passed over a WebSocket. */
 export interface MeteredTraffic extends UsageOrigin {
   readonly protocol: 'WEBSOCKET';
   /** Units of 32 KiB, rounded per message. */
   readonly messages: number;
-  /** Whole minutes, rounded per connection. */
-  readonly connectionMinutes: number;
 }
 
 const MINUTE_MS = 60_000;
@@ -59,14 +59,6 @@ export function httpUnits(bytesOut: number): number {
 /** Units of a WebSocket message in one direction. Rounded up per message; an empty one is one unit. */
 export function messageUnits(bytes: number): number {
   return Math.max(1, Math.ceil(bytes / MESSAGE_UNIT_BYTES));
-}
-
-/**
- * Minutes of a connection over its whole life, each started one whole. At least one: it was open, if for less than the
- * clock tells, or while the clock was set back.
- */
-export function connectionMinutes(openedAtMs: number, closedAtMs: number): number {
-  return Math.max(1, Math.ceil((closedAtMs - openedAtMs) / MINUTE_MS));
 }
 
 /** The class of a status; what is no HTTP status counts as a server's fault. */
@@ -86,7 +78,6 @@ interface OpenRecord {
   bytesOut: number;
   httpUnits: number;
   messages: number;
-  connectionMinutes: number;
 }
 
 /** What records of a span may have alike, and those of it by key. */
@@ -145,7 +136,6 @@ export class UsageAggregator {
     if (record === undefined) return false;
     if (usage.protocol === 'WEBSOCKET') {
       record.messages += usage.messages;
-      record.connectionMinutes += usage.connectionMinutes;
       return true;
     }
     record.calls += 1;
@@ -232,7 +222,7 @@ function openRoute(span: Span, usage: MeteredCall | MeteredTraffic): Route {
   return route;
 }
 
-const NOTHING = { calls: 0, bytesOut: 0, httpUnits: 0, messages: 0, connectionMinutes: 0 };
+const NOTHING = { calls: 0, bytesOut: 0, httpUnits: 0, messages: 0 };
 
 function toRecord(record: OpenRecord): UsageRecord {
   const { usage, span } = record;
@@ -249,13 +239,8 @@ function toRecord(record: OpenRecord): UsageRecord {
 }
 
 function quantitiesOf(record: OpenRecord): Record<string, string> {
-  const { calls, bytesOut, httpUnits, messages, connectionMinutes } = record;
-  if (record.usage.protocol === 'WEBSOCKET') {
-    return {
-      ...(messages > 0 ? { messages: String(messages) } : {}),
-      ...(connectionMinutes > 0 ? { 'connection-minutes': String(connectionMinutes) } : {}),
-    };
-  }
+  const { calls, bytesOut, httpUnits, messages } = record;
+  if (record.usage.protocol === 'WEBSOCKET') return { messages: String(messages) };
   return {
     calls: String(calls),
     'bytes-out': String(bytesOut),
@@ -271,6 +256,7 @@ export function batchBody(
   epoch: string,
   sequence: number,
   records: readonly UsageRecord[],
+  connections?: ToldConnections,
 ): string {
-  return JSON.stringify({ epoch, sequence, records });
+  return JSON.stringify({ epoch, sequence, records, connections });
 }
