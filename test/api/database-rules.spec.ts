@@ -112,9 +112,10 @@ describe('tables of accounts', () => {
   it('are all but those of the migrator', async () => {
     const owned = new Set((await columnsWhere(`column_name = 'account_id'`)).map((c) => c.table));
     const tables = new Set((await columnsWhere('true')).map((c) => c.table));
-    // An event's identity is a hash that the account is in.
+    // An event's identity is a hash that the account is in; holders and counters are processes.
     expect([...tables].filter((table) => !owned.has(table))).toEqual([
       'account',
+      'decision_counter',
       'event_identity',
       'quota_holder',
     ]);
@@ -137,6 +138,7 @@ describe('tables of accounts', () => {
     expect(owned.filter((table) => !tied.has(table))).toEqual([
       'alert_due',
       'connection',
+      'decision_hour',
       'meter_quarter',
       'meter_reading',
       'policy_change',
@@ -155,7 +157,7 @@ describe('tables of accounts', () => {
     const named = await columnsWhere(
       `column_name ~ '^(customer|gateway|api|usage_plan|key|rate_card|subscription|invoice)_id$'
        AND table_name NOT IN ('usage_record', 'usage_hour', 'usage_day', 'meter_reading', 'meter_quarter', 'alert_due',
-         'connection')`,
+         'connection', 'decision_hour')`,
     );
     const loose = named.map(({ table, column }) => `${table}.${column}`);
     // What was spent and which plans covered a key stay known, also when the plan or the api is deleted; that a key was

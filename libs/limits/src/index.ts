@@ -105,3 +105,4 @@ export {
   type KeyInPlanRef,
   type StageOfApiRef,
 } from './bucket-names.js';
+export { AllowedCount, DecisionTally, type AllowedCalls, type CallName } from './decision-tally.js';

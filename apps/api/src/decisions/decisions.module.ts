@@ -3,6 +3,8 @@ import { Buckets, MemoryRateAuthority, RateAuthority } from '@core/limits';
 import { PolicyCache, PolicyRepository } from '@io/catalog';
 import { IdentityModule } from '@io/identity';
 import {
+  DecisionCounts,
+  DecisionHoursRepository,
   DecisionService,
   LeaseService,
   PolicyDetails,
@@ -26,6 +28,8 @@ import { ForwardAuthListener } from './forward-auth.listener.js';
     DecisionListener,
     DecisionMeter,
     ForwardAuthListener,
+    DecisionCounts,
+    DecisionHoursRepository,
     DecisionService,
     LeaseService,
     LeasesRoutes,
@@ -44,6 +48,14 @@ import { ForwardAuthListener } from './forward-auth.listener.js';
       inject: [RedisConnections, SystemClock],
     },
   ],
-  exports: [DecisionService, DecisionMeter, QuotaBlocks, RateBlocks, RateAuthority, PolicyCache],
+  exports: [
+    DecisionCounts,
+    DecisionService,
+    DecisionMeter,
+    QuotaBlocks,
+    RateBlocks,
+    RateAuthority,
+    PolicyCache,
+  ],
 })
 export class DecisionsModule {}

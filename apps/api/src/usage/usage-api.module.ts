@@ -4,6 +4,7 @@ import { MeteringModule } from '@io/metering';
 import { EventsRoutes } from '../events/events.routes.js';
 import { IncidentsController } from './incidents.controller.js';
 import { QuarantineController } from './quarantine.controller.js';
+import { ReconciliationController } from './reconciliation.controller.js';
 import { UsageBatchRoutes } from './usage-batches.routes.js';
 import { UsageGapsController } from './usage-gaps.controller.js';
 import { UsageController } from './usage.controller.js';
@@ -15,6 +16,7 @@ import { UsageSoFarController } from './usage-so-far.controller.js';
   controllers: [
     IncidentsController,
     QuarantineController,
+    ReconciliationController,
     UsageController,
     UsageGapsController,
     UsageSoFarController,

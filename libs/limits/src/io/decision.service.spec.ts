@@ -11,14 +11,18 @@ import {
   type RateWish,
   type ThrottleLimit,
 } from '@core/limits';
-import { SystemClock } from '@io/platform';
+import { Database, SystemClock } from '@io/platform';
 import { afterEach, describe, expect, it } from 'vitest';
+import { DecisionCounts } from './decision-counts.js';
+import { DecisionHoursRepository } from './decision-hours.repository.js';
 import { DecisionService, type DecisionRequest } from './decision.service.js';
 import { PolicySource } from './policy-source.js';
 import { QuotaAuthority, type BlockGrant, type BlockWish } from './quota-authority.js';
 import { QuotaBlocks } from './quota-blocks.js';
 import { RateBlocks } from './rate-blocks.js';
 
+// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- nothing is flushed here
+const NOWHERE = new DecisionHoursRepository({} as Database);
 const NEVER_REFILLS = 1e-9;
 
 /** An authority in another process: it answers later, or not at all. */
@@ -149,14 +153,16 @@ function aProcess(rates: RateAuthority, limits: Limits, quota = new Quota()) {
   const blocks = new RateBlocks(rates, clock);
   running.push(blocks);
   const quotas = new QuotaBlocks(quota, clock);
-  const decisions = new DecisionService(new OneKey(aKey(limits)), quotas, blocks, clock);
+  const counts = new DecisionCounts(NOWHERE);
+  const policies = new OneKey(aKey(limits));
+  const decisions = new DecisionService(policies, quotas, blocks, clock, counts);
   const decide = async (overrides: Partial<DecisionRequest> = {}) =>
     decisions.decide({ ...REQUEST, ...overrides });
   const reasons = async (calls: number, overrides: Partial<DecisionRequest> = {}) => {
     const made = Array.from({ length: calls }, () => decide(overrides));
     return (await Promise.all(made)).map(({ allowed, reason }) => (allowed ? 'allowed' : reason));
   };
-  return { decide, reasons, blocks, decisions };
+  return { decide, reasons, blocks, decisions, tally: counts.tally };
 }
 
 const counted = (words: readonly (string | null)[], word: string) =>
@@ -237,5 +243,18 @@ describe('DecisionService over shared rates', () => {
     const { decisions } = aProcess(authority, { throttle: burst(1) });
     expect(decisions.decide(REQUEST)).toMatchObject({ allowed: true });
     expect(decisions.decide(REQUEST)).toMatchObject({ allowed: false, level: 'usage-plan' });
+  });
+
+  it('counts calls that were allowed by verb, each as one, and neither refused ones nor dry runs', async () => {
+    const one = aProcess(new RemoteAuthority(), { throttle: burst(5) });
+    await one.reasons(2, { dryRun: true });
+    await one.decide({ cost: 3 });
+    await one.decide({ method: 'POST' });
+    expect(await one.reasons(3)).toEqual(['allowed', 'throttled', 'throttled']);
+    const counts = one.tally.take().map(({ method, keyId, allowed }) => [keyId, method, allowed]);
+    expect(counts).toEqual([
+      ['k', 'GET', 2],
+      ['k', 'POST', 1],
+    ]);
   });
 });

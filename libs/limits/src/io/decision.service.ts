@@ -3,7 +3,9 @@ import { Injectable } from '@nestjs/common';
 import { randomBase62 } from '@core/kernel';
 import {
   accountBucket,
+  AllowedCount,
   decide,
+  DecisionTally,
   methodBucket,
   NO_LIMIT,
   planBucket,
@@ -20,6 +22,7 @@ import {
   type ThrottleLimit,
 } from '@core/limits';
 import { SystemClock } from '@io/platform';
+import { DecisionCounts } from './decision-counts.js';
 import { PolicySource } from './policy-source.js';
 import { QuotaBlocks, type HeldQuota } from './quota-blocks.js';
 import { RateBlocks } from './rate-blocks.js';
@@ -105,6 +108,10 @@ class Resolved implements Levels, DecisionSubject {
   readonly account: number;
   quota: HeldQuota | null = null;
   json: string | null = null;
+  /** Of the verb that was last allowed. */
+  allowed: AllowedCount | null = null;
+  /** Of a method ANY, by verb. */
+  private others: Map<string, AllowedCount> | null = null;
   readonly keyId: string;
   readonly customerId: string;
   readonly usagePlanId: string;
@@ -124,7 +131,25 @@ class Resolved implements Levels, DecisionSubject {
     this.usagePlanId = usagePlanId;
     this.resourcePath = resourcePath;
   }
+
+  /** The count of a verb other than the last one. */
+  countOf({ accountId, apiId, stage, method }: DecisionRequest): AllowedCount {
+    const known = this.others?.get(method);
+    if (known) return (this.allowed = known);
+    const { customerId, keyId, resourcePath } = this;
+    const name = { accountId, customerId, keyId, apiId, stage, method, resourcePath };
+    const count = new AllowedCount(name);
+    if (this.allowed) {
+      this.others ??= new Map([[this.allowed.name.method, this.allowed]]);
+      if (this.others.size >= VERBS_MAX) this.others.clear();
+      this.others.set(method, count);
+    }
+    return (this.allowed = count);
+  }
 }
+
+/** So many verbs of one method are remembered; a count that is forgotten is still stored. */
+const VERBS_MAX = 64;
 
 /** How often a call asks the authorities before they count as gone; each round a block was granted and taken by others. */
 const ROUNDS_MAX = 10;
@@ -136,6 +161,7 @@ const ROUNDS_MAX = 10;
 @Injectable()
 export class DecisionService {
   private readonly rates: Rates;
+  private readonly tally: DecisionTally;
   private readonly idPrefix = `dec_${randomBase62(12, randomBytes)}`;
   private ids = 0;
   /** Calls whose authority did not answer, by what their plan says then. */
@@ -146,7 +172,9 @@ export class DecisionService {
     private readonly quotas: QuotaBlocks,
     private readonly rateBlocks: RateBlocks,
     private readonly clock: SystemClock,
+    { tally }: DecisionCounts,
   ) {
+    this.tally = tally;
     this.rates = rateBlocks.rates;
   }
 
@@ -209,16 +237,18 @@ export class DecisionService {
     });
     switch (outcome.kind) {
       case 'allowed':
-        return this.answer(call, null, { buckets, quota, now });
+        return this.answer(call, request, null, { buckets, quota, now });
       case 'throttled':
         return this.answer(
           call,
+          request,
           { reason: 'throttled', level: outcome.level, retryAfterMs: outcome.retryAfterMs },
           { buckets, quota, now },
         );
       case 'quota-exceeded':
         return this.answer(
           call,
+          request,
           { reason: 'quota-exceeded', level: 'usage-plan', retryAfterMs: outcome.retryAfterMs },
           { buckets, quota, now },
         );
@@ -249,7 +279,7 @@ export class DecisionService {
       const level = ofRates ? null : needs.level;
       const now = this.clock.monotonicMs();
       const refusal = { reason: 'unavailable', level, retryAfterMs: 1_000 } as const;
-      return this.answer(call, refusal, { buckets, quota, now });
+      return this.answer(call, request, refusal, { buckets, quota, now });
     }
     return this.consume(
       {
@@ -292,12 +322,17 @@ export class DecisionService {
 
   private answer(
     { stage, atMs }: CallInPlan,
+    request: DecisionRequest,
     refusal: { reason: RefusalReason; level: Level | null; retryAfterMs: number } | null,
     { buckets, quota, now }: { buckets: Resolved; quota: HeldQuota | null; now: number },
   ): Decision {
     const { plan } = stage;
     const isShadowed = refusal !== null && plan.shadow;
     const refused = isShadowed ? null : refusal;
+    if (refused === null && !request.dryRun) {
+      const last = buckets.allowed;
+      this.tally.add(last?.name.method === request.method ? last : buckets.countOf(request), atMs);
+    }
     return {
       allowed: refused === null,
       decisionId: this.nextId(),

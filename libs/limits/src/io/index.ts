@@ -20,6 +20,8 @@ export {
   type DecisionRequest,
   type DecisionSubject,
 } from './decision.service.js';
+export { DecisionCounts } from './decision-counts.js';
+export { DecisionHoursRepository } from './decision-hours.repository.js';
 export {
   LeaseService,
   type BucketRef,

@@ -41,3 +41,9 @@ export { UsageGapsService, type GapRange, type UsageGap } from './usage-gaps.ser
 export type { GapWaiver } from './usage-gaps.repository.js';
 export { GROUP_NAMES, type UsageGroup } from './sum-usage.js';
 export type { MeteredQuantity, TopItem, TopUsage } from './usage.repository.js';
+export {
+  MISMATCH_KINDS,
+  MISMATCHES_MAX,
+  ReconciliationService,
+  type ReconciledHour,
+} from './reconciliation.service.js';

@@ -18,6 +18,8 @@ import { AlertsService } from './alerts.service.js';
 import { QuarantineRepository } from './quarantine.repository.js';
 import { QuotaStandingsRepository } from './quota-standings.repository.js';
 import { QuarantineService } from './quarantine.service.js';
+import { ReconciliationRepository } from './reconciliation.repository.js';
+import { ReconciliationService } from './reconciliation.service.js';
 import { RollUpProofRepository } from './roll-up-proof.repository.js';
 import { RollUpProofService } from './roll-up-proof.service.js';
 import { RollUpRepository } from './roll-up.repository.js';
@@ -55,6 +57,8 @@ import { UsageService } from './usage.service.js';
     QuarantineRepository,
     QuarantineService,
     QuotaStandingsRepository,
+    ReconciliationRepository,
+    ReconciliationService,
     RollUpProofRepository,
     RollUpProofService,
     RollUpRepository,
@@ -80,6 +84,7 @@ import { UsageService } from './usage.service.js';
     EventIngestionService,
     IncidentsService,
     QuarantineService,
+    ReconciliationService,
     RollUpProofService,
     UsageIngestionService,
     UsageIntake,
