@@ -285,11 +285,14 @@ describe('finalising while batches are missing', () => {
     const { clockOffsetMs } = await rows.db.account.findUniqueOrThrow({
       where: { id: of.accountId },
     });
-    const received = (sequence: number, businessTime: string) =>
-      rows.db.usageBatch.updateMany({
-        where: { gatewayId, sequence },
-        data: { receivedAt: new Date(Date.parse(businessTime) - Number(clockOffsetMs)) },
-      });
+    const received = async (sequence: number, businessTime: string) => {
+      const receivedAt = new Date(Date.parse(businessTime) - Number(clockOffsetMs));
+      const where = { gatewayId, sequence };
+      const { id } = await rows.db.usageBatch.findFirstOrThrow({ where });
+      await rows.db.usageBatch.updateMany({ where, data: { receivedAt } });
+      await rows.db
+        .$executeRaw`UPDATE usage_record SET received_at = ${receivedAt} WHERE batch_id = ${id}`;
+    };
     const moved = async (before: string, after: string) => {
       await received(2, before);
       await received(4, after);

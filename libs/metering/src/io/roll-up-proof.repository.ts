@@ -84,7 +84,8 @@ export class RollUpProofRepository {
         await tx.$executeRaw`
           DELETE FROM usage_hour WHERE account_id = ${accountId} AND hour >= ${period.from} AND hour < ${period.to}`;
         const rows = await tx.$executeRaw`
-          INSERT INTO usage_hour (${HOUR_KEY}, ${HOUR_SUMS}) ${rolledUp(await this.recordsOf(tx, hours))}`;
+          INSERT INTO usage_hour (${HOUR_KEY}, ${HOUR_SUMS})
+          SELECT ${HOUR_KEY}, ${HOUR_SUMS} FROM (${rolledUp(await this.recordsOf(tx, hours))}) made`;
         // A day is the sum of its hours, whichever of them are made anew.
         const [first, last] = [
           startOfDay(period.from),

@@ -133,4 +133,21 @@ describe('RollUpRepository.rollUp', () => {
     const { came, rolledUp } = await counts();
     expect(rolledUp).toEqual(came);
   });
+
+  it('marks no batch of which it does not find every row, whatever hides them', async () => {
+    const before = await counts();
+    await aStoredBatch([1, 2, 3]);
+    await db.pool.query(`CREATE TABLE hidden AS SELECT * FROM usage_record LIMIT 0`);
+    await db.pool.query(`WITH gone AS (DELETE FROM usage_record
+      WHERE (batch_id, ordinal) IN (SELECT max(batch_id), 1 FROM usage_record) RETURNING *)
+      INSERT INTO hidden SELECT * FROM gone`);
+    await expect(rollUps.rollUp(null)).rejects.toThrow('have 3 rows, of which 2 were found');
+    expect(await rollUps.waiting(owner.accountId)).toBe(1);
+    expect((await counts()).rolledUp).toEqual(before.rolledUp);
+
+    await db.pool.query('INSERT INTO usage_record SELECT * FROM hidden');
+    await rollUpUntilDone();
+    const { came, rolledUp } = await counts();
+    expect(rolledUp).toEqual(came);
+  });
 });

@@ -123,14 +123,27 @@ async function insertBatch(
   const { rows } = await client.query<{ id: string }>({
     name: 'insert-usage-batch',
     text: `
-      INSERT INTO usage_batch (account_id, gateway_id, epoch, sequence, content_hash, record_count, received_at)
-      VALUES ($1, $2, $3, $4, $5, $6, $7)
+      INSERT INTO usage_batch (account_id, gateway_id, epoch, sequence, content_hash, record_count, row_count, received_at)
+      VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
       ON CONFLICT (gateway_id, epoch, sequence) DO NOTHING
       RETURNING id`,
-    values: [accountId, gatewayId, epoch, sequence, contentHash, sentRecords(batch), receivedAt],
+    values: [
+      accountId,
+      gatewayId,
+      epoch,
+      sequence,
+      contentHash,
+      sentRecords(batch),
+      rowsOf(batch),
+      receivedAt,
+    ],
   });
   return rows[0]?.id ?? null;
 }
+
+/** How many rows `usageRows` makes: one for each quantity. */
+const rowsOf = ({ records }: UsageBatch): number =>
+  records.reduce((rows, { quantities }) => rows + Object.keys(quantities).length, 0);
 
 async function countInEpoch(
   client: pg.PoolClient,
