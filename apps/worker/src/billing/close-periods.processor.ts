@@ -1,8 +1,9 @@
 import { Processor, WorkerHost } from '@nestjs/bullmq';
+import { RECOVERY } from '@io/platform';
 import { CLOSE_PERIODS, InvoicingService } from '@io/billing';
 
 /** Turns every billing period that has ended into a draft invoice. Runs in any number of workers; each period once. */
-@Processor(CLOSE_PERIODS)
+@Processor(CLOSE_PERIODS, RECOVERY)
 export class ClosePeriodsProcessor extends WorkerHost {
   constructor(private readonly invoicing: InvoicingService) {
     super();

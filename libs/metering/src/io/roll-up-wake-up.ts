@@ -13,6 +13,8 @@ export const ENSURE_USAGE_PARTITIONS = 'ensure-usage-partitions';
 export const DROP_OLD_USAGE = 'drop-old-usage';
 
 const PAUSE_MS = 200;
+/** A wake-up that died with its worker keeps others back for no longer. */
+const DEDUPLICATION_MS = 1_000;
 
 /**
  * Wakes the worker after a batch, at most five times a second from one process. It may be lost: the schedule of
@@ -36,7 +38,7 @@ export class RollUpWakeUp {
     if (nowMs - this.lastMs < PAUSE_MS) return;
     this.lastMs = nowMs;
     this.queue
-      .add(ROLL_UP_USAGE, {}, { deduplication: { id: ROLL_UP_USAGE } })
+      .add(ROLL_UP_USAGE, {}, { deduplication: { id: ROLL_UP_USAGE, ttl: DEDUPLICATION_MS } })
       .catch((error: unknown) =>
         this.logger.warn(
           `The worker was not woken, its schedule will find the batch: ${String(error)}`,

@@ -5,6 +5,17 @@ import { Client } from '../database/client.js';
 import type { RedisConnections } from '../redis/redis-connections.js';
 
 /**
+ * How every processor takes back a job whose end nobody heard, since its worker or the queue's database was killed. Until
+ * then it is thought to be running and keeps back its schedule: by BullMQ's own numbers for up to a minute, and once
+ * only. Each job can run twice, so a lock that is lost while its worker lives does no harm.
+ */
+export const RECOVERY = {
+  lockDuration: 6_000,
+  stalledInterval: 3_000,
+  maxStalledCount: 1_000_000,
+} as const;
+
+/**
  * Where BullMQ keeps its jobs: in Redis when there is one, else in the `bullmq` schema of the same Postgres. A job
  * is only a wake-up that carries ids, so nothing is lost when a queue is.
  */
