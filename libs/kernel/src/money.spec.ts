@@ -1,6 +1,5 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decimal, toMoney, formatMoney, allocate } from './index.js';
+import { decimal, toMoney, formatMoney } from './index.js';
 
 describe('toMoney', () => {
   it.each([
@@ -34,25 +33,5 @@ describe('formatMoney', () => {
     { minor: 1n, currency: 'KWD', text: '0.001' },
   ])('writes $minor of $currency as $text', ({ minor, currency, text }) => {
     expect(formatMoney({ minor, currency })).toBe(text);
-  });
-});
-
-describe('allocate', () => {
-  it('loses and invents nothing', () => {
-    fc.assert(
-      fc.property(
-        fc.bigInt({ min: -(10n ** 15n), max: 10n ** 15n }),
-        fc
-          .array(fc.nat(1_000), { minLength: 1, maxLength: 20 })
-          .filter((w) => w.some((x) => x > 0)),
-        (minor, weights) => {
-          const parts = allocate(
-            { minor, currency: 'EUR' },
-            weights.map((w) => decimal(w)),
-          );
-          expect(parts.reduce((sum, part) => sum + part.minor, 0n)).toBe(minor);
-        },
-      ),
-    );
   });
 });

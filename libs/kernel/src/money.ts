@@ -37,23 +37,3 @@ export function formatMoney({ minor, currency }: Money): string {
   if (exponent === 0) return sign + digits;
   return `${sign}${digits.slice(0, -exponent)}.${digits.slice(-exponent)}`;
 }
-
-/**
- * Splits a sum in proportion to the weights by largest remainder; the parts add up to the whole.
- * Ties go to the earlier part. Weights are not negative and not all zero.
- */
-export function allocate(whole: Money, weights: readonly Decimal[]): Money[] {
-  const total = weights.reduce((sum, weight) => sum.add(weight), new Decimal(0));
-  assert(total.gt(0), 'At least one weight must be positive.');
-  const exact = weights.map((weight) => new Decimal(whole.minor.toString()).mul(weight).div(total));
-  const parts = exact.map((share) => share.trunc());
-  const missing = parts.reduce((left, part) => left.sub(part), new Decimal(whole.minor.toString()));
-  const step = missing.isNegative() ? -1 : 1;
-  const byRemainder = exact
-    .map((share, index) => ({ index, remainder: share.sub(share.trunc()).abs() }))
-    .sort((a, b) => b.remainder.comparedTo(a.remainder) || a.index - b.index);
-  for (const { index } of byRemainder.slice(0, missing.abs().toNumber())) {
-    parts[index] = (parts[index] ?? new Decimal(0)).add(step);
-  }
-  return parts.map((part) => ({ minor: BigInt(part.toFixed()), currency: whole.currency }));
-}
