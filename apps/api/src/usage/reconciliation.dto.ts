@@ -1,7 +1,8 @@
 import { MISMATCH_KINDS, MISMATCHES_MAX, type ReconciledHour } from '@io/metering';
 import { Flag, Id, Instant, Int, ListOf, OneOf, Quantity, Text, TextList } from '@io/platform';
+import { UsageFilterQuery } from './usage-filter.dto.js';
 
-export class ReconciliationQuery {
+export class ReconciliationQuery extends UsageFilterQuery {
   @Instant({ description: 'The first instant, a whole hour in UTC.' })
   from: string;
 
@@ -10,29 +11,11 @@ export class ReconciliationQuery {
   })
   to: string;
 
-  @Id({ optional: true })
-  customerId?: string;
-
-  @Id({ optional: true })
-  keyId?: string;
-
-  @Id({ optional: true })
-  apiId?: string;
-
-  @Text({ optional: true, max: 128 })
-  stage?: string;
-
   @Text({ optional: true, max: 128 })
   method?: string;
 
   @Text({ optional: true, max: 1_536 })
   resourcePath?: string;
-
-  @OneOf(['json', 'csv'], {
-    optional: true,
-    description: '`csv` is what `Accept: text/csv` asks for.',
-  })
-  format?: 'json' | 'csv';
 }
 
 /** Calls of a key and method in an hour that were allowed and metered unequally often. */

@@ -1,11 +1,12 @@
 import { METERS, type Meter } from '@core/metering';
 import { TOP_GROUPS, type TopGroup } from '@io/metering';
 import { Id, Instant, Int, ListOf, OneOf, Quantity, QueryInt, Text } from '@io/platform';
+import { UsageFilterQuery } from './usage-filter.dto.js';
 
 const GROUPS = Object.keys(TOP_GROUPS);
 const TOP_MAX = 1_000;
 
-export class TopUsageQuery {
+export class TopUsageQuery extends UsageFilterQuery {
   @Instant({ description: 'The first instant.' })
   from: string;
 
@@ -22,25 +23,7 @@ export class TopUsageQuery {
   limit?: number;
 
   @Id({ optional: true })
-  customerId?: string;
-
-  @Id({ optional: true })
-  keyId?: string;
-
-  @Id({ optional: true })
-  apiId?: string;
-
-  @Text({ optional: true, max: 128 })
-  stage?: string;
-
-  @Id({ optional: true })
   usagePlanId?: string;
-
-  @OneOf(['json', 'csv'], {
-    optional: true,
-    description: '`csv` is what `Accept: text/csv` asks for.',
-  })
-  format?: 'json' | 'csv';
 }
 
 /** One of those that used the most; which members there are is what `by` ranks. */

@@ -1,11 +1,12 @@
 import { INTERVALS } from '@core/metering';
 import { GROUP_NAMES, type UsageItem } from '@io/metering';
 import { Id, Instant, JsonObject, ListOf, OneOf, Quantity, Text, Zone } from '@io/platform';
+import { UsageFilterQuery } from './usage-filter.dto.js';
 
 const GROUP_LIST = new RegExp(`^(${GROUP_NAMES.join('|')})(,(${GROUP_NAMES.join('|')}))*$`);
 
 /** What of the usage to answer, and how to part it. */
-export class UsageQuery {
+export class UsageQuery extends UsageFilterQuery {
   @Instant({ description: 'The first instant.' })
   from: string;
 
@@ -27,18 +28,6 @@ export class UsageQuery {
   })
   groupBy?: string;
 
-  @Id({ optional: true })
-  customerId?: string;
-
-  @Id({ optional: true })
-  keyId?: string;
-
-  @Id({ optional: true })
-  apiId?: string;
-
-  @Text({ optional: true, max: 128 })
-  stage?: string;
-
   @Text({ optional: true, max: 128 })
   method?: string;
 
@@ -53,12 +42,6 @@ export class UsageQuery {
 
   @Text({ optional: true, max: 64 })
   meter?: string;
-
-  @OneOf(['json', 'csv'], {
-    optional: true,
-    description: '`csv` is what `Accept: text/csv` asks for.',
-  })
-  format?: 'json' | 'csv';
 }
 
 /** A meter's quantity in one part of the time. */
