@@ -4,6 +4,7 @@ import {
   PeriodOutOfRange,
   billingPeriod,
   parsePeriodRule,
+  periodAfterChange,
   periodToBill,
   type BillingInterval,
   type PeriodRule,
@@ -433,6 +434,113 @@ describe('periodToBill', () => {
 
   it('bills nothing after the end', () => {
     expect(periodToBill({ rule, billedTo: at('2026-02-10'), endsAt: at('2026-02-10') })).toBeNull();
+  });
+});
+
+describe('periodAfterChange', () => {
+  it.each<{
+    before: PeriodRule;
+    after: PeriodRule;
+    lastEnded: string;
+    to: string;
+    why: string;
+  }>([
+    {
+      before: calendar('month', 'America/New_York'),
+      after: calendar('month', 'Europe/Paris'),
+      lastEnded: '2026-02-01T05:00Z',
+      to: '2026-02-28T23:00Z',
+      why: 'a move east makes a shorter month',
+    },
+    {
+      before: calendar('month', 'Europe/Paris'),
+      after: calendar('month', 'America/New_York'),
+      lastEnded: '2026-01-31T23:00Z',
+      to: '2026-03-01T05:00Z',
+      why: 'a move west a longer one, not one of six hours',
+    },
+    {
+      before: calendar('month', 'Pacific/Kiritimati'),
+      after: calendar('month', 'Etc/GMT+12'),
+      lastEnded: '2026-01-31T10:00Z',
+      to: '2026-03-01T12:00Z',
+      why: 'no two zones are further apart than 26 hours',
+    },
+    {
+      before: calendar('day', 'Europe/Paris'),
+      after: calendar('day', 'America/New_York'),
+      lastEnded: '2026-01-31T23:00Z',
+      to: '2026-02-02T05:00Z',
+      why: 'a day of thirty hours',
+    },
+    {
+      before: calendar('day', 'America/New_York'),
+      after: calendar('day', 'Europe/Paris'),
+      lastEnded: '2026-02-01T05:00Z',
+      to: '2026-02-01T23:00Z',
+      why: 'a day of eighteen',
+    },
+    {
+      before: anniversary('2026-01-31', 'month', 'Asia/Tokyo'),
+      after: anniversary('2026-01-31', 'month', 'UTC'),
+      lastEnded: '2026-02-27T15:00Z',
+      to: '2026-03-31T00:00Z',
+      why: 'an anniversary keeps its day',
+    },
+    {
+      before: anniversary('2026-01-01', 'month', 'UTC'),
+      after: anniversary('2026-01-02', 'month', 'UTC'),
+      lastEnded: '2026-02-01T00:00Z',
+      to: '2026-02-02T00:00Z',
+      why: 'another anchor begins on its day, if only a day later',
+    },
+    {
+      before: calendar('month', 'UTC'),
+      after: fromInstant('2026-01-15T14:05:00Z', 'month'),
+      lastEnded: '2026-02-01T00:00Z',
+      to: '2026-02-15T14:05Z',
+      why: 'another kind of rule',
+    },
+    {
+      before: calendar('month', 'UTC'),
+      after: calendar('month', 'UTC'),
+      lastEnded: '2026-02-01T00:00Z',
+      to: '2026-03-01T00:00Z',
+      why: 'no change',
+    },
+  ])('begins at $lastEnded and ends at $to: $why', ({ before, after, lastEnded, to }) => {
+    const from = new Date(lastEnded);
+    expect(periodAfterChange({ before, after, lastEnded: from })).toEqual({
+      from,
+      to: new Date(to),
+    });
+  });
+
+  it('tiles time across any change, and goes on with the new rule', () => {
+    fc.assert(
+      fc.property(rules, rules, instants, (before, after, at) => {
+        const lastEnded = billingPeriod(before, at, 'containing').to;
+        const changed = periodAfterChange({ before, after, lastEnded });
+        expect(changed.from).toEqual(lastEnded);
+        expect(changed.to > changed.from).toBe(true);
+        expect(billingPeriod(after, changed.to, 'containing').from).toEqual(changed.to);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  it('makes no period shorter than half an interval of days when only the zone changes', () => {
+    fc.assert(
+      fc.property(intervals, zones, zones, instants, (interval, from, to, at) => {
+        const [before, after] = [calendar(interval, from), calendar(interval, to)];
+        const lastEnded = billingPeriod(before, at, 'containing').to;
+        const changed = periodAfterChange({ before, after, lastEnded });
+        expect(changed.to.getTime() - changed.from.getTime()).toBeGreaterThanOrEqual(
+          11 * 3_600_000,
+        );
+      }),
+      { numRuns: 200 },
+    );
   });
 });
 

@@ -31,6 +31,9 @@ const CALENDAR_ANCHOR: Record<BillingInterval, string> = {
   year: '1970-01-01',
 };
 
+/** No two zones' clocks are further apart: UTC-12 and UTC+14. */
+const ZONES_APART_MAX_MS = 26 * 3_600_000;
+
 const LAST_INSTANT_MS = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
 
 /**
@@ -61,6 +64,37 @@ export function periodToBill(subscription: {
   if (endsAt !== null && endsAt <= from) return null;
   const { to } = billingPeriod(rule, from, 'containing');
   return { from, to: endsAt !== null && endsAt < to ? endsAt : to };
+}
+
+/**
+ * The first period after a change of the rule (another anchor, interval or zone): it begins exactly where the last one ended and runs to
+ * the next boundary of the new rule.
+ *
+ * When only the zone changed, the two boundaries lie hours apart: the nearer boundary is taken for the same one, so that no invoice is for six
+ * hours. The periods after it are those of the new rule.
+ */
+export function periodAfterChange(change: {
+  readonly before: PeriodRule;
+  readonly after: PeriodRule;
+  readonly lastEnded: Date;
+}): Period {
+  const { before, after, lastEnded: from } = change;
+  const { from: start, to } = billingPeriod(after, from, 'containing');
+  const [since, until] = [from.getTime() - start.getTime(), to.getTime() - from.getTime()];
+  const isStub = until <= ZONES_APART_MAX_MS && until < since;
+  if (!isStub || !differInZoneOnly(before, after)) return { from, to };
+  return { from, to: billingPeriod(after, to, 'containing').to };
+}
+
+function differInZoneOnly(before: PeriodRule, after: PeriodRule): boolean {
+  if (!('timezone' in before) || !('timezone' in after)) return false;
+  const anchorOf = (rule: PeriodRule) => ('anchor' in rule ? rule.anchor : undefined);
+  return (
+    before.timezone !== after.timezone &&
+    before.kind === after.kind &&
+    before.interval === after.interval &&
+    anchorOf(before) === anchorOf(after)
+  );
 }
 
 type QuotaPeriodRule = Extract<PeriodRule, { kind: 'quota' }>;

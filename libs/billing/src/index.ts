@@ -1,4 +1,11 @@
-export { billingPeriod, periodToBill, type WhichPeriod } from './billing-period.js';
+export {
+  billingPeriod,
+  periodAfterChange,
+  periodToBill,
+  type WhichPeriod,
+} from './billing-period.js';
+export { commitmentTrueUp, type CommittedCharge } from './commitment.js';
+export { burnCredits, type BurnDown, type CreditGrant, type CreditUse } from './credits.js';
 export {
   draftInvoice,
   type Adjustment,
@@ -30,4 +37,12 @@ export { invoiceNumber } from './invoice-number.js';
 export { groupedDecimal, printableText, spreadsheetText } from './plain-text.js';
 export { parsePeriodRule, type BillingInterval, type PeriodRule } from './period-rule.js';
 export { previewBillingPeriod, type PeriodJson } from './preview-billing-period.js';
+export {
+  prorate,
+  prorateAt,
+  prorationShare,
+  type PartEnd,
+  type ProrationBasis,
+  type ProrationShare,
+} from './proration.js';
 export { parseRateCardItems } from './rate-card-items.js';
