@@ -1,5 +1,6 @@
 import { BullModule } from '@nestjs/bullmq';
 import { Global, Module } from '@nestjs/common';
+import { DiscoveryModule } from '@nestjs/core';
 import { BusinessClock } from './clock/business-clock.js';
 import { SystemClock } from './clock/system-clock.js';
 import { Config } from './config/config.js';
@@ -8,6 +9,7 @@ import { EgressClient } from './egress/egress-client.js';
 import { Pages } from './http/pages.js';
 import { PolicyEvents } from './policy/policy-events.js';
 import { PolicyHistory } from './policy/policy-history.js';
+import { QueuesReady } from './queue/queues-ready.js';
 import { queueOptions } from './queue/queues.js';
 import { RedisConnections } from './redis/redis-connections.js';
 import { Keyring } from './security/keyring.js';
@@ -29,9 +31,10 @@ const providers = [
 @Global()
 @Module({
   imports: [
+    DiscoveryModule,
     BullModule.forRootAsync({ useFactory: queueOptions, inject: [Config, RedisConnections] }),
   ],
-  providers,
+  providers: [...providers, QueuesReady],
   exports: providers,
 })
 export class PlatformModule {}
