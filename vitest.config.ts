@@ -27,6 +27,12 @@ const project = (name: string, include: string[], test: Record<string, unknown> 
   test: { name, include, environment: 'node', ...test },
 });
 
+/**
+ * The files of one process share what they import, since importing takes as long as testing. So a test leaves nothing in
+ * a module: it restores what it spied on and what it set in the environment.
+ */
+const sharesModules = { isolate: false };
+
 const withServices = {
   globalSetup: ['test/support/global-setup.ts'],
   testTimeout: 60_000,
@@ -40,10 +46,14 @@ export default defineConfig({
       project('unit', ['libs/**/*.spec.ts', 'apps/**/*.spec.ts', 'scripts/**/*.spec.ts'], {
         // Property tests take seconds on a machine that has other work; a time limit is no test.
         testTimeout: 60_000,
+        ...sharesModules,
         exclude: ['**/*.db.spec.ts', '**/*.race.spec.ts', '**/node_modules/**', '**/dist/**'],
       }),
-      project('db', ['libs/**/*.db.spec.ts', 'libs/**/*.race.spec.ts'], withServices),
-      project('api', ['test/api/**/*.spec.ts'], withServices),
+      project('db', ['libs/**/*.db.spec.ts', 'libs/**/*.race.spec.ts'], {
+        ...withServices,
+        ...sharesModules,
+      }),
+      project('api', ['test/api/**/*.spec.ts'], { ...withServices, ...sharesModules }),
       project('scenario', ['test/scenarios/**/*.spec.ts', 'test/gateways/**/*.spec.ts'], {
         ...withServices,
         testTimeout: 180_000,

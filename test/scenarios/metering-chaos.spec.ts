@@ -19,7 +19,7 @@ import { recordLines, RECORDS, ROLLED_UP, scaled, UsageLedger } from '../support
 import type { LedgerRecord } from '../support/usage-ledger.js';
 
 /** A full run by hand: `KILLS=50 npm test -- test/scenarios/metering-chaos.spec.ts`. */
-const KILLS = Number(process.env['KILLS'] ?? 6);
+const KILLS = Number(process.env['KILLS'] ?? (process.env['CI'] ? 4 : 6));
 /** The same seed kills the same victims after the same pauses. */
 const SEED = Number(process.env['SEED'] ?? randomInt(2 ** 31));
 const PAUSE_MS_MAX = 900;
