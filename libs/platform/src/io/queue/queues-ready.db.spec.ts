@@ -10,7 +10,7 @@ import { RedisConnections } from '../redis/redis-connections.js';
 import { queueOptions } from './queues.js';
 import { QueuesReady } from './queues-ready.js';
 
-const work = vi.fn(() => Promise.resolve());
+const work = vi.fn<() => Promise<void>>(() => Promise.resolve());
 
 /** An app with one queue and its worker, on this database. */
 async function begin(databaseUrl: string): Promise<INestApplicationContext> {
