@@ -1,65 +1,18 @@
-import { InvoicingService } from '@io/billing';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { startApi, type TestApi } from '../support/api.js';
-import { billingRows, type BillingRows } from '../support/billing.js';
-import { aCatalogue, type Catalogue } from '../support/catalogue.js';
+import { NOVEMBER, startInvoicing, type Invoicing } from '../support/invoicing.js';
 
-const AMAZON = 'amazon-api-gateway-us-east-1';
-const NOVEMBER = { from: '2026-11-01T00:00:00.000Z', to: '2026-12-01T00:00:00.000Z' };
-
-let api: TestApi;
-let rows: BillingRows;
-let invoicing: InvoicingService;
+let api: Invoicing['api'];
+let rows: Invoicing['rows'];
+let invoicing: Invoicing['invoicing'];
+let use: Invoicing['use'];
+let aSubscriber: Invoicing['aSubscriber'];
+let aDraft: Invoicing['aDraft'];
+let invoicesOf: Invoicing['invoicesOf'];
+let post: Invoicing['post'];
 beforeAll(async () => {
-  api = await startApi();
-  rows = await billingRows(api);
-  invoicing = api.app.get(InvoicingService);
-  await rows.moveClockTo('2026-12-01T00:10:00Z');
+  ({ api, rows, invoicing, use, aSubscriber, aDraft, invoicesOf, post } = await startInvoicing());
 });
 
-interface Usage {
-  readonly hour: string;
-  readonly quantity: string;
-  readonly meter?: string;
-}
-
-/** Usage as the roll-up leaves it. */
-const use = (of: Catalogue, { hour, quantity, meter = 'calls' }: Usage) => {
-  const { accountId, customerId, keyId, apiId, stage, usagePlanId } = of;
-  const row = { accountId, customerId, keyId, apiId, stage, usagePlanId, meter, quantity };
-  const call = { method: 'GET', resourcePath: '/pets', statusClass: '2xx' };
-  return rows.db.usageHour.create({ data: { ...row, ...call, hour: new Date(hour) } });
-};
-
-interface Subscribed extends Catalogue {
-  readonly subscriptionId: string;
-}
-
-/** A customer who uses the Petstore since 1 November. */
-const aSubscriber = async (change: object = {}): Promise<Subscribed> => {
-  const catalogue = await aCatalogue(api);
-  const { customerId, usagePlanId } = catalogue;
-  const body = { customerId, usagePlanId, rateCardId: AMAZON, startsAt: NOVEMBER.from, ...change };
-  const { body: subscription } = await api.call('POST', '/v1/subscriptions', { body });
-  return { ...catalogue, subscriptionId: subscription.id };
-};
-
-const invoicesOf = async ({ customerId }: Catalogue) => {
-  const { body } = await api.call('GET', `/v1/invoices?customerId=${customerId}&limit=500`);
-  return body.items as Record<string, never>[];
-};
-
-/** A draft over a million calls in November: $3.50. */
-const aDraft = async (change: object = {}) => {
-  const subscriber = await aSubscriber(change);
-  await use(subscriber, { hour: '2026-11-15T10:00:00Z', quantity: '1000000' });
-  await invoicing.closeDue();
-  const [invoice] = await invoicesOf(subscriber);
-  return { ...subscriber, id: String(invoice?.['id']), path: `/v1/invoices/${invoice?.['id']}` };
-};
-
-const post = (path: string, token?: string) =>
-  api.call('POST', path, token === undefined ? {} : { token });
 const text = async (path: string) => (await api.call('GET', path)).body as unknown as string;
 const bytes = async (path: string) => {
   const headers = { authorization: `Bearer ${api.ownerToken}` };
@@ -245,29 +198,46 @@ describe('POST /v1/invoices/:id/finalise', () => {
       expect((await post(`${path}/finalise`, token)).status).toBe(403);
     }
     const stranger = await rows.operatorToken(await rows.otherAccount());
-    for (const step of ['finalise', 'refresh', 'pay', 'void']) {
+    for (const step of ['finalise', 'refresh', 'pay', 'void', 'mark-uncollectible']) {
       expect((await post(`${path}/${step}`, stranger)).status).toBe(404);
     }
   });
 });
 
-describe('POST /v1/invoices/:id/pay and /void', () => {
+describe('POST /v1/invoices/:id/pay, /void and /mark-uncollectible', () => {
   it.each([
-    { step: 'pay', status: 'paid', other: 'void' },
-    { step: 'void', status: 'void', other: 'pay' },
+    { step: 'pay', status: 'paid', paid: '350', due: '0', others: ['void', 'mark-uncollectible'] },
+    { step: 'void', status: 'void', paid: '0', due: '0', others: ['pay', 'mark-uncollectible'] },
+    { step: 'mark-uncollectible', status: 'uncollectible', paid: '0', due: '350', others: [] },
   ])(
     'answers 200 to $step, twice, and 409 to going elsewhere from there',
-    async ({ step, status, other }) => {
+    async ({ step, status, paid, due, others }) => {
       const { path } = await aDraft();
       expect((await post(`${path}/${step}`)).status).toBe(409);
       const { body: finalised } = await post(`${path}/finalise`);
       const marked = await post(`${path}/${step}`);
-      expect(marked).toMatchObject({ status: 200, body: { ...finalised, status } });
+      const sums = { paid: { minor: paid }, due: { minor: due } };
+      expect(marked).toMatchObject({ status: 200, body: { status, ...sums } });
+      expect({ ...marked.body, status: 'finalised', paid: 0, due: 0 }).toEqual({
+        ...finalised,
+        paid: 0,
+        due: 0,
+      });
       expect((await post(`${path}/${step}`)).body).toEqual(marked.body);
-      expect((await post(`${path}/${other}`)).status).toBe(409);
+      for (const other of others) expect((await post(`${path}/${other}`)).status).toBe(409);
       expect((await post(`${path}/finalise`)).body).toEqual(marked.body);
     },
   );
+
+  it.each(['pay', 'void'])('answers 200 to %s of what was given up on', async (step) => {
+    const { path } = await aDraft();
+    await post(`${path}/finalise`);
+    await post(`${path}/mark-uncollectible`);
+    expect(await post(`${path}/${step}`)).toMatchObject({
+      status: 200,
+      body: { due: { minor: '0' } },
+    });
+  });
 });
 
 describe('a finalised invoice', () => {
@@ -281,7 +251,7 @@ describe('a finalised invoice', () => {
     { statement: 'DELETE FROM invoice', why: 'its removal' },
     { statement: 'UPDATE invoice_line SET amount_minor = 1', why: 'an amount of a line' },
     { statement: 'DELETE FROM invoice_line', why: 'the removal of a line' },
-    { statement: 'TRUNCATE invoice, invoice_line', why: 'emptying the table' },
+    { statement: 'TRUNCATE invoice CASCADE', why: 'emptying the table' },
     { statement: 'TRUNCATE invoice_line', why: 'emptying the lines' },
   ])('refuses in SQL: $why', async ({ statement }) => {
     const { path, id } = await aDraft();

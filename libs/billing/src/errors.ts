@@ -1,4 +1,4 @@
-import { DomainError, type FieldFault } from '@core/kernel';
+import { DomainError, formatMoney, type FieldFault, type Money } from '@core/kernel';
 
 interface InvalidFacts {
   readonly [name: string]: unknown;
@@ -109,6 +109,49 @@ export class WrongInvoiceStatus extends DomainError {
   constructor(status: string, wanted: readonly string[]) {
     super(`The invoice is ${status}; only one that is ${wanted.join(' or ')} can do that.`);
     this.facts = { status, wanted };
+  }
+}
+
+/** A payment of more than is due, or than the customer's credit has. Nothing was recorded. */
+export class PaymentTooHigh extends DomainError {
+  readonly code = 'payment-too-high';
+  readonly kind = 'conflict';
+  readonly facts: { readonly amount: string; readonly atMost: string; readonly currency: string };
+
+  constructor(amount: Money, atMost: Money, of: 'the invoice' | "the customer's credit") {
+    const { currency } = amount;
+    super(
+      `A payment of ${formatMoney(amount)} ${currency} is more than is left of ${of}, ${formatMoney(atMost)} ${currency}.`,
+    );
+    this.facts = { amount: formatMoney(amount), atMost: formatMoney(atMost), currency };
+  }
+}
+
+/** Another payment of the invoice has the reference. */
+export class PaymentReferenceTaken extends DomainError {
+  readonly code = 'payment-reference-taken';
+  readonly kind = 'conflict';
+  readonly facts: { readonly reference: string; readonly paymentId: string };
+
+  constructor(facts: { readonly reference: string; readonly paymentId: string }) {
+    super(
+      `The invoice has another payment with the reference "${facts.reference}": ${facts.paymentId}.`,
+    );
+    this.facts = facts;
+  }
+}
+
+/** An invoice that was paid or credited in part cannot be made void: the rest is for a credit note. */
+export class InvoiceSettledInPart extends DomainError {
+  readonly code = 'invoice-settled-in-part';
+  readonly kind = 'conflict';
+  readonly facts: { readonly paid: string; readonly credited: string };
+
+  constructor({ paid, credited }: { readonly paid: Money; readonly credited: Money }) {
+    super(
+      `${formatMoney(paid)} ${paid.currency} of the invoice is paid and ${formatMoney(credited)} credited: issue a credit note instead of making it void.`,
+    );
+    this.facts = { paid: formatMoney(paid), credited: formatMoney(credited) };
   }
 }
 

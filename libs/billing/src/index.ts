@@ -22,6 +22,9 @@ export {
   InvalidPeriodPreview,
   InvalidPeriodRule,
   InvalidRateCard,
+  InvoiceSettledInPart,
+  PaymentReferenceTaken,
+  PaymentTooHigh,
   PeriodAlreadyBilled,
   PeriodOutOfRange,
   RateCardNameTaken,
@@ -34,6 +37,18 @@ export {
 export { dueAt, localDate, timezoneOf } from './invoice-dates.js';
 export { invoiceLines, type InvoiceLine } from './invoice-lines.js';
 export { invoiceNumber } from './invoice-number.js';
+export { amountDue, COMES_FROM, type InvoiceStatus } from './invoice-status.js';
+export {
+  creditNoteLegs,
+  invoiceLegs,
+  LEDGER_ACCOUNTS,
+  paymentLegs,
+  voidLegs,
+  writeOffLegs,
+  type LedgerAccount,
+  type LedgerAct,
+  type Leg,
+} from './ledger.js';
 export { groupedDecimal, printableText, spreadsheetText } from './plain-text.js';
 export { parsePeriodRule, type BillingInterval, type PeriodRule } from './period-rule.js';
 export { previewBillingPeriod, type PeriodJson } from './preview-billing-period.js';

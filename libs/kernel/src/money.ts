@@ -19,6 +19,11 @@ export function toMoney(amount: Decimal, currency: string): Money {
   return { minor: BigInt(minor.toFixed()), currency };
 }
 
+/** An amount in major units that is money as it stands; null when it has more decimals than the currency. */
+export function exactMoney(amount: Decimal, currency: string): Money | null {
+  return amount.decimalPlaces() <= currencyExponent(currency) ? toMoney(amount, currency) : null;
+}
+
 export function zeroMoney(currency: string): Money {
   return { minor: 0n, currency };
 }

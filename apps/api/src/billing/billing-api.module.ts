@@ -2,6 +2,7 @@ import { Module } from '@nestjs/common';
 import { BillingModule } from '@io/billing';
 import { ExportsController } from './exports.controller.js';
 import { InvoicesController } from './invoices.controller.js';
+import { LedgerController } from './ledger.controller.js';
 import { PreviewsController } from './previews.controller.js';
 import { RateCardsController } from './rate-cards.controller.js';
 import { SubscriptionsController } from './subscriptions.controller.js';
@@ -12,6 +13,7 @@ import { SubscriptionsController } from './subscriptions.controller.js';
   controllers: [
     ExportsController,
     InvoicesController,
+    LedgerController,
     PreviewsController,
     RateCardsController,
     SubscriptionsController,

@@ -1,13 +1,25 @@
-import { Controller, Get, HttpCode, Param, Post, Query, StreamableFile } from '@nestjs/common';
-import { ApiOkResponse, ApiProduces } from '@nestjs/swagger';
+import {
+  Body,
+  Controller,
+  Get,
+  HttpCode,
+  Param,
+  Post,
+  Query,
+  StreamableFile,
+} from '@nestjs/common';
+import { ApiCreatedResponse, ApiOkResponse, ApiProduces } from '@nestjs/swagger';
 import type { Scope } from '@core/identity';
+import { decimal } from '@core/kernel';
 import {
   invoiceCsv,
   invoicePdf,
   InvoicesService,
   InvoicingService,
+  SettlementsService,
   type Invoice,
 } from '@io/billing';
+import { PageQuery } from '@io/platform';
 import { Allow, AllowCustomersToo, Caller } from '../access/access.js';
 import {
   invoiceHeadView,
@@ -17,6 +29,7 @@ import {
   invoiceView,
   readFilter,
 } from './invoices.dto.js';
+import { CreatePaymentBody, PaymentListView, PaymentView, paymentView } from './ledger.dto.js';
 
 /** What customers owe, as JSON, CSV and PDF. */
 @Controller('invoices')
@@ -25,6 +38,7 @@ export class InvoicesController {
   constructor(
     private readonly invoices: InvoicesService,
     private readonly invoicing: InvoicingService,
+    private readonly settlements: SettlementsService,
   ) {}
 
   @Get()
@@ -83,7 +97,7 @@ export class InvoicesController {
   @Allow('billing:write')
   @ApiOkResponse({ type: InvoiceView })
   async pay(@Caller() scope: Scope, @Param('id') id: string) {
-    return invoiceView(await this.invoicing.mark(scope, id, 'paid'));
+    return invoiceView(await this.settlements.pay(scope, id));
   }
 
   @Post(':id/void')
@@ -91,7 +105,43 @@ export class InvoicesController {
   @Allow('billing:write')
   @ApiOkResponse({ type: InvoiceView })
   async void(@Caller() scope: Scope, @Param('id') id: string) {
-    return invoiceView(await this.invoicing.mark(scope, id, 'void'));
+    return invoiceView(await this.settlements.void(scope, id));
+  }
+
+  @Post(':id/mark-uncollectible')
+  @HttpCode(200)
+  @Allow('billing:write')
+  @ApiOkResponse({ type: InvoiceView })
+  async markUncollectible(@Caller() scope: Scope, @Param('id') id: string) {
+    return invoiceView(await this.settlements.markUncollectible(scope, id));
+  }
+
+  @Get(':id/payments')
+  @ApiOkResponse({ type: PaymentListView })
+  async payments(
+    @Caller() scope: Scope,
+    @Param('id') id: string,
+    @Query() query: PageQuery,
+  ): Promise<PaymentListView> {
+    const { items, ...next } = await this.settlements.payments(scope, id, query);
+    return { items: items.map(paymentView), ...next };
+  }
+
+  @Post(':id/payments')
+  @Allow('billing:write')
+  @ApiCreatedResponse({ type: PaymentView })
+  async recordPayment(
+    @Caller() scope: Scope,
+    @Param('id') id: string,
+    @Body() { amount, method, reference, paidAt }: CreatePaymentBody,
+  ) {
+    const request = {
+      amount: decimal(amount),
+      method: method ?? 'bank-transfer',
+      reference,
+      ...(paidAt !== undefined && { paidAt: new Date(paidAt) }),
+    };
+    return paymentView(await this.settlements.recordPayment(scope, id, request));
   }
 }
 

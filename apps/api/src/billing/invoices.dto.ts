@@ -123,6 +123,14 @@ export class InvoiceHeadView {
   @Nested(() => MoneyView)
   total: MoneyView;
 
+  @Nested(() => MoneyView, { description: 'What came in for it.' })
+  paid: MoneyView;
+
+  @Nested(() => MoneyView, {
+    description: 'What is still to be paid; 0 on a draft and on a void invoice.',
+  })
+  due: MoneyView;
+
   @Instant()
   createdAt: string;
 
@@ -209,6 +217,8 @@ export function invoiceHeadView(invoice: InvoiceHead): InvoiceHeadView {
     subtotal: money(invoice.subtotalMinor),
     tax: money(invoice.taxMinor),
     total: money(invoice.totalMinor),
+    paid: money(invoice.paidMinor),
+    due: money(invoice.dueMinor),
     createdAt: createdAt.toISOString(),
     issuedAt: issuedAt && issuedAt.toISOString(),
     dueAt: dueAt && dueAt.toISOString(),

@@ -3,8 +3,12 @@ import { MeteringModule } from '@io/metering';
 import { InvoicesRepository } from './invoices.repository.js';
 import { InvoicesService } from './invoices.service.js';
 import { InvoicingService } from './invoicing.service.js';
+import { LedgerRepository } from './ledger.repository.js';
+import { LedgerService } from './ledger.service.js';
 import { RateCardsRepository } from './rate-cards.repository.js';
 import { RateCardsService } from './rate-cards.service.js';
+import { SettlementsRepository } from './settlements.repository.js';
+import { SettlementsService } from './settlements.service.js';
 import { SubscriptionsRepository } from './subscriptions.repository.js';
 import { SubscriptionsService } from './subscriptions.service.js';
 
@@ -14,11 +18,22 @@ import { SubscriptionsService } from './subscriptions.service.js';
     InvoicesRepository,
     InvoicesService,
     InvoicingService,
+    LedgerRepository,
+    LedgerService,
     RateCardsRepository,
     RateCardsService,
+    SettlementsRepository,
+    SettlementsService,
     SubscriptionsRepository,
     SubscriptionsService,
   ],
-  exports: [InvoicesService, InvoicingService, RateCardsService, SubscriptionsService],
+  exports: [
+    InvoicesService,
+    InvoicingService,
+    LedgerService,
+    RateCardsService,
+    SettlementsService,
+    SubscriptionsService,
+  ],
 })
 export class BillingModule {}

@@ -1,17 +1,15 @@
 export { BillingModule } from './billing.module.js';
 export { invoiceCsv, linesCsv, registerCsv } from './invoice-csv.js';
 export { invoicePdf } from './invoice-pdf.js';
-export type {
-  Invoice,
-  InvoiceFilter,
-  InvoiceHead,
-  InvoiceStatus,
-  Party,
-  StoredLine,
-} from './invoices.repository.js';
+export type { Invoice, InvoiceHead, Party, StoredLine } from './invoice-rows.js';
+export type { InvoiceFilter } from './invoices.repository.js';
 export { InvoicesService } from './invoices.service.js';
 export { CLOSE_PERIODS, InvoicingService } from './invoicing.service.js';
 export { RateCardsService } from './rate-cards.service.js';
 export type { RateCardVersion, StoredRateCard } from './rate-cards.repository.js';
 export { SubscriptionsService } from './subscriptions.service.js';
 export type { Subscription } from './subscriptions.repository.js';
+export { LedgerService } from './ledger.service.js';
+export type { BalanceSums, JournalFilter, JournalTransaction } from './ledger.repository.js';
+export { SettlementsService } from './settlements.service.js';
+export { PAYMENT_METHODS, type Payment, type PaymentMethod } from './settlements.repository.js';

@@ -1,7 +1,7 @@
 import { spreadsheetText } from '@core/billing';
 import { formatMoney } from '@core/kernel';
 import { stringify } from 'csv-stringify/sync';
-import type { Invoice, StoredLine } from './invoices.repository.js';
+import type { Invoice, StoredLine } from './invoice-rows.js';
 
 /** How a cell is written: text is disarmed, numbers and instants are not touched. */
 type Cell = { readonly text: string | null } | { readonly plain: string | null };

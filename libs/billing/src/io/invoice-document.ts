@@ -1,7 +1,7 @@
 import { groupedDecimal, localDate, printableText, type RatingSnapshot } from '@core/billing';
 import { currencyExponent, decimal, formatMoney } from '@core/kernel';
 import type { Price } from '@core/pricing';
-import type { Invoice, Party, StoredLine } from './invoices.repository.js';
+import type { Invoice, Party, StoredLine } from './invoice-rows.js';
 
 /** A node of a document: text, a stack, columns, a table. Its own types would bring the browser's into the build. */
 export interface Node {

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { dirname, join, sep } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { invoiceDocument, type Node } from './invoice-document.js';
-import type { Invoice } from './invoices.repository.js';
+import type { Invoice } from './invoice-rows.js';
 
 interface PdfMake {
   setFonts(fonts: Readonly<Record<string, Readonly<Record<string, string>>>>): void;

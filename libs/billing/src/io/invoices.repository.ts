@@ -1,64 +1,29 @@
 import { randomBytes } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import {
+  invoiceLegs,
   invoiceLines,
   invoiceNumber,
   parseRateCardItems,
   timezoneOf,
-  WrongInvoiceStatus,
   type BilledRateCard,
   type InvoiceDraft,
-  type InvoiceLine,
-  type RatingSnapshot,
+  type InvoiceStatus,
 } from '@core/billing';
 import type { Scope } from '@core/identity';
-import { decimal, prefixedId, type Period } from '@core/kernel';
+import { prefixedId } from '@core/kernel';
 import { appendAudit, Database, pageArguments, Prisma, type PageRequest } from '@io/platform';
+import {
+  allWithLines,
+  toHeads,
+  withLines,
+  type HeadRow,
+  type Invoice,
+  type InvoiceHead,
+} from './invoice-rows.js';
 import { storedJson } from './json.js';
+import { postTransaction } from './post-transaction.js';
 import { toSubscription, type Subscription } from './subscriptions.repository.js';
-
-/** draft → finalised → paid | void | uncollectible; uncollectible → paid | void. */
-export type InvoiceStatus = 'draft' | 'finalised' | 'paid' | 'void' | 'uncollectible';
-
-/** Who issues an invoice or receives it, as they were when it was made final. */
-export interface Party {
-  readonly name: string;
-  readonly legalName: string | null;
-  readonly email?: string | null;
-  readonly address: string | null;
-  readonly taxId: string | null;
-}
-
-/** An invoice without its lines. */
-export interface InvoiceHead {
-  readonly id: string;
-  readonly accountId: string;
-  readonly customerId: string;
-  readonly subscriptionId: string;
-  readonly period: Period;
-  readonly timezone: string;
-  readonly status: InvoiceStatus;
-  readonly number: string | null;
-  readonly currency: string;
-  readonly subtotalMinor: bigint;
-  readonly taxMinor: bigint;
-  readonly totalMinor: bigint;
-  readonly issuer: Party;
-  readonly recipient: Party;
-  readonly createdAt: Date;
-  readonly issuedAt: Date | null;
-  readonly dueAt: Date | null;
-}
-
-/** A line with its id, in the order of the invoice. */
-export interface StoredLine extends InvoiceLine {
-  readonly id: string;
-}
-
-/** An invoice with all its lines. */
-export interface Invoice extends InvoiceHead {
-  readonly lines: readonly StoredLine[];
-}
 
 /** All that a period's invoice is computed from, but the usage. */
 export interface BillingTerms {
@@ -89,9 +54,6 @@ export interface DueSubscription {
 const SERIES = 'TG';
 /** Finalising waits for the account's series, so its transactions may queue. */
 const PATIENT = { maxWait: 20_000, timeout: 20_000 };
-
-type HeadRow = Prisma.InvoiceGetPayload<object>;
-type LineRow = Prisma.InvoiceLineGetPayload<object>;
 
 /** Locks are taken in the order subscription → invoice → series → audit chain. */
 @Injectable()
@@ -199,6 +161,15 @@ export class InvoicesRepository {
         where: { accountId, id },
         data: { status: 'finalised', number, issuedAt, dueAt },
       });
+      await postTransaction(tx, {
+        accountId,
+        customerId: finalised.customerId,
+        invoiceId: id,
+        act: 'finalise-invoice',
+        subjectId: id,
+        occurredAt: issuedAt,
+        legs: invoiceLegs(draft),
+      });
       const after = { number, total: finalised.totalMinor, currency: finalised.currency };
       await appendAudit(tx, {
         accountId,
@@ -209,35 +180,6 @@ export class InvoicesRepository {
       });
       return withLines(tx, finalised);
     }, PATIENT);
-  }
-
-  /** Moves an invoice on; on the status it has already it changes nothing. Null when there is no such invoice. */
-  async moveTo(
-    { accountId, principalId }: Scope,
-    id: string,
-    { status, from }: { readonly status: InvoiceStatus; readonly from: readonly InvoiceStatus[] },
-  ): Promise<Invoice | null> {
-    return this.db.$transaction(async (tx) => {
-      await tx.$queryRaw`SELECT FROM invoice WHERE account_id = ${accountId} AND id = ${id} FOR UPDATE`;
-      const before = await tx.invoice.findUnique({ where: { accountId, id } });
-      if (!before) return null;
-      if (before.status === status) return withLines(tx, before);
-      if (!from.some((one) => one === before.status))
-        throw new WrongInvoiceStatus(before.status, from);
-      const after = await tx.invoice.update({
-        where: { accountId, id },
-        data: { status },
-      });
-      const change = { before: { status: before.status }, after: { status } };
-      await appendAudit(tx, {
-        accountId,
-        principalId,
-        action: `mark-invoice-${status}`,
-        subject: id,
-        ...change,
-      });
-      return withLines(tx, after);
-    });
   }
 
   async find({ accountId, customerId }: Scope, id: string): Promise<Invoice | null> {
@@ -261,7 +203,7 @@ export class InvoicesRepository {
       where,
     ];
     const rows = await this.db.invoice.findMany({ where: { accountId, AND: filters }, ...rest });
-    return rows.map(toHead);
+    return toHeads(this.db, rows);
   }
 
   /** Issued invoices in the order of their issue, with their lines; `after` is the last of the page before. */
@@ -363,42 +305,4 @@ function lineRows({ customerId, lines }: InvoiceDraft, { accountId, id }: Invoic
     amount: exactAmount,
     snapshot: rating ? storedJson(rating) : {},
   }));
-}
-
-async function withLines(db: Prisma.TransactionClient, row: HeadRow): Promise<Invoice> {
-  const [invoice] = await allWithLines(db, [row]);
-  if (!invoice) throw new Error('One row makes one invoice.');
-  return invoice;
-}
-
-async function allWithLines(
-  db: Prisma.TransactionClient,
-  rows: readonly HeadRow[],
-): Promise<Invoice[]> {
-  const lines = await db.invoiceLine.findMany({
-    where: { invoiceId: { in: rows.map(({ id }) => id) } },
-    orderBy: [{ invoiceId: 'asc' }, { ordinal: 'asc' }],
-  });
-  const byInvoice = new Map<string, StoredLine[]>(rows.map(({ id }) => [id, []]));
-  for (const line of lines) byInvoice.get(line.invoiceId)?.push(toLine(line));
-  return rows.map((row) => ({ ...toHead(row), lines: byInvoice.get(row.id) ?? [] }));
-}
-
-function toHead({ periodFrom, periodTo, status, issuer, recipient, ...row }: HeadRow): InvoiceHead {
-  return {
-    ...row,
-    status: status as InvoiceStatus,
-    period: { from: periodFrom, to: periodTo },
-    issuer: issuer as unknown as Party,
-    recipient: recipient as unknown as Party,
-  };
-}
-
-function toLine(row: LineRow): StoredLine {
-  const { id, description, meter, amountMinor } = row;
-  const snapshot = row.snapshot as unknown as RatingSnapshot;
-  const rating = Object.keys(snapshot).length > 0 ? snapshot : null;
-  const exactAmount = rating?.exactAmount ?? decimal(row.amount).toFixed();
-  const quantity = decimal(row.quantity).toFixed();
-  return { id, description, meter, quantity, exactAmount, amountMinor, rating };
 }

@@ -1,11 +1,10 @@
 import { Injectable } from '@nestjs/common';
 import type { Scope } from '@core/identity';
 import { NotFound, Pages, type Page, type PageQuery } from '@io/platform';
+import type { Invoice, InvoiceHead } from './invoice-rows.js';
 import {
   InvoicesRepository,
-  type Invoice,
   type InvoiceFilter,
-  type InvoiceHead,
   type IssuePosition,
 } from './invoices.repository.js';
 

@@ -14,12 +14,8 @@ import type { Period } from '@core/kernel';
 import type { Protocol } from '@core/pricing';
 import { QuarantineService, UsageGapsService, UsageService } from '@io/metering';
 import { BusinessClock, NotFound, SystemClock } from '@io/platform';
-import {
-  InvoicesRepository,
-  type BillingTerms,
-  type Invoice,
-  type InvoiceStatus,
-} from './invoices.repository.js';
+import type { Invoice } from './invoice-rows.js';
+import { InvoicesRepository, type BillingTerms } from './invoices.repository.js';
 
 const PROTOCOLS: readonly Protocol[] = ['REST', 'HTTP', 'WEBSOCKET'];
 /** The repeating job that closes what is due, and its queue. */
@@ -30,12 +26,6 @@ const WORKER = 'worker';
 const DUE_MAX = 500;
 /** How many gaps, or quarantined records, a refusal names. */
 const MISSING_TOLD_MAX = 20;
-/** From which states an invoice may be marked. */
-const COMES_FROM = {
-  paid: ['finalised', 'uncollectible'],
-  void: ['finalised', 'uncollectible'],
-} as const;
-
 /**
  * Turns periods into invoices. Preview, closing, refreshing and finalising rate alike: what is rolled up of the
  * period, priced by the subscription's version of its rate card.
@@ -123,14 +113,6 @@ export class InvoicingService {
     const due = dueAt(issuedAt, { netTermsDays, timezone: timezoneOf(periodRule) });
     const invoice = await this.invoices.finalise(scope, id, { draft, issuedAt, dueAt: due });
     return invoice ?? this.get(scope, id);
-  }
-
-  /** Marks an invoice; a second call returns the same. Throws `WrongInvoiceStatus`. */
-  async mark(scope: Scope, id: string, status: 'paid' | 'void'): Promise<Invoice> {
-    const from: readonly InvoiceStatus[] = COMES_FROM[status];
-    const invoice = await this.invoices.moveTo(scope, id, { status, from });
-    if (!invoice) throw new NotFound('invoice', id);
-    return invoice;
   }
 
   async get(scope: Scope, id: string): Promise<Invoice> {

@@ -1,0 +1,121 @@
+import {
+  amountDue,
+  type InvoiceLine,
+  type InvoiceStatus,
+  type RatingSnapshot,
+} from '@core/billing';
+import { decimal, type Period } from '@core/kernel';
+import type { Prisma } from '@io/platform';
+
+/** Who issues an invoice or receives it, as they were when it was made final. */
+export interface Party {
+  readonly name: string;
+  readonly legalName: string | null;
+  readonly email?: string | null;
+  readonly address: string | null;
+  readonly taxId: string | null;
+}
+
+/** An invoice without its lines. */
+export interface InvoiceHead {
+  readonly id: string;
+  readonly accountId: string;
+  readonly customerId: string;
+  readonly subscriptionId: string;
+  readonly period: Period;
+  readonly timezone: string;
+  readonly status: InvoiceStatus;
+  readonly number: string | null;
+  readonly currency: string;
+  readonly subtotalMinor: bigint;
+  readonly taxMinor: bigint;
+  readonly totalMinor: bigint;
+  /** What came in for it. */
+  readonly paidMinor: bigint;
+  /** What is still to be paid: nothing of a draft, and of a void one. */
+  readonly dueMinor: bigint;
+  readonly issuer: Party;
+  readonly recipient: Party;
+  readonly createdAt: Date;
+  readonly issuedAt: Date | null;
+  readonly dueAt: Date | null;
+}
+
+/** A line with its id, in the order of the invoice. */
+export interface StoredLine extends InvoiceLine {
+  readonly id: string;
+}
+
+/** An invoice with all its lines. */
+export interface Invoice extends InvoiceHead {
+  readonly lines: readonly StoredLine[];
+}
+
+/** A row of the table of invoices. */
+export type HeadRow = Prisma.InvoiceGetPayload<object>;
+type LineRow = Prisma.InvoiceLineGetPayload<object>;
+
+/** The row of one invoice, with its lines. */
+export async function withLines(db: Prisma.TransactionClient, row: HeadRow): Promise<Invoice> {
+  const [invoice] = await allWithLines(db, [row]);
+  if (!invoice) throw new Error('One row makes one invoice.');
+  return invoice;
+}
+
+/** Rows of invoices, with their lines. */
+export async function allWithLines(
+  db: Prisma.TransactionClient,
+  rows: readonly HeadRow[],
+): Promise<Invoice[]> {
+  const lines = await db.invoiceLine.findMany({
+    where: { invoiceId: { in: rows.map(({ id }) => id) } },
+    orderBy: [{ invoiceId: 'asc' }, { ordinal: 'asc' }],
+  });
+  const byInvoice = new Map<string, StoredLine[]>(rows.map(({ id }) => [id, []]));
+  for (const line of lines) byInvoice.get(line.invoiceId)?.push(toLine(line));
+  const heads = await toHeads(db, rows);
+  return heads.map((head) => ({ ...head, lines: byInvoice.get(head.id) ?? [] }));
+}
+
+/** Rows of invoices as they stand: with what was paid of them. */
+export async function toHeads(
+  db: Prisma.TransactionClient,
+  rows: readonly HeadRow[],
+): Promise<InvoiceHead[]> {
+  const settled = rows.filter(({ status }) => status !== 'draft').map(({ id }) => id);
+  const payments =
+    settled.length === 0
+      ? []
+      : await db.payment.groupBy({
+          by: ['invoiceId'],
+          where: { invoiceId: { in: settled } },
+          _sum: { amountMinor: true },
+        });
+  const paid = new Map(payments.map(({ invoiceId, _sum }) => [invoiceId, _sum.amountMinor]));
+  return rows.map((row) => toHead(row, paid.get(row.id) ?? 0n));
+}
+
+function toHead(
+  { periodFrom, periodTo, issuer, recipient, ...row }: HeadRow,
+  paidMinor: bigint,
+): InvoiceHead {
+  const status = row.status as InvoiceStatus;
+  return {
+    ...row,
+    status,
+    paidMinor,
+    dueMinor: amountDue({ status, totalMinor: row.totalMinor, paidMinor }),
+    period: { from: periodFrom, to: periodTo },
+    issuer: issuer as unknown as Party,
+    recipient: recipient as unknown as Party,
+  };
+}
+
+function toLine(row: LineRow): StoredLine {
+  const { id, description, meter, amountMinor } = row;
+  const snapshot = row.snapshot as unknown as RatingSnapshot;
+  const rating = Object.keys(snapshot).length > 0 ? snapshot : null;
+  const exactAmount = rating?.exactAmount ?? decimal(row.amount).toFixed();
+  const quantity = decimal(row.quantity).toFixed();
+  return { id, description, meter, quantity, exactAmount, amountMinor, rating };
+}
