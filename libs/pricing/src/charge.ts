@@ -18,6 +18,9 @@ export interface TierCharge {
   readonly amount: Decimal;
 }
 
+/** A model whose numbers were read: prices a quantity. Whoever prices many lines reads them once. */
+export type ChargeOf = (quantity: Decimal) => Charge;
+
 /** What a model makes of a quantity, before discount, maximum and minimum. */
 export interface Charge {
   /** Exact, in major units. */

@@ -36,9 +36,12 @@ const MODES = {
 } as const;
 
 /** The quantity in priced units. Convert the cumulative quantity of a period: rounding is not additive. */
-export function convertedQuantity(conversion: Conversion | undefined, quantity: Decimal): Decimal {
-  if (conversion === undefined) return quantity;
-  const { divideBy = '1', multiplyBy = '1', round = 'none' } = conversion;
-  const converted = quantity.mul(multiplyBy).div(divideBy);
-  return round === 'none' ? converted : converted.toDecimalPlaces(0, MODES[round]);
+export function converter(conversion: Conversion | undefined): (quantity: Decimal) => Decimal {
+  if (conversion === undefined) return (quantity) => quantity;
+  const { round = 'none' } = conversion;
+  const multiplyBy = new Decimal(conversion.multiplyBy ?? 1);
+  const divideBy = new Decimal(conversion.divideBy ?? 1);
+  const exact = (quantity: Decimal) => quantity.mul(multiplyBy).div(divideBy);
+  if (round === 'none') return exact;
+  return (quantity) => exact(quantity).toDecimalPlaces(0, MODES[round]);
 }

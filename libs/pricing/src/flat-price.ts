@@ -1,5 +1,5 @@
 import { Decimal, type JsonFields } from '@core/kernel';
-import { AMOUNT, type Charge } from './charge.js';
+import { AMOUNT, type ChargeOf } from './charge.js';
 
 /** A fixed amount per period, whatever was used. */
 export interface FlatPrice {
@@ -21,6 +21,7 @@ export function readFlatPrice(fields: JsonFields): FlatPrice {
 }
 
 /** The same for every quantity, so that what was billed once leaves nothing to bill. */
-export function flatAmount({ amount }: FlatPrice): Charge {
-  return { amount: new Decimal(amount), tiers: [] };
+export function flatCharge(price: FlatPrice): ChargeOf {
+  const charge = { amount: new Decimal(price.amount), tiers: [] };
+  return () => charge;
 }

@@ -1,6 +1,6 @@
 import { Decimal, type JsonFields } from '@core/kernel';
-import type { Charge } from './charge.js';
-import { readPercentageTier, readTiers, unitsByTier, type PercentageTier } from './tiers.js';
+import type { ChargeOf } from './charge.js';
+import { readPercentageTier, readTiers, sumOverTiers, type PercentageTier } from './tiers.js';
 
 /** The quantity is an amount of money; each part of it costs the percentage of its own tier. */
 export interface GraduatedPercentagePrice {
@@ -14,14 +14,18 @@ export function readGraduatedPercentagePrice(fields: JsonFields): GraduatedPerce
 }
 
 /** The sum over the tiers entered of part × rate / 100 + flat amount. */
-export function graduatedPercentageAmount(
-  price: GraduatedPercentagePrice,
-  quantity: Decimal,
-): Charge {
-  const tiers = unitsByTier(quantity, price.tiers).map(({ tier, units }) => {
-    const { upTo, ratePercent, flatAmount = '0' } = tier;
-    const amount = units.mul(ratePercent).div(100).add(flatAmount);
-    return { upTo, quantity: units, ratePercent, flatAmount, amount };
-  });
-  return { amount: Decimal.sum(0, ...tiers.map(({ amount }) => amount)), tiers };
+export function graduatedPercentageCharge(price: GraduatedPercentagePrice): ChargeOf {
+  const costs = price.tiers.map(({ upTo, ratePercent, flatAmount = '0' }) => ({
+    upTo,
+    perUnit: new Decimal(ratePercent).div(100),
+    flat: new Decimal(flatAmount),
+    charge: (quantity: Decimal, amount: Decimal) => ({
+      upTo,
+      quantity,
+      ratePercent,
+      flatAmount,
+      amount,
+    }),
+  }));
+  return sumOverTiers(costs);
 }

@@ -1,6 +1,6 @@
-import { Decimal, type JsonFields } from '@core/kernel';
-import type { Charge } from './charge.js';
-import { readTier, readTiers, unitsByTier, type Tier } from './tiers.js';
+import type { JsonFields } from '@core/kernel';
+import type { ChargeOf } from './charge.js';
+import { readTier, readTiers, sumOverTiers, tierCosts, type Tier } from './tiers.js';
 
 /** Each unit costs what its own tier says, as tax brackets do. */
 export interface GraduatedPrice {
@@ -14,11 +14,6 @@ export function readGraduatedPrice(fields: JsonFields): GraduatedPrice {
 }
 
 /** The sum over the tiers entered of units × unit amount + flat amount. Never falls as the quantity rises. */
-export function graduatedAmount(price: GraduatedPrice, quantity: Decimal): Charge {
-  const tiers = unitsByTier(quantity, price.tiers).map(({ tier, units }) => {
-    const { upTo, unitAmount = '0', flatAmount = '0' } = tier;
-    const amount = units.mul(unitAmount).add(flatAmount);
-    return { upTo, quantity: units, unitAmount, flatAmount, amount };
-  });
-  return { amount: Decimal.sum(0, ...tiers.map(({ amount }) => amount)), tiers };
+export function graduatedCharge(price: GraduatedPrice): ChargeOf {
+  return sumOverTiers(price.tiers.map(tierCosts));
 }

@@ -12,9 +12,11 @@ export {
   PRICE_MODELS,
   parsePrice,
   priceAmount,
+  rateOf,
   type Price,
   type PriceTerms,
   type PricedAmount,
   type PricedUse,
+  type Rate,
 } from './price.js';
 export { parseRateCard, type Protocol, type RateCard, type RateCardPrice } from './rate-card.js';

@@ -1,5 +1,5 @@
-import type { Decimal, JsonFields } from '@core/kernel';
-import { AMOUNT, type Charge } from './charge.js';
+import { Decimal, type JsonFields } from '@core/kernel';
+import { AMOUNT, type ChargeOf } from './charge.js';
 
 /** The quantity is an amount of money already (a cost passed on); the price is a multiple of it. */
 export interface MultiplierPrice {
@@ -13,6 +13,7 @@ export function readMultiplierPrice(fields: JsonFields): MultiplierPrice {
 }
 
 /** Quantity × multiplier. */
-export function multiplierAmount({ multiplier }: MultiplierPrice, quantity: Decimal): Charge {
-  return { amount: quantity.mul(multiplier), tiers: [] };
+export function multiplierCharge({ multiplier }: MultiplierPrice): ChargeOf {
+  const times = new Decimal(multiplier);
+  return (quantity) => ({ amount: quantity.mul(times), tiers: [] });
 }

@@ -1,5 +1,5 @@
 import { Decimal, type JsonFields } from '@core/kernel';
-import { AMOUNT, SIZE, type Charge } from './charge.js';
+import { AMOUNT, SIZE, type ChargeOf } from './charge.js';
 
 /** Units are sold in whole packages. */
 export interface PackagePrice {
@@ -24,7 +24,12 @@ export function readPackagePrice(fields: JsonFields): PackagePrice {
 }
 
 /** A package that was begun is charged whole. */
-export function packageAmount(price: PackagePrice, quantity: Decimal): Charge {
-  const units = Decimal.max(0, quantity.sub(price.freeUnits ?? 0));
-  return { amount: units.div(price.packageSize).ceil().mul(price.packageAmount), tiers: [] };
+export function packageCharge(price: PackagePrice): ChargeOf {
+  const free = new Decimal(price.freeUnits ?? 0);
+  const size = new Decimal(price.packageSize);
+  const perPackage = new Decimal(price.packageAmount);
+  return (quantity) => {
+    const packages = Decimal.max(0, quantity.sub(free)).div(size).ceil();
+    return { amount: packages.mul(perPackage), tiers: [] };
+  };
 }

@@ -1,5 +1,5 @@
-import type { Decimal, JsonFields } from '@core/kernel';
-import { AMOUNT, type Charge } from './charge.js';
+import { Decimal, type JsonFields } from '@core/kernel';
+import { AMOUNT, type ChargeOf } from './charge.js';
 
 /** Every unit costs the same. */
 export interface PerUnitPrice {
@@ -13,6 +13,7 @@ export function readPerUnitPrice(fields: JsonFields): PerUnitPrice {
 }
 
 /** Quantity × unit amount. */
-export function perUnitAmount({ unitAmount }: PerUnitPrice, quantity: Decimal): Charge {
-  return { amount: quantity.mul(unitAmount), tiers: [] };
+export function perUnitCharge({ unitAmount }: PerUnitPrice): ChargeOf {
+  const perUnit = new Decimal(unitAmount);
+  return (quantity) => ({ amount: quantity.mul(perUnit), tiers: [] });
 }

@@ -57,23 +57,25 @@ function readFreeEvents(fields: JsonFields): string | undefined {
  * The allowance that is used up first ends the free part for good. The event that crosses the free amount
  * pays the rate on what is above it, and the whole fixed amount.
  */
-export function percentageAmount(price: PercentagePrice, events: readonly Decimal[]): Charge {
-  const allowance = new FreeAllowance(price);
-  let total = new Decimal(0);
-  for (const event of events) {
-    const charged = allowance.chargedPartOf(event);
-    if (charged !== null) total = total.add(eventAmount(price, charged));
-  }
-  return { amount: total, tiers: [] };
+export function percentageCharge(price: PercentagePrice): (events: readonly Decimal[]) => Charge {
+  const amountOf = eventAmount(price);
+  return (events) => {
+    const allowance = new FreeAllowance(price);
+    let total = new Decimal(0);
+    for (const event of events) {
+      const charged = allowance.chargedPartOf(event);
+      if (charged !== null) total = total.add(amountOf(charged));
+    }
+    return { amount: total, tiers: [] };
+  };
 }
 
-function eventAmount(price: PercentagePrice, charged: Decimal): Decimal {
-  const amount = charged
-    .mul(price.ratePercent)
-    .div(100)
-    .add(price.fixedAmountPerEvent ?? 0);
-  const capped = price.perEventMax === undefined ? amount : Decimal.min(amount, price.perEventMax);
-  return Decimal.max(capped, price.perEventMin ?? 0);
+function eventAmount(price: PercentagePrice): (charged: Decimal) => Decimal {
+  const rate = new Decimal(price.ratePercent).div(100);
+  const fixed = new Decimal(price.fixedAmountPerEvent ?? 0);
+  const least = new Decimal(price.perEventMin ?? 0);
+  const most = new Decimal(price.perEventMax ?? Infinity);
+  return (charged) => Decimal.max(Decimal.min(charged.mul(rate).add(fixed), most), least);
 }
 
 /** What is left of the free events and the free amount while events go by. */

@@ -1,20 +1,20 @@
 import assert from 'node:assert';
 import { Decimal, JsonFields, type DecimalForm, type FieldFault, type ReadAt } from '@core/kernel';
-import { AMOUNT, type Charge, type TierCharge } from './charge.js';
-import { convertedQuantity, readConversion, type Conversion } from './conversion.js';
+import { AMOUNT, type Charge, type ChargeOf, type TierCharge } from './charge.js';
+import { converter, readConversion, type Conversion } from './conversion.js';
 import { InvalidPrice } from './errors.js';
-import { flatAmount, readFlatPrice, type FlatPrice } from './flat-price.js';
+import { flatCharge, readFlatPrice, type FlatPrice } from './flat-price.js';
 import {
-  graduatedPercentageAmount,
+  graduatedPercentageCharge,
   readGraduatedPercentagePrice,
   type GraduatedPercentagePrice,
 } from './graduated-percentage-price.js';
-import { graduatedAmount, readGraduatedPrice, type GraduatedPrice } from './graduated-price.js';
-import { multiplierAmount, readMultiplierPrice, type MultiplierPrice } from './multiplier-price.js';
-import { packageAmount, readPackagePrice, type PackagePrice } from './package-price.js';
-import { perUnitAmount, readPerUnitPrice, type PerUnitPrice } from './per-unit-price.js';
-import { percentageAmount, readPercentagePrice, type PercentagePrice } from './percentage-price.js';
-import { readVolumePrice, volumeAmount, type VolumePrice } from './volume-price.js';
+import { graduatedCharge, readGraduatedPrice, type GraduatedPrice } from './graduated-price.js';
+import { multiplierCharge, readMultiplierPrice, type MultiplierPrice } from './multiplier-price.js';
+import { packageCharge, readPackagePrice, type PackagePrice } from './package-price.js';
+import { perUnitCharge, readPerUnitPrice, type PerUnitPrice } from './per-unit-price.js';
+import { percentageCharge, readPercentagePrice, type PercentagePrice } from './percentage-price.js';
+import { readVolumePrice, volumeCharge, type VolumePrice } from './volume-price.js';
 
 /** What may stand around any model. Amounts are in major units. */
 export interface PriceTerms {
@@ -134,6 +134,9 @@ function readTerms(fields: JsonFields): PriceTerms {
   };
 }
 
+/** A price whose numbers were read: prices a use as `priceAmount` does. */
+export type Rate = (use: PricedUse, line: { readonly isFinal: boolean }) => PricedAmount;
+
 /**
  * Prices everything used since the period began, without rounding to a currency:
  * convert → round → free units → model → discount → maximum → minimum.
@@ -144,59 +147,87 @@ function readTerms(fields: JsonFields): PriceTerms {
 export function priceAmount(
   price: Price,
   use: PricedUse,
-  { isFinal }: { readonly isFinal: boolean },
+  line: { readonly isFinal: boolean },
 ): PricedAmount {
-  const { units, charge } = chargeOf(price, use);
-  const discounted = charge.amount.mul(new Decimal(100).sub(price.discountPercent ?? 0)).div(100);
-  const capped =
-    price.maximumAmount === undefined ? discounted : Decimal.min(discounted, price.maximumAmount);
-  const due = isFinal ? Decimal.max(capped, price.minimumAmount ?? 0) : capped;
-  return {
-    units,
-    tiers: charge.tiers,
-    gross: charge.amount,
-    amount: due.toDecimalPlaces(EXACT_PLACES),
+  return rateOf(price)(use, line);
+}
+
+/** Reads the numbers of a price once, for whoever prices many lines by it: that is most of what a line costs. */
+export function rateOf(price: Price): Rate {
+  const [chargeOf, dueOf] = [chargeUse(price), applyTerms(price)];
+  return (use, { isFinal }) => {
+    const { units, charge } = chargeOf(use);
+    const { amount: gross, tiers } = charge;
+    return { units, tiers, gross, amount: dueOf(gross, isFinal) };
   };
 }
 
-function chargeOf(price: Price, use: PricedUse): { units: Decimal; charge: Charge } {
+function applyTerms(terms: PriceTerms): (gross: Decimal, isFinal: boolean) => Decimal {
+  const { discountPercent, maximumAmount, minimumAmount } = terms;
+  const kept = discountPercent && new Decimal(100).sub(discountPercent).div(100);
+  const most = maximumAmount && new Decimal(maximumAmount);
+  const least = minimumAmount && new Decimal(minimumAmount);
+  return (gross, isFinal) => {
+    let due = kept ? gross.mul(kept) : gross;
+    if (most) due = Decimal.min(due, most);
+    if (least && isFinal) due = Decimal.max(due, least);
+    return due.decimalPlaces() > EXACT_PLACES ? due.toDecimalPlaces(EXACT_PLACES) : due;
+  };
+}
+
+function chargeUse(price: Price): (use: PricedUse) => { units: Decimal; charge: Charge } {
   if (price.model === 'percentage') {
-    assert('events' in use, 'A percentage is charged on events.');
-    const events = chargedEvents(price, use.events);
-    return { units: Decimal.sum(0, ...events), charge: percentageAmount(price, events) };
+    const [chargeable, charge] = [chargeableEvents(price), percentageCharge(price)];
+    return (use) => {
+      assert('events' in use, 'A percentage is charged on events.');
+      const events = chargeable(use.events);
+      return { units: Decimal.sum(0, ...events), charge: charge(events) };
+    };
   }
-  assert('quantity' in use && !use.quantity.isNegative(), 'A quantity is not below zero.');
-  const converted = convertedQuantity(price.convert, use.quantity);
-  const units = Decimal.max(0, converted.sub(price.includedUnits ?? 0));
-  return { units, charge: quantityCharge(price, units) };
+  const [chargeable, charge] = [chargeableUnits(price), quantityCharge(price)];
+  return (use) => {
+    assert('quantity' in use && !use.quantity.isNegative(), 'A quantity is not below zero.');
+    const units = chargeable(use.quantity);
+    return { units, charge: charge(units) };
+  };
+}
+
+function chargeableUnits(terms: PriceTerms): (quantity: Decimal) => Decimal {
+  const convert = converter(terms.convert);
+  if (terms.includedUnits === undefined) return convert;
+  const free = new Decimal(terms.includedUnits);
+  return (quantity) => Decimal.max(0, convert(quantity).sub(free));
 }
 
 /** Converts each event's amount; the free units come off the first events, whose fixed amounts stay due. */
-function chargedEvents(terms: PriceTerms, events: readonly Decimal[]): Decimal[] {
-  let free = new Decimal(terms.includedUnits ?? 0);
-  return events.map((event) => {
-    const converted = convertedQuantity(terms.convert, event);
-    const covered = Decimal.min(converted, free);
-    free = free.sub(covered);
-    return converted.sub(covered);
-  });
+function chargeableEvents(terms: PriceTerms): (events: readonly Decimal[]) => Decimal[] {
+  const convert = converter(terms.convert);
+  return (events) => {
+    let free = new Decimal(terms.includedUnits ?? 0);
+    return events.map((event) => {
+      const converted = convert(event);
+      const covered = Decimal.min(converted, free);
+      free = free.sub(covered);
+      return converted.sub(covered);
+    });
+  };
 }
 
-function quantityCharge(price: QuantityPrice, units: Decimal): Charge {
+function quantityCharge(price: QuantityPrice): ChargeOf {
   switch (price.model) {
     case 'flat':
-      return flatAmount(price);
+      return flatCharge(price);
     case 'per-unit':
-      return perUnitAmount(price, units);
+      return perUnitCharge(price);
     case 'graduated':
-      return graduatedAmount(price, units);
+      return graduatedCharge(price);
     case 'volume':
-      return volumeAmount(price, units);
+      return volumeCharge(price);
     case 'graduated-percentage':
-      return graduatedPercentageAmount(price, units);
+      return graduatedPercentageCharge(price);
     case 'package':
-      return packageAmount(price, units);
+      return packageCharge(price);
     case 'multiplier':
-      return multiplierAmount(price, units);
+      return multiplierCharge(price);
   }
 }

@@ -1,5 +1,6 @@
+import assert from 'node:assert';
 import { Decimal, JsonFields, type ReadAt } from '@core/kernel';
-import { AMOUNT, SIZE } from './charge.js';
+import { AMOUNT, SIZE, type ChargeOf, type TierCharge } from './charge.js';
 
 const TIERS_MAX = 100;
 
@@ -20,29 +21,70 @@ export interface PercentageTier {
   readonly flatAmount?: string;
 }
 
-/** The units of a quantity that lie within one tier. */
-export interface TierUnits<T> {
-  readonly tier: T;
-  readonly units: Decimal;
+/** A tier whose numbers were read. */
+export interface TierCosts {
+  readonly upTo: string | null;
+  readonly perUnit: Decimal;
+  readonly flat: Decimal;
+  /** Names the tier in what so many units of it cost. */
+  readonly charge: (quantity: Decimal, amount: Decimal) => TierCharge;
+}
+
+/** Reads the numbers of a tier that costs by unit. */
+export function tierCosts({ upTo, unitAmount = '0', flatAmount = '0' }: Tier): TierCosts {
+  return {
+    upTo,
+    perUnit: new Decimal(unitAmount),
+    flat: new Decimal(flatAmount),
+    charge: (quantity, amount) => ({ upTo, quantity, unitAmount, flatAmount, amount }),
+  };
+}
+
+/** What so many units cost within one tier that was entered. */
+export function chargeWithin({ perUnit, flat, charge }: TierCosts, units: Decimal): TierCharge {
+  const variable = units.mul(perUnit);
+  return charge(units, flat.isZero() ? variable : variable.add(flat));
 }
 
 /**
- * Cuts a quantity at the tiers' bounds; a unit on a bound belongs to the tier that ends there.
- * The first tier is always among them, so that its flat amount is charged at quantity 0 too.
+ * Cuts a quantity at the tiers' bounds and adds up what each part costs; a unit on a bound belongs to the tier that ends
+ * there. The first tier is always entered, so that its flat amount is charged at quantity 0 too.
+ *
+ * A tier that was used to its end costs the same for whoever went past it, so those are charged ahead and added up: a
+ * quantity is priced in the last tier it enters alone.
  */
-export function unitsByTier<T extends { readonly upTo: string | null }>(
-  quantity: Decimal,
-  tiers: readonly T[],
-): TierUnits<T>[] {
-  const entered: TierUnits<T>[] = [];
-  let start = new Decimal(0);
-  for (const tier of tiers) {
-    if (entered.length > 0 && quantity.lte(start)) break;
-    const end = tier.upTo === null ? quantity : Decimal.min(quantity, tier.upTo);
-    entered.push({ tier, units: end.sub(start) });
-    start = end;
+export function sumOverTiers(tiers: readonly TierCosts[]): ChargeOf {
+  const filled: TierCharge[] = [];
+  const steps: { costs: TierCosts; from: Decimal; before: Decimal }[] = [];
+  let [from, before] = [new Decimal(0), new Decimal(0)];
+  for (const costs of tiers) {
+    steps.push({ costs, from, before });
+    if (costs.upTo === null) break;
+    const end = new Decimal(costs.upTo);
+    const charge = chargeWithin(costs, end.sub(from));
+    filled.push(charge);
+    [from, before] = [end, before.add(charge.amount)];
   }
-  return entered;
+  return (quantity) => {
+    const entered = lastBelow(steps, quantity);
+    const step = steps[entered];
+    assert(step, 'There is at least one tier.');
+    const last = chargeWithin(step.costs, quantity.sub(step.from));
+    const charges = filled.slice(0, entered);
+    charges.push(last);
+    return { amount: step.before.add(last.amount), tiers: charges };
+  };
+}
+
+/** Which is the last step that begins below the quantity, or the first. */
+function lastBelow(steps: readonly { readonly from: Decimal }[], quantity: Decimal): number {
+  let [low, high] = [0, steps.length - 1];
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if (steps[middle]?.from.lt(quantity)) low = middle;
+    else high = middle - 1;
+  }
+  return low;
 }
 
 /** Reads 1 to 100 tiers with rising bounds, the last one open. */

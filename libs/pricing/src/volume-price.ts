@@ -1,7 +1,7 @@
 import assert from 'node:assert';
-import type { Decimal, JsonFields } from '@core/kernel';
-import type { Charge } from './charge.js';
-import { readTier, readTiers, type Tier } from './tiers.js';
+import { Decimal, type JsonFields } from '@core/kernel';
+import type { ChargeOf } from './charge.js';
+import { chargeWithin, readTier, readTiers, tierCosts, type Tier } from './tiers.js';
 
 /** All units cost what the tier says that the whole quantity reaches. */
 export interface VolumePrice {
@@ -15,10 +15,13 @@ export function readVolumePrice(fields: JsonFields): VolumePrice {
 }
 
 /** Quantity × unit amount of one tier + its flat amount. Not monotone: one unit more can make the whole cheaper. */
-export function volumeAmount(price: VolumePrice, quantity: Decimal): Charge {
-  const reached = price.tiers.find(({ upTo }) => upTo === null || quantity.lte(upTo));
-  assert(reached, 'The last tier has no end.');
-  const { upTo, unitAmount = '0', flatAmount = '0' } = reached;
-  const amount = quantity.mul(unitAmount).add(flatAmount);
-  return { amount, tiers: [{ upTo, quantity, unitAmount, flatAmount, amount }] };
+export function volumeCharge(price: VolumePrice): ChargeOf {
+  const costs = price.tiers.map(tierCosts);
+  const ends = price.tiers.map(({ upTo }) => (upTo === null ? null : new Decimal(upTo)));
+  return (quantity) => {
+    const reached = costs[ends.findIndex((end) => end === null || quantity.lte(end))];
+    assert(reached, 'The last tier has no end.');
+    const charge = chargeWithin(reached, quantity);
+    return { amount: charge.amount, tiers: [charge] };
+  };
 }
