@@ -62,7 +62,7 @@ export class ChaosCollector {
     const { random, path } = this.options;
     this.log.append(1 + random(LINES_MAX));
     // What was rotated before the first start is not the collector's: it begins with the live file.
-    const chance = existsSync(`${path}.tollgate-state`) ? random(60) : undefined;
+    const chance = existsSync(`${path}.tollgate-state`) ? random(150) : undefined;
     if (chance === 0) this.log.rename();
     else if (chance === 1) this.log.copyTruncate();
     else if (chance === 2) this.log.compress();

@@ -18,8 +18,21 @@ export interface Unread {
   readonly resumed: FinishedLog | undefined;
 }
 
+/** One of the files as it was seen. */
+interface File {
+  readonly name: string;
+  /** Device and inode. */
+  readonly node: string;
+  /** In nanoseconds. */
+  readonly modifiedAt: bigint;
+  readonly size: bigint;
+}
+
 /** The log at a path and what rotation made of its predecessors. */
 export class LogFamily {
+  /** States of files that were found finished: while nobody touches them they are not opened again. */
+  private readonly stayFinished = new Set<string>();
+
   constructor(
     readonly path: string,
     private readonly onDamaged: (fault: DamagedLog) => void,
@@ -31,8 +44,8 @@ export class LogFamily {
   }
 
   /** Device and inode of what is at the path now; undefined when nothing is. */
-  liveNode(): Promise<string | undefined> {
-    return nodeAt(this.path);
+  async liveNode(): Promise<string | undefined> {
+    return (await statOf(this.path))?.node;
   }
 
   /** Finds a log again: the file itself if it still is one, else a copy, else a compressed copy. */
@@ -50,24 +63,36 @@ export class LogFamily {
 
   /**
    * The oldest log that is not finished, or has grown since; the live one comes last, whatever the clock says: file
-   * times have a grain of some milliseconds.
+   * times have a grain of some milliseconds. Opens no more than it has to, and none twice that stays finished.
    */
   async next(finished: readonly FinishedLog[]): Promise<Unread | undefined> {
-    const live = await this.liveNode();
-    const logs = await this.open();
-    let next: (Unread & { isLive: boolean; modifiedAt: bigint }) | undefined;
-    for (const log of logs) {
-      const modifiedAt = await log.modifiedAt();
-      const isLive = log.node === live;
-      const isOlder =
-        next === undefined || (isLive === next.isLive ? modifiedAt < next.modifiedAt : next.isLive);
-      if (!isOlder) continue;
-      const resumed = await log.firstLike(finished);
-      if (resumed === undefined || (await log.size()) > resumed.bytes)
-        next = { log, resumed, isLive, modifiedAt };
+    for (;;) {
+      const files = await this.files();
+      const next = await this.firstUnread(files, finished);
+      if (areSame(await this.files(), files)) return next;
+      await next?.log.close();
     }
-    await closeAll(logs, next?.log);
-    return next && { log: next.log, resumed: next.resumed };
+  }
+
+  private async firstUnread(
+    files: readonly File[],
+    finished: readonly FinishedLog[],
+  ): Promise<Unread | undefined> {
+    const live = await this.liveNode();
+    const oldestFirst = files.toSorted(
+      (a, b) =>
+        Number(a.node === live) - Number(b.node === live) || Number(a.modifiedAt - b.modifiedAt),
+    );
+    for (const file of oldestFirst) {
+      if (this.stayFinished.has(stateOf(file))) continue;
+      const log = await this.openFile(file.name);
+      if (log === undefined) continue;
+      const resumed = await log.firstLike(finished);
+      if (resumed === undefined || (await log.size()) > resumed.bytes) return { log, resumed };
+      if (file.node !== live) this.stayFinished.add(stateOf(file));
+      await log.close();
+    }
+    return undefined;
   }
 
   /** The logs that rotation has put aside so far, as if they were read. */
@@ -100,42 +125,43 @@ export class LogFamily {
     }
   }
 
-  /**
-   * All of them, each open; a compressed one not while the plain one is still there. Anew when rotation gave one of
-   * them another name meanwhile: it would be missed under both.
-   */
+  /** All of them, each open. Anew when rotation gave one of them another name meanwhile: it would be missed under both. */
   private async open(): Promise<LogFile[]> {
-    for (let nodes = await this.nodes(); ;) {
-      const logs = await this.openEach([...nodes.keys()]);
-      const after = await this.nodes();
-      if (isDeepStrictEqual(after, nodes)) return logs;
+    for (let files = await this.files(); ;) {
+      const logs: LogFile[] = [];
+      for (const { name } of files) {
+        const log = await this.openFile(name);
+        if (log !== undefined) logs.push(log);
+      }
+      const after = await this.files();
+      if (areSame(after, files)) return logs;
       await closeAll(logs, undefined);
-      nodes = after;
+      files = after;
     }
   }
 
-  /** Device and inode of each of them, by name. */
-  private async nodes(): Promise<Map<string, string | undefined>> {
+  /** All of them, by name; a compressed one not while the plain one is still there. */
+  private async files(): Promise<File[]> {
     const folder = dirname(this.path);
-    const nodes = new Map<string, string | undefined>();
-    for (const name of (await readdir(folder)).toSorted())
-      if (this.isOfFamily(name)) nodes.set(name, await nodeAt(join(folder, name)));
-    return nodes;
-  }
-
-  private async openEach(names: readonly string[]): Promise<LogFile[]> {
-    const logs: LogFile[] = [];
+    const names = (await readdir(folder)).filter((name) => this.isOfFamily(name)).toSorted();
+    const files: File[] = [];
     for (const name of names) {
       if (name.endsWith('.gz') && names.includes(name.slice(0, -'.gz'.length))) continue;
-      try {
-        const log = await LogFile.open(join(dirname(this.path), name));
-        if (log !== undefined) logs.push(log);
-      } catch (error) {
-        if (!(error instanceof DamagedLog)) throw error;
-        this.onDamaged(error);
-      }
+      const file = await statOf(join(folder, name));
+      if (file !== undefined) files.push({ name, ...file });
     }
-    return logs;
+    return files;
+  }
+
+  /** Undefined when it is gone, empty, or damaged, which is said. */
+  private async openFile(name: string): Promise<LogFile | undefined> {
+    try {
+      return await LogFile.open(join(dirname(this.path), name));
+    } catch (error) {
+      if (!(error instanceof DamagedLog)) throw error;
+      this.onDamaged(error);
+      return undefined;
+    }
   }
 
   private isOfFamily(name: string): boolean {
@@ -153,10 +179,20 @@ export class LogFamily {
   }
 }
 
-async function nodeAt(path: string): Promise<string | undefined> {
+/** The same files have the same names. */
+const areSame = (some: readonly File[], others: readonly File[]): boolean =>
+  isDeepStrictEqual(
+    some.map(({ name, node }) => [name, node]),
+    others.map(({ name, node }) => [name, node]),
+  );
+
+const stateOf = ({ node, modifiedAt, size }: File): string => `${node} ${modifiedAt} ${size}`;
+
+/** Undefined when nothing is there. */
+async function statOf(path: string): Promise<Omit<File, 'name'> | undefined> {
   try {
-    const stats = await stat(path, { bigint: true });
-    return `${stats.dev}:${stats.ino}`;
+    const { dev, ino, mtimeNs, size } = await stat(path, { bigint: true });
+    return { node: `${dev}:${ino}`, modifiedAt: mtimeNs, size };
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
     throw error;

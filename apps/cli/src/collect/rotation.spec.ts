@@ -69,6 +69,23 @@ describe('after a downtime', () => {
     },
   );
 
+  it('opens each of many rotated logs a few times, and not all of them for each', async () => {
+    log.append(10);
+    await on.run();
+    const rotations = 60;
+    for (let n = 0; n < rotations; n += 1) {
+      log.append(10);
+      log.rename();
+    }
+    log.append(10);
+    const opened = vi.spyOn(LogFile, 'open');
+    onTestFinished(() => opened.mockRestore());
+    await on.run();
+    expect(on.metered).toEqual(on.passed);
+    // To find where it was, each once; then each to see that it is next, and to read it.
+    expect(opened.mock.calls.length).toBeLessThan(5 * rotations);
+  });
+
   it('reads what was rotated twice, the copy and the compressed, once', async () => {
     log.append(10);
     await on.run();
