@@ -7,15 +7,24 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ChaosCollector } from '../support/chaos-collector.js';
 import { collectorProgram } from '../support/collector-process.js';
+import { ConnectionSender } from '../support/connection-sender.js';
 import { controlPlane } from '../support/control-plane.js';
 import { DurablePostgres } from '../support/durable-postgres.js';
 import { CHAOS_METERS, countedEvents, EventSender } from '../support/event-sender.js';
 import { MeteringGateway } from '../support/metering-gateway.js';
-import { NumberedSender, type NumberedBatch } from '../support/numbered-sender.js';
+import { goodRecords, NumberedSender, type NumberedBatch } from '../support/numbered-sender.js';
 import { PatientClient } from '../support/patient-client.js';
 import { AppProcess } from '../support/processes.js';
+import { quarantined, settleQuarantine } from '../support/quarantine.js';
 import { randomNumbers } from '../support/random.js';
-import { recordLines, RECORDS, ROLLED_UP, scaled, UsageLedger } from '../support/usage-ledger.js';
+import {
+  recordLines,
+  RECORDS,
+  ROLLED_UP,
+  scaled,
+  UNTRUE,
+  UsageLedger,
+} from '../support/usage-ledger.js';
 import type { LedgerRecord } from '../support/usage-ledger.js';
 
 /** A full run by hand: `KILLS=50 npm test -- test/scenarios/metering-chaos.spec.ts`. */
@@ -151,7 +160,8 @@ async function allRolledUp(): Promise<void> {
   const waiting = async () => {
     const { rows } = await db.query(
       `SELECT (SELECT count(*) FROM usage_batch WHERE rolled_up_at IS NULL)::int
-         + (SELECT count(*) FROM event_batch WHERE rolled_up_at IS NULL)::int AS n`,
+         + (SELECT count(*) FROM event_batch WHERE rolled_up_at IS NULL)::int
+         + (SELECT count(*) FROM connection WHERE NOT is_counted)::int AS n`,
     );
     return rows[0].n;
   };
@@ -242,12 +252,15 @@ describe(`${KILLS} times kill -9 of api, worker and PostgreSQL amid metering (SE
           return { client, sender: new EventSender({ client, name, random, customerIds, skewMs }) };
         }),
       );
+      const { id: gatewayId, client: socketClient } = await aGateway('sockets');
+      const sockets = new ConnectionSender({ client: socketClient, gatewayId, random, owners });
 
       let kills = 0;
       const isOver = () => kills >= KILLS;
       for (const { plugin } of plugins) await plugin.start();
       const traffic = Promise.all([
         ...[...numbered, ...events].map(({ sender }) => sender.run(isOver)),
+        sockets.run(isOver),
         ...collectors.map((collector) => collector.run(isOver)),
         ...plugins
           .filter(({ isSpooled }) => isSpooled)
@@ -262,7 +275,8 @@ describe(`${KILLS} times kill -9 of api, worker and PostgreSQL amid metering (SE
       for (const collector of collectors) await collector.finish();
       await allRolledUp();
 
-      expect([...numbered, ...events].flatMap(({ client }) => client.wrong)).toEqual([]);
+      const clients = [...numbered, ...events].map(({ client }) => client);
+      expect([...clients, socketClient].flatMap(({ wrong }) => wrong)).toEqual([]);
       const told = plugins.flatMap(({ plugin }) => plugin.events);
       const lost = told.filter(
         (event) => LOSSES.has(event.type) && !('isSpooled' in event && event.isSpooled),
@@ -270,22 +284,38 @@ describe(`${KILLS} times kill -9 of api, worker and PostgreSQL amid metering (SE
       expect(lost).toEqual([]);
       const passedPlugins = plugins.flatMap(({ plugin }) => plugin.passed().map(pluginRecord));
 
-      const expectEqual = async () => {
+      const expectEqual = async (corrected: readonly LedgerRecord[]) => {
         const ledger = new UsageLedger();
         const acknowledged = numbered.flatMap(({ sender }) => sender.acknowledged);
-        for (const record of acknowledged.flatMap(({ records }) => records)) ledger.add(record);
-        for (const record of [...passedLog, ...passedPlugins]) ledger.add(record);
+        for (const [, record] of acknowledged.flatMap(goodRecords)) ledger.add(record);
+        for (const record of [...passedLog, ...passedPlugins, ...corrected]) ledger.add(record);
+        for (const record of sockets.minutes()) ledger.add(record);
         expectSame(await lines(ROLLED_UP), ledger.lines());
         const rows = numbered.flatMap(({ id, sender }) =>
-          sender.acknowledged.flatMap(({ epoch, sequence, records }) =>
-            records.flatMap((record, n) => recordLines(`${id} ${epoch} ${sequence} ${n}`, record)),
+          sender.acknowledged.flatMap((batch) =>
+            goodRecords(batch).flatMap(([n, record]) =>
+              recordLines(`${id} ${batch.epoch} ${batch.sequence} ${n}`, record),
+            ),
           ),
         );
         expectSame(await lines(RECORDS, [numbered.map(({ id }) => id)]), rows);
         expect(await lines(UNTRUE)).toEqual([]);
         await expectProven();
       };
-      await expectEqual();
+      const bad = () =>
+        numbered.flatMap(({ id, sender }) =>
+          sender.acknowledged.flatMap(({ epoch, sequence, ...batch }) =>
+            [...batch.bad].map((index) => ({
+              place: `${id} ${epoch} ${sequence} ${index}`,
+              record: batch.records[index]!,
+            })),
+          ),
+        );
+      await expectEqual([]);
+      expectSame(
+        (await quarantined(api.http)).map(({ place }) => place),
+        bad().map(({ place }) => place),
+      );
       expectSame(await eventUsage(), countedEvents(events.flatMap(({ sender }) => sender.sent)));
 
       const withheld = numbered.flatMap(({ id, sender }) => runs(sender.withheld, id));
@@ -306,13 +336,20 @@ describe(`${KILLS} times kill -9 of api, worker and PostgreSQL amid metering (SE
       expect(refusal['type']).toMatch(/usage-gap-open$/);
       for (const { sender } of numbered) await sender.deliverWithheld();
       expect(await openGaps()).toEqual([]);
+      const held = await finalise();
+      expect(held.status).toBe(409);
+      expect(held.body['type']).toMatch(/usage-quarantined$/);
+      const corrected = await settleQuarantine(
+        api.http,
+        new Map(bad().map((one) => [one.place, one.record])),
+      );
       expect((await finalise()).status).toBe(200);
       await allRolledUp();
-      await expectEqual();
+      await expectEqual(corrected);
       console.log(
         `SEED=${SEED}: ${kills} kills, ${numbered.flatMap(({ sender }) => sender.acknowledged).length} batches, ` +
           `${passedLog.length} lines, ${passedPlugins.length} calls, ${events.flatMap(({ sender }) => sender.sent).length} events, ` +
-          `${withheld.length} gaps, ${tried.length} conflicts, ${collectors.reduce((sum, collector) => sum + collector.kills, 0)} kills of collectors`,
+          `${withheld.length} gaps, ${bad().length} quarantined, ${[...sockets.minutes()].length} minutes of connections, ${tried.length} conflicts, ${collectors.reduce((sum, collector) => sum + collector.kills, 0)} kills of collectors`,
       );
     },
   );
@@ -325,22 +362,6 @@ const LOSSES = new Set([
   'batch-conflict',
   'call-unmetered',
 ]);
-
-/** What breaks a promise: a batch without all of its records, a record twice, a day that is not its hours. */
-const UNTRUE = `
-  SELECT concat_ws(' ', 'batch', b.id) AS line
-  FROM usage_batch b LEFT JOIN (
-    SELECT batch_id, count(DISTINCT ordinal) AS records, count(*) AS rows, count(DISTINCT (ordinal, meter)) AS distinct_rows
-    FROM usage_record GROUP BY 1
-  ) r ON r.batch_id = b.id
-  WHERE b.record_count IS DISTINCT FROM r.records OR r.rows IS DISTINCT FROM r.distinct_rows
-  UNION ALL
-  SELECT concat_ws(' ', 'day', day, key_id, meter, d.quantity, h.quantity)
-  FROM usage_day d FULL JOIN (
-    SELECT customer_id, key_id, date_trunc('day', hour, 'UTC') AS day, meter, usage_plan_id, sum(quantity) AS quantity
-    FROM usage_hour GROUP BY 1, 2, 3, 4, 5
-  ) h USING (customer_id, key_id, day, meter, usage_plan_id)
-  WHERE d.quantity IS DISTINCT FROM h.quantity`;
 
 /** Kills one of the three after the other: each once, then whichever. */
 async function killAtRandom(count: () => void, isOver: () => boolean): Promise<void> {

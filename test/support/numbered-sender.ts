@@ -7,6 +7,8 @@ export interface NumberedBatch {
   readonly epoch: string;
   readonly sequence: number;
   readonly records: readonly LedgerRecord[];
+  /** Places of records that are sent with a key that nobody has, and cannot be counted as they are. */
+  readonly bad: ReadonlySet<number>;
 }
 
 export interface SenderOptions {
@@ -17,10 +19,15 @@ export interface SenderOptions {
   record(): LedgerRecord;
 }
 
+/** An id that no key has. */
+const UNKNOWN_KEY = 'nobodyskey';
 const WINDOW = 6;
 const EPOCH_BATCHES_MAX = 40;
 
-/** A gateway of numbered batches that sends them out of order, late, twice and at once, withholds some, and lies at times. */
+/**
+ * A gateway of numbered batches that sends them out of order, late, twice and at once, withholds some, lies at times, and
+ * knows some keys wrongly.
+ */
 export class NumberedSender {
   readonly acknowledged: NumberedBatch[] = [];
   /** Numbers that were made and never sent. */
@@ -51,7 +58,9 @@ export class NumberedSender {
 
   private batch(epoch: string, sequence: number): NumberedBatch {
     const { random, record } = this.options;
-    return { epoch, sequence, records: Array.from({ length: 1 + random(25) }, record) };
+    const records = Array.from({ length: 1 + random(25) }, record);
+    const bad = new Set(records.flatMap((_, index) => (random(60) === 0 ? [index] : [])));
+    return { epoch, sequence, records, bad };
   }
 
   /** The last one is always sent, so that what is withheld before it can be missed. */
@@ -97,11 +106,23 @@ export class NumberedSender {
 }
 
 /** As it goes over the wire. */
-const wire = ({ epoch, sequence, records }: NumberedBatch) => ({
+const wire = ({ epoch, sequence, records, bad }: NumberedBatch) => ({
   epoch,
   sequence,
-  records: records.map(({ at, customerId: _, usagePlanId: __, ...record }) => ({
-    ...record,
-    at: new Date(at).toISOString(),
+  records: records.map((record, index) => ({
+    ...wireRecord(record),
+    ...(bad.has(index) ? { keyId: UNKNOWN_KEY } : {}),
   })),
 });
+
+/** A record as it goes over the wire. */
+export const wireRecord = ({
+  at,
+  customerId: _,
+  usagePlanId: __,
+  ...record
+}: LedgerRecord): object => ({ ...record, at: new Date(at).toISOString() });
+
+/** What of a batch counts, each with its place. */
+export const goodRecords = ({ records, bad }: NumberedBatch): [number, LedgerRecord][] =>
+  [...records.entries()].filter(([index]) => !bad.has(index));

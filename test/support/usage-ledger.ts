@@ -49,20 +49,38 @@ export class UsageLedger {
 
 const asScaled = (column: string) => `(${column} * 1000000000000)::numeric(70, 0)`;
 
-/** The rows of `usage_hour`, as lines of a ledger. */
+/** The rows of `usage_hour`, as lines of a ledger. Minutes that were counted too early and taken back leave a row of nothing. */
 export const ROLLED_UP = `
   SELECT concat_ws(' ', customer_id, key_id, to_char(hour AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), meter,
     api_id, stage, usage_plan_id, method, resource_path, status_class,
     ${['quantity', 'quantity_15', 'quantity_30', 'quantity_45'].map(asScaled).join(', ')}) AS line
-  FROM usage_hour`;
+  FROM usage_hour WHERE (meter, quantity) <> ('connection-minutes', 0)`;
 
-/** The rows of `usage_record` of some gateways, each as the line of one record's meter. */
+/** The rows of `usage_record` that some gateways sent, each as the line of one record's meter. */
 export const RECORDS = `
   SELECT concat_ws(' ', b.gateway_id, b.epoch, b.sequence, r.ordinal, (1000 * extract(epoch FROM r.at))::bigint,
     r.customer_id, r.key_id, r.api_id, r.stage, r.usage_plan_id, r.method, r.resource_path, r.status_class, r.meter,
     ${asScaled('r.quantity')}) AS line
   FROM usage_record r LEFT JOIN usage_batch b ON b.id = r.batch_id
-  WHERE b.gateway_id IS NULL OR b.gateway_id = ANY ($1::text[])`;
+  WHERE b.gateway_id IS NULL OR b.gateway_id = ANY ($1::text[]) AND NOT starts_with(b.epoch, 'tollgate:')`;
+
+/** What breaks a promise: a batch without all of its records, a record twice, a day that is not its hours. */
+export const UNTRUE = `
+  SELECT concat_ws(' ', 'batch', b.id) AS line
+  FROM usage_batch b LEFT JOIN (
+    SELECT batch_id, count(DISTINCT ordinal) AS records, count(*) AS rows, count(DISTINCT (ordinal, meter)) AS distinct_rows
+    FROM usage_record GROUP BY 1
+  ) r ON r.batch_id = b.id LEFT JOIN (
+    SELECT gateway_id, epoch, sequence, count(*) AS records FROM usage_quarantine GROUP BY 1, 2, 3
+  ) q USING (gateway_id, epoch, sequence)
+  WHERE b.record_count <> coalesce(r.records, 0) + coalesce(q.records, 0) OR r.rows IS DISTINCT FROM r.distinct_rows
+  UNION ALL
+  SELECT concat_ws(' ', 'day', day, key_id, meter, d.quantity, h.quantity)
+  FROM usage_day d FULL JOIN (
+    SELECT customer_id, key_id, date_trunc('day', hour, 'UTC') AS day, meter, usage_plan_id, sum(quantity) AS quantity
+    FROM usage_hour GROUP BY 1, 2, 3, 4, 5
+  ) h USING (customer_id, key_id, day, meter, usage_plan_id)
+  WHERE d.quantity IS DISTINCT FROM h.quantity`;
 
 /** The lines that `RECORDS` must read of a record. */
 export function recordLines(place: string, record: LedgerRecord): string[] {
