@@ -86,6 +86,9 @@ const ROWS: Readonly<Record<string, Row>> = {
   'POST /v1/invoices/{id}/mark-uncollectible': {},
   'GET /v1/invoices/{id}/payments': { customersToo: true },
   'POST /v1/invoices/{id}/payments': { body: () => ({ amount: '1', reference: 'x' }) },
+  'GET /v1/tax-rules/{taxRuleId}': {},
+  'PATCH /v1/tax-rules/{taxRuleId}': NAME,
+  'DELETE /v1/tax-rules/{taxRuleId}': {},
   'GET /v1/alert-rules/{ruleId}': {},
   'PATCH /v1/alert-rules/{ruleId}': NAME,
   'DELETE /v1/alert-rules/{ruleId}': {},
@@ -136,6 +139,9 @@ beforeAll(async () => {
   const testPath = `/v1/webhook-endpoints/${endpoint.id}/test-events`;
   const { eventId } = (await api.call('POST', testPath)).body;
   const { body: invoices } = await api.call('GET', '/v1/invoices');
+  const { body: taxRule } = await api.call('POST', '/v1/tax-rules', {
+    body: { name: 'VAT', category: 'standard', ratePercent: '19' },
+  });
   const meter = await make.meter({ name: 'chats', aggregation: 'count', eventType: 'chat' });
   ids = {
     apiId,
@@ -151,6 +157,7 @@ beforeAll(async () => {
     eventId,
     incidentId: await anIncident({ keyId: key.id, apiId, stage }),
     recordId: await aQuarantinedRecord(),
+    taxRuleId: taxRule.id,
     'rate-cards': card.id,
     subscriptions: subscription.id,
     invoices: invoices.items[0].id,

@@ -155,6 +155,30 @@ export class InvoiceSettledInPart extends DomainError {
   }
 }
 
+/** Another rule says how the same is taxed. */
+export class TaxRuleExists extends DomainError {
+  readonly code = 'tax-rule-exists';
+  readonly kind = 'conflict';
+  readonly facts: {
+    readonly customerId: string | null;
+    readonly usagePlanId: string | null;
+    readonly meter: string | null;
+  };
+
+  constructor({
+    customerId,
+    usagePlanId,
+    meter,
+  }: {
+    readonly customerId: string | null;
+    readonly usagePlanId: string | null;
+    readonly meter: string | null;
+  }) {
+    super('Another rule says how that is taxed: change it.');
+    this.facts = { customerId, usagePlanId, meter };
+  }
+}
+
 /** Missing batches of usage; numbers with both ends included. */
 export interface OpenGap {
   readonly gatewayId: string;

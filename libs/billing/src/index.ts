@@ -30,12 +30,22 @@ export {
   RateCardNameTaken,
   SubscriptionEnded,
   SubscriptionOverlaps,
+  TaxRuleExists,
   UsageGapOpen,
   UsageQuarantined,
   WrongInvoiceStatus,
 } from './errors.js';
 export { dueAt, localDate, timezoneOf } from './invoice-dates.js';
 export { invoiceLines, type InvoiceLine } from './invoice-lines.js';
+export {
+  TAX_CATEGORIES,
+  taxLines,
+  type TaxCategory,
+  type TaxGroup,
+  type TaxTerms,
+} from './invoice-tax.js';
+export { taxedDraft, type LineTax, type TaxedDraft } from './taxed-draft.js';
+export { taxTermsFaults, taxTermsFor, type TaxRule } from './tax-rules.js';
 export { invoiceNumber } from './invoice-number.js';
 export { amountDue, COMES_FROM, type InvoiceStatus } from './invoice-status.js';
 export {

@@ -1,5 +1,6 @@
 import { formatMoney } from '@core/kernel';
-import type { DraftLine, RatingSnapshot } from './draft-invoice.js';
+import type { RatingSnapshot } from './draft-invoice.js';
+import type { LineTax, TaxedLine } from './taxed-draft.js';
 
 /** A line as it is kept: what it says, what was counted, and what it was made of. */
 export interface InvoiceLine {
@@ -8,25 +9,34 @@ export interface InvoiceLine {
   readonly quantity: string;
   /** Exact, in major units, before the one rounding. */
   readonly exactAmount: string;
+  /** Net. */
   readonly amountMinor: bigint;
   /** Null for an adjustment, which was decided elsewhere. */
   readonly rating: RatingSnapshot | null;
+  /** Null when no rule said how it is taxed. */
+  readonly tax: LineTax | null;
 }
 
 /** The lines that an invoice keeps: those of prices under which nothing was used and nothing is due say nothing. */
-export function invoiceLines(lines: readonly DraftLine[]): InvoiceLine[] {
+export function invoiceLines(lines: readonly TaxedLine[]): InvoiceLine[] {
   return lines.filter((line) => !isIdle(line)).map(invoiceLine);
 }
 
-function isIdle(line: DraftLine): boolean {
+function isIdle(line: TaxedLine): boolean {
   return line.kind === 'price' && line.quantity.isZero() && line.exactAmount.isZero();
 }
 
-function invoiceLine(line: DraftLine): InvoiceLine {
-  const { description, amount } = line;
+function invoiceLine(line: TaxedLine): InvoiceLine {
+  const { description, amount, tax } = line;
   if (line.kind === 'adjustment') {
     const none = { meter: null, quantity: '0', rating: null };
-    return { description, ...none, exactAmount: formatMoney(amount), amountMinor: amount.minor };
+    return {
+      description,
+      ...none,
+      exactAmount: formatMoney(amount),
+      amountMinor: amount.minor,
+      tax,
+    };
   }
   return {
     description,
@@ -35,5 +45,6 @@ function invoiceLine(line: DraftLine): InvoiceLine {
     exactAmount: line.exactAmount.toFixed(),
     amountMinor: amount.minor,
     rating: line.rating,
+    tax,
   };
 }

@@ -5,6 +5,7 @@ import { InvoicesController } from './invoices.controller.js';
 import { LedgerController } from './ledger.controller.js';
 import { PreviewsController } from './previews.controller.js';
 import { RateCardsController } from './rate-cards.controller.js';
+import { TaxRulesController } from './tax-rules.controller.js';
 import { SubscriptionsController } from './subscriptions.controller.js';
 
 /** Rate cards, subscriptions, invoices and previews over HTTP. */
@@ -17,6 +18,7 @@ import { SubscriptionsController } from './subscriptions.controller.js';
     PreviewsController,
     RateCardsController,
     SubscriptionsController,
+    TaxRulesController,
   ],
 })
 export class BillingApiModule {}

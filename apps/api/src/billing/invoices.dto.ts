@@ -1,4 +1,4 @@
-import { invoiceLines, type InvoiceDraft, type InvoiceLine } from '@core/billing';
+import { invoiceLines, type InvoiceLine, type LineTax, type TaxedDraft } from '@core/billing';
 import type { Invoice, InvoiceFilter, InvoiceHead, StoredLine } from '@io/billing';
 import {
   Currency,
@@ -18,6 +18,7 @@ import {
 import { MoneyView, moneyView } from './money.dto.js';
 import { PeriodView } from './previews.dto.js';
 import { UnpricedView } from './rate-cards.dto.js';
+import { LineTaxView, TaxGroupView, taxGroupView } from './tax-rules.dto.js';
 
 const STATUSES = ['draft', 'finalised', 'paid', 'void', 'uncollectible'] as const;
 
@@ -73,7 +74,7 @@ export class PreviewLineView {
   @Text({ max: 200, description: 'In major units, before the one rounding.' })
   exactAmount: string;
 
-  @Nested(() => MoneyView)
+  @Nested(() => MoneyView, { description: 'Net.' })
   amount: MoneyView;
 
   @JsonObject({
@@ -82,6 +83,9 @@ export class PreviewLineView {
       'What the line was made of: price, version, units and tiers. Null for adjustments.',
   })
   rating: object | null;
+
+  @Nested(() => LineTaxView, { nullable: true, description: 'Null when no rule is for it.' })
+  tax: LineTaxView | null;
 }
 
 export class InvoiceLineView extends PreviewLineView {
@@ -142,6 +146,9 @@ export class InvoiceHeadView {
 }
 
 export class InvoiceView extends InvoiceHeadView {
+  @ListOf(() => TaxGroupView, { max: 100, description: 'The tax, once for each rate.' })
+  taxes: TaxGroupView[];
+
   @Nested(() => PartyView)
   issuer: PartyView;
 
@@ -170,6 +177,9 @@ export class PeriodPreviewView {
 
   @ListOf(() => PreviewLineView, { max: 1_000 })
   lines: PreviewLineView[];
+
+  @ListOf(() => TaxGroupView, { max: 100 })
+  taxes: TaxGroupView[];
 
   @Nested(() => MoneyView, { nullable: true })
   total: MoneyView | null;
@@ -228,7 +238,12 @@ export function invoiceHeadView(invoice: InvoiceHead): InvoiceHeadView {
 /** An invoice as the API shows it. */
 export function invoiceView(invoice: Invoice): InvoiceView {
   const { issuer, recipient, lines, currency } = invoice;
-  const rest = { issuer, recipient, lines: lines.map((line) => storedLineView(line, currency)) };
+  const rest = {
+    taxes: invoice.taxes.map(taxGroupView),
+    issuer,
+    recipient,
+    lines: lines.map((line) => storedLineView(line, currency)),
+  };
   return Object.assign(invoiceHeadView(invoice), rest);
 }
 
@@ -238,17 +253,23 @@ function storedLineView(line: StoredLine, currency: string): InvoiceLineView {
 
 function lineView(line: InvoiceLine, currency: string): PreviewLineView {
   const { description, meter, quantity, exactAmount, amountMinor, rating } = line;
+  const tax = line.tax && lineTaxView(line.tax, currency);
   const amount = moneyView({ minor: amountMinor, currency });
-  return { description, meter, quantity, exactAmount, amount, rating };
+  return { description, meter, quantity, exactAmount, amount, rating, tax };
+}
+
+function lineTaxView({ grossMinor, ...terms }: LineTax, currency: string): LineTaxView {
+  const gross = grossMinor === null ? null : moneyView({ minor: BigInt(grossMinor), currency });
+  return { ...terms, gross };
 }
 
 /** The preview of a subscription's open period, as the API shows it. */
 export function periodPreviewView(
   subscriptionId: string,
-  draft: InvoiceDraft | null,
+  draft: TaxedDraft | null,
 ): PeriodPreviewView {
   if (!draft) {
-    return { subscriptionId, period: null, lines: [], total: null, unpriced: [] };
+    return { subscriptionId, period: null, lines: [], taxes: [], total: null, unpriced: [] };
   }
   const { period, currency, total, unpriced } = draft;
   const lines = invoiceLines(draft.lines).map((line) => lineView(line, currency));
@@ -256,6 +277,7 @@ export function periodPreviewView(
     subscriptionId,
     period: { from: period.from.toISOString(), to: period.to.toISOString() },
     lines,
+    taxes: draft.taxes.map(taxGroupView),
     total: moneyView(total),
     unpriced: unpriced.map(({ quantity, ...rest }) => ({ ...rest, quantity: quantity.toFixed() })),
   };

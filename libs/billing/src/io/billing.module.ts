@@ -11,6 +11,8 @@ import { SettlementsRepository } from './settlements.repository.js';
 import { SettlementsService } from './settlements.service.js';
 import { SubscriptionsRepository } from './subscriptions.repository.js';
 import { SubscriptionsService } from './subscriptions.service.js';
+import { TaxRulesRepository } from './tax-rules.repository.js';
+import { TaxRulesService } from './tax-rules.service.js';
 
 @Module({
   imports: [MeteringModule],
@@ -26,6 +28,8 @@ import { SubscriptionsService } from './subscriptions.service.js';
     SettlementsService,
     SubscriptionsRepository,
     SubscriptionsService,
+    TaxRulesRepository,
+    TaxRulesService,
   ],
   exports: [
     InvoicesService,
@@ -34,6 +38,7 @@ import { SubscriptionsService } from './subscriptions.service.js';
     RateCardsService,
     SettlementsService,
     SubscriptionsService,
+    TaxRulesService,
   ],
 })
 export class BillingModule {}

@@ -7,6 +7,8 @@ export { InvoicesService } from './invoices.service.js';
 export { CLOSE_PERIODS, InvoicingService } from './invoicing.service.js';
 export { RateCardsService } from './rate-cards.service.js';
 export type { RateCardVersion, StoredRateCard } from './rate-cards.repository.js';
+export { TaxRulesService } from './tax-rules.service.js';
+export type { StoredTaxRule } from './tax-rules.repository.js';
 export { SubscriptionsService } from './subscriptions.service.js';
 export type { Subscription } from './subscriptions.repository.js';
 export { LedgerService } from './ledger.service.js';

@@ -59,6 +59,9 @@ const LINES: Columns<InvoiceLineRow> = {
   rateCardId: ({ line }) => text(line.rating?.rateCardId),
   rateCardVersion: ({ line }) => plain(line.rating?.rateCardVersion.toString()),
   priceId: ({ line }) => text(line.rating?.priceId),
+  taxName: ({ line }) => text(line.tax?.name),
+  taxCategory: ({ line }) => plain(line.tax?.category),
+  taxRatePercent: ({ line }) => plain(line.tax?.ratePercent),
 };
 
 /** The lines of one invoice as CSV (RFC 4180), with the columns of the line detail. */

@@ -1,4 +1,10 @@
-import { groupedDecimal, localDate, printableText, type RatingSnapshot } from '@core/billing';
+import {
+  groupedDecimal,
+  localDate,
+  printableText,
+  type LineTax,
+  type RatingSnapshot,
+} from '@core/billing';
 import { currencyExponent, decimal, formatMoney } from '@core/kernel';
 import type { Price } from '@core/pricing';
 import type { Invoice, Party, StoredLine } from './invoice-rows.js';
@@ -157,10 +163,10 @@ function linesTable({ lines, currency }: Invoice): Node {
 }
 
 function lineRow(
-  { description, quantity, amountMinor, rating }: StoredLine,
+  { description, quantity, amountMinor, rating, tax }: StoredLine,
   currency: string,
 ): Node[] {
-  const notes = rating ? termsOf(rating) : [];
+  const notes = [...(rating ? termsOf(rating) : []), ...(tax ? taxNotes(tax, currency) : [])];
   const amount = groupedDecimal(formatMoney({ minor: amountMinor, currency }));
   return [
     {
@@ -239,7 +245,24 @@ function termsOf({ price, units }: RatingSnapshot): string[] {
   return notes.filter((note) => note !== null);
 }
 
-function totalsTable({ subtotalMinor, taxMinor, totalMinor, currency }: Invoice): Node {
+/** What is said about the tax of a line: the amount with it, where the price contains it. */
+function taxNotes({ grossMinor, name, ratePercent }: LineTax, currency: string): string[] {
+  if (grossMinor === null) return [];
+  const gross = groupedDecimal(formatMoney({ minor: BigInt(grossMinor), currency }));
+  return [`${gross} with ${printableText(name)} ${ratePercent} %`];
+}
+
+/** A row of each group of tax, and what it was computed on. */
+function taxRows({ taxes, taxMinor, currency }: Invoice): (readonly [string, bigint])[] {
+  if (taxes.length === 0) return [['Tax', taxMinor]];
+  return taxes.map(({ name, ratePercent, net, tax }) => {
+    const base = groupedDecimal(formatMoney({ minor: net.minor, currency }));
+    return [`${printableText(name)} ${ratePercent} % on ${base}`, tax.minor];
+  });
+}
+
+function totalsTable(invoice: Invoice): Node {
+  const { subtotalMinor, totalMinor, currency } = invoice;
   const row = (name: string, minor: bigint, bold = false): Node[] => [
     { text: name, bold, alignment: 'right' },
     {
@@ -260,7 +283,7 @@ function totalsTable({ subtotalMinor, taxMinor, totalMinor, currency }: Invoice)
           widths: ['auto', 'auto'],
           body: [
             row('Subtotal', subtotalMinor),
-            row('Tax', taxMinor),
+            ...taxRows(invoice).map(([name, minor]) => row(name, minor)),
             row('Total', totalMinor, true).map((cell) => Object.assign(cell, { fontSize: 11 })),
           ],
         },
@@ -269,7 +292,7 @@ function totalsTable({ subtotalMinor, taxMinor, totalMinor, currency }: Invoice)
   };
 }
 
-function closing({ status, dueAt, timezone, number }: Invoice): Node[] {
+function closing({ status, dueAt, timezone, number, taxes }: Invoice): Node[] {
   const sentence = {
     draft: 'This is a draft: amounts change until the invoice is final, and nothing is due yet.',
     finalised: `Payable by ${dueAt ? localDate(dueAt, timezone) : ''}. Please quote ${number} with your payment.`,
@@ -278,8 +301,10 @@ function closing({ status, dueAt, timezone, number }: Invoice): Node[] {
     uncollectible: '',
   }[status];
   const precision = 'Amounts of tiers are exact; each line is rounded once.';
+  const reasons = new Set(taxes.flatMap(({ reason }) => (reason === null ? [] : [reason])));
   return [
     { text: sentence, margin: [0, 18, 0, 0] },
+    ...[...reasons].map((reason) => ({ text: printableText(reason), margin: [0, 4, 0, 0] })),
     { text: precision, style: 'quiet', margin: [0, 4, 0, 0] },
   ];
 }

@@ -2,7 +2,9 @@ import {
   amountDue,
   type InvoiceLine,
   type InvoiceStatus,
+  type LineTax,
   type RatingSnapshot,
+  type TaxGroup,
 } from '@core/billing';
 import { decimal, type Period } from '@core/kernel';
 import type { Prisma } from '@io/platform';
@@ -30,6 +32,8 @@ export interface InvoiceHead {
   readonly subtotalMinor: bigint;
   readonly taxMinor: bigint;
   readonly totalMinor: bigint;
+  /** The tax by name, category and rate; their sums are the invoice's. */
+  readonly taxes: readonly TaxGroup[];
   /** What came in for it. */
   readonly paidMinor: bigint;
   /** What is still to be paid: nothing of a draft, and of a void one. */
@@ -54,6 +58,21 @@ export interface Invoice extends InvoiceHead {
 /** A row of the table of invoices. */
 export type HeadRow = Prisma.InvoiceGetPayload<object>;
 type LineRow = Prisma.InvoiceLineGetPayload<object>;
+
+interface StoredTaxGroup extends Pick<TaxGroup, 'name' | 'category' | 'ratePercent' | 'reason'> {
+  readonly netMinor: string;
+  readonly taxMinor: string;
+}
+
+/** A group of tax as it is kept. */
+export function storedTaxGroup({ net, tax, ...terms }: TaxGroup): StoredTaxGroup {
+  return { ...terms, netMinor: net.minor.toString(), taxMinor: tax.minor.toString() };
+}
+
+function toTaxGroup({ netMinor, taxMinor, ...terms }: StoredTaxGroup, currency: string): TaxGroup {
+  const money = (minor: string) => ({ minor: BigInt(minor), currency });
+  return { ...terms, net: money(netMinor), tax: money(taxMinor) };
+}
 
 /** The row of one invoice, with its lines. */
 export async function withLines(db: Prisma.TransactionClient, row: HeadRow): Promise<Invoice> {
@@ -96,13 +115,14 @@ export async function toHeads(
 }
 
 function toHead(
-  { periodFrom, periodTo, issuer, recipient, ...row }: HeadRow,
+  { periodFrom, periodTo, taxes, issuer, recipient, ...row }: HeadRow,
   paidMinor: bigint,
 ): InvoiceHead {
   const status = row.status as InvoiceStatus;
   return {
     ...row,
     status,
+    taxes: (taxes as unknown as StoredTaxGroup[]).map((group) => toTaxGroup(group, row.currency)),
     paidMinor,
     dueMinor: amountDue({ status, totalMinor: row.totalMinor, paidMinor }),
     period: { from: periodFrom, to: periodTo },
@@ -117,5 +137,6 @@ function toLine(row: LineRow): StoredLine {
   const rating = Object.keys(snapshot).length > 0 ? snapshot : null;
   const exactAmount = rating?.exactAmount ?? decimal(row.amount).toFixed();
   const quantity = decimal(row.quantity).toFixed();
-  return { id, description, meter, quantity, exactAmount, amountMinor, rating };
+  const tax = row.tax as unknown as LineTax | null;
+  return { id, description, meter, quantity, exactAmount, amountMinor, rating, tax };
 }

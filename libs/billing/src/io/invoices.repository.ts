@@ -7,7 +7,8 @@ import {
   parseRateCardItems,
   timezoneOf,
   type BilledRateCard,
-  type InvoiceDraft,
+  type TaxedDraft,
+  type TaxRule,
   type InvoiceStatus,
 } from '@core/billing';
 import type { Scope } from '@core/identity';
@@ -16,19 +17,22 @@ import { appendAudit, Database, pageArguments, Prisma, type PageRequest } from '
 import {
   allWithLines,
   toHeads,
+  storedTaxGroup,
   withLines,
   type HeadRow,
   type Invoice,
   type InvoiceHead,
 } from './invoice-rows.js';
-import { storedJson } from './json.js';
+import { storedJson, storedList } from './json.js';
 import { postTransaction } from './post-transaction.js';
+import { toTaxRule } from './tax-rules.repository.js';
 import { toSubscription, type Subscription } from './subscriptions.repository.js';
 
 /** All that a period's invoice is computed from, but the usage. */
 export interface BillingTerms {
   readonly subscription: Subscription;
   readonly rateCard: BilledRateCard;
+  readonly taxRules: readonly TaxRule[];
 }
 
 /** Which invoices are wanted; the span is of when they were drafted. */
@@ -75,7 +79,10 @@ export class InvoicesRepository {
     const items = card.items as readonly object[];
     const prices = parseRateCardItems({ currency: card.currency, items });
     const rateCard = { id: rateCardId, version, currency: card.currency, prices };
-    return { subscription: toSubscription(row), rateCard };
+    const rules = await this.db.taxRule.findMany({
+      where: { accountId, OR: [{ customerId: null }, { customerId: row.customerId }] },
+    });
+    return { subscription: toSubscription(row), rateCard, taxRules: rules.map(toTaxRule) };
   }
 
   /** Subscriptions whose open period has ended by their account's clock, the longest waiting first. */
@@ -94,7 +101,7 @@ export class InvoicesRepository {
    * once, it changes nothing and returns the invoice that the period has.
    */
   async saveOnce(
-    { subscription, draft }: { readonly subscription: Subscription; readonly draft: InvoiceDraft },
+    { subscription, draft }: { readonly subscription: Subscription; readonly draft: TaxedDraft },
     { at, closesAt }: { readonly at: Date; readonly closesAt: Date | null },
   ): Promise<Invoice> {
     const { accountId, customerId, id: subscriptionId, periodRule } = subscription;
@@ -132,11 +139,7 @@ export class InvoicesRepository {
   }
 
   /** Puts new lines and totals into an invoice that is still a draft; null when it is none any more. */
-  async replaceDraft(
-    { accountId }: Scope,
-    id: string,
-    draft: InvoiceDraft,
-  ): Promise<Invoice | null> {
+  async replaceDraft({ accountId }: Scope, id: string, draft: TaxedDraft): Promise<Invoice | null> {
     return this.db.$transaction(async (tx) => {
       if (!(await lockDraft(tx, { accountId, id }))) return null;
       return withLines(tx, await rewrite(tx, { accountId, id, draft }));
@@ -151,7 +154,7 @@ export class InvoicesRepository {
   async finalise(
     { accountId, principalId }: Scope,
     id: string,
-    { draft, issuedAt, dueAt }: { draft: InvoiceDraft; issuedAt: Date; dueAt: Date },
+    { draft, issuedAt, dueAt }: { draft: TaxedDraft; issuedAt: Date; dueAt: Date },
   ): Promise<Invoice | null> {
     return this.db.$transaction(async (tx) => {
       if (!(await lockDraft(tx, { accountId, id }))) return null;
@@ -262,7 +265,7 @@ async function nextNumber(tx: Prisma.TransactionClient, accountId: string): Prom
 
 async function rewrite(
   tx: Prisma.TransactionClient,
-  { accountId, id, draft }: InvoiceKey & { readonly draft: InvoiceDraft },
+  { accountId, id, draft }: InvoiceKey & { readonly draft: TaxedDraft },
 ): Promise<HeadRow> {
   const { customerId } = draft;
   await tx.invoiceLine.deleteMany({ where: { accountId, invoiceId: id } });
@@ -276,8 +279,13 @@ async function rewrite(
   });
 }
 
-function totals({ subtotal, tax, total }: InvoiceDraft) {
-  return { subtotalMinor: subtotal.minor, taxMinor: tax.minor, totalMinor: total.minor };
+function totals({ subtotal, tax, total, taxes }: TaxedDraft) {
+  return {
+    taxes: storedList(taxes.map(storedTaxGroup)),
+    subtotalMinor: subtotal.minor,
+    taxMinor: tax.minor,
+    totalMinor: total.minor,
+  };
 }
 
 /** Issuer and recipient as they are now. */
@@ -294,8 +302,8 @@ async function parties(
   return { issuer: storedJson(issuer), recipient: storedJson(recipient) };
 }
 
-function lineRows({ customerId, lines }: InvoiceDraft, { accountId, id }: InvoiceKey) {
-  return invoiceLines(lines).map(({ exactAmount, rating, ...line }, ordinal) => ({
+function lineRows({ customerId, lines }: TaxedDraft, { accountId, id }: InvoiceKey) {
+  return invoiceLines(lines).map(({ exactAmount, rating, tax, ...line }, ordinal) => ({
     id: prefixedId('line', randomBytes),
     accountId,
     customerId,
@@ -304,5 +312,6 @@ function lineRows({ customerId, lines }: InvoiceDraft, { accountId, id }: Invoic
     ...line,
     amount: exactAmount,
     snapshot: rating ? storedJson(rating) : {},
+    tax: tax ? storedJson(tax) : Prisma.DbNull,
   }));
 }

@@ -1,13 +1,15 @@
 import { Injectable, Logger } from '@nestjs/common';
 import {
   draftInvoice,
+  taxedDraft,
+  taxTermsFor,
   dueAt,
   periodToBill,
   timezoneOf,
   UsageGapOpen,
   UsageQuarantined,
   WrongInvoiceStatus,
-  type InvoiceDraft,
+  type TaxedDraft,
 } from '@core/billing';
 import type { Scope } from '@core/identity';
 import type { Period } from '@core/kernel';
@@ -46,7 +48,7 @@ export class InvoicingService {
   ) {}
 
   /** What the open period would be charged if it ended with what is rolled up now; null when none is open. */
-  async preview(scope: Scope, subscriptionId: string): Promise<InvoiceDraft | null> {
+  async preview(scope: Scope, subscriptionId: string): Promise<TaxedDraft | null> {
     const terms = await this.terms(scope, subscriptionId);
     const { billedTo: from, closesAt: to } = terms.subscription;
     return to && this.rate(terms, { from, to });
@@ -150,7 +152,7 @@ export class InvoicingService {
   private async rateAgain(
     scope: Scope,
     id: string,
-  ): Promise<{ draft: InvoiceDraft | null; terms: BillingTerms }> {
+  ): Promise<{ draft: TaxedDraft | null; terms: BillingTerms }> {
     const { subscriptionId, status, period } = await this.get(scope, id);
     const terms = await this.terms(scope, subscriptionId);
     if (status !== 'draft') return { draft: null, terms };
@@ -159,16 +161,17 @@ export class InvoicingService {
   }
 
   private async rate(
-    { subscription, rateCard }: BillingTerms,
+    { subscription, rateCard, taxRules }: BillingTerms,
     period: Period,
-  ): Promise<InvoiceDraft> {
+  ): Promise<TaxedDraft> {
     const { accountId, customerId, usagePlanId } = subscription;
     const used = await this.usage.periodUsage({ accountId, customerId, usagePlanId, period });
     const usage = used.map(({ protocol, ...rest }) => ({
       ...rest,
       protocol: protocolOf(protocol),
     }));
-    return draftInvoice({ subscription, period, rateCard, usage });
+    const draft = draftInvoice({ subscription, period, rateCard, usage });
+    return taxedDraft(draft, (meter) => taxTermsFor(taxRules, { customerId, usagePlanId, meter }));
   }
 
   private async terms(scope: Scope, subscriptionId: string): Promise<BillingTerms> {
