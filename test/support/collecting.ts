@@ -37,7 +37,6 @@ export function collectOnce(
       isOnce: true,
       isDryRun: false,
       skipsLost: false,
-      skipsRefused: false,
       ...options,
     },
     { signal: NEVER, drain: NEVER, say: () => undefined, print: () => undefined, ...around },

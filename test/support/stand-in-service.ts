@@ -30,7 +30,7 @@ export interface StandInOptions {
 }
 
 /** How the stand-in misbehaves: `drop-answer` commits and then cuts the connection. */
-export type Fault = 'none' | 'hang' | 'error' | 'drop-answer';
+export type Fault = 'none' | 'hang' | 'error' | 'refuse' | 'drop-answer';
 
 /** One decision that was asked for, as the service understood it. */
 export interface AskedDecision {
@@ -86,7 +86,7 @@ export class StandInService {
   readonly batches = new Map<string, string>();
   readonly answers: { status: number; route: string }[] = [];
   fault: Fault = 'none';
-  /** Keys that no batch may name: it is refused as a whole, with at most 20 pointers. */
+  /** Keys whose records are quarantined; the answer names at most 20 of them. */
   readonly unknownKeys = new Set<string>();
   /** With it batches are answered 503 and `Retry-After`, and nothing is kept. */
   retryAfterSeconds: number | undefined;
@@ -221,7 +221,7 @@ export class StandInService {
       required: ['apiId', 'stage', 'method'],
       optional: ['apiKey', 'path', 'resourcePath', 'sourceIp', 'cost', 'dryRun'],
     });
-    if (fault !== undefined || !isObject(fields)) {
+    if (fault !== undefined || this.fault === 'refuse' || !isObject(fields)) {
       return this.answer(response, 400, { title: 'invalid', errors: [fault] });
     }
     const { apiId, stage } = fields;
@@ -378,13 +378,11 @@ export class StandInService {
     }
     if (Buffer.byteLength(body) > BODY_BYTES_MAX) return this.answer(response, 413, {});
     const fault = batchFault(fields);
-    if (fault !== undefined || !isObject(fields)) {
+    if (fault !== undefined || this.fault === 'refuse' || !isObject(fields)) {
       return this.answer(response, 400, { title: 'invalid', errors: [fault] });
     }
     const number = `${String(fields['epoch'])}/${String(fields['sequence'])}`;
     const before = this.batches.get(number);
-    const errors = before === undefined ? this.unknownKeysIn(fields['records']) : [];
-    if (errors.length > 0) return this.answer(response, 422, { title: 'unusable', errors });
     if (before !== undefined && before !== body) return this.answer(response, 409, {});
     this.batches.set(number, body);
     if (this.fault === 'drop-answer') {
@@ -393,18 +391,23 @@ export class StandInService {
     }
     const records = Array.isArray(fields['records']) ? fields['records'].length : 0;
     const duplicate = before !== undefined;
-    this.answer(response, duplicate ? 200 : 201, { records, duplicate });
+    const errors = this.unknownKeysIn(fields['records']);
+    this.answer(response, duplicate ? 200 : 201, {
+      records,
+      duplicate,
+      ...(errors.length > 0
+        ? { quarantined: errors.length, errors: errors.slice(0, FAULTS_MAX) }
+        : {}),
+    });
   }
 
   private unknownKeysIn(records: unknown): { pointer: string; detail: string }[] {
     if (this.unknownKeys.size === 0 || !Array.isArray(records)) return [];
-    return records
-      .flatMap((record: { keyId: string }, index) =>
-        this.unknownKeys.has(record.keyId)
-          ? [{ pointer: `/records/${index}/keyId`, detail: 'is not an API key of this account' }]
-          : [],
-      )
-      .slice(0, FAULTS_MAX);
+    return records.flatMap((record: { keyId: string }, index) =>
+      this.unknownKeys.has(record.keyId)
+        ? [{ pointer: `/records/${index}/keyId`, detail: 'is not an API key of this account' }]
+        : [],
+    );
   }
 
   private get apiId(): string {

@@ -22,7 +22,6 @@ describe('parseCommand', () => {
         isOnce: false,
         isDryRun: false,
         skipsLost: false,
-        skipsRefused: false,
       },
     });
   });

@@ -28,7 +28,6 @@ Options:
   --once                 send what is there and end
   --dry-run              print the first records and send nothing
   --skip-lost            go on although lines that were never sent are gone
-  --skip-refused         go on although the service refuses all records of a batch
 
 The gateway's token comes from $TOLLGATE_GATEWAY_TOKEN.`;
 }
@@ -72,7 +71,6 @@ export function parseCommand(
       isOnce: values.once === true,
       isDryRun: values['dry-run'] === true,
       skipsLost: values['skip-lost'] === true,
-      skipsRefused: values['skip-refused'] === true,
     },
   };
 }
@@ -105,7 +103,6 @@ function parsed(args: readonly string[]) {
         once: { type: 'boolean' },
         'dry-run': { type: 'boolean' },
         'skip-lost': { type: 'boolean' },
-        'skip-refused': { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },
     });

@@ -33,6 +33,14 @@ export type TollgateEvent =
       readonly answer: string;
       readonly body: string;
     }
+  /** The service keeps records of a batch that it cannot count, and holds invoices until they are corrected or dropped. */
+  | {
+      readonly type: 'usage-quarantined';
+      readonly epoch: string;
+      readonly sequence: number;
+      readonly records: number;
+      readonly reasons: readonly string[];
+    }
   /** A call passed for which there was no memory left. */
   | { readonly type: 'usage-dropped'; readonly calls: number }
   /** Calls that passed were still unsent when the time for closing was over. */

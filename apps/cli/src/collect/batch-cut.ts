@@ -1,7 +1,7 @@
 import { BATCH_RECORDS_MAX, UsageAggregator, type UsageRecord } from '@core/gateway-plugin';
 import type { LineReader } from './access-log-line.js';
 import type { Line } from './log-file.js';
-import type { Refused, SetAside } from './position.js';
+import type { SetAside } from './position.js';
 
 /** Lines that make one batch. */
 export interface BatchOfLines {
@@ -52,40 +52,3 @@ const TOO_LONG = {
   kind: 'unreadable',
   reason: 'is longer than 4 MiB; only its start is kept',
 } as const;
-
-/**
- * Takes the records out that a refusal of the whole batch names. Undefined when it names none: then nothing of the
- * batch can be told from the rest.
- */
-export function withoutRefused(
-  records: readonly UsageRecord[],
-  answer: string,
-): { kept: UsageRecord[]; refused: Refused[] } | undefined {
-  const reasons = new Map<number, string>();
-  for (const { pointer, detail } of faultsIn(answer)) {
-    const [, index, field = ''] = /^\/records\/(\d+)(?:\/(.*))?$/.exec(pointer) ?? [];
-    if (index !== undefined) reasons.set(Number(index), `${field} ${detail}`.trim());
-  }
-  const refused = [...reasons].flatMap(([index, reason]) => {
-    const record = records[index];
-    return record === undefined ? [] : [{ record, reason }];
-  });
-  if (refused.length === 0) return undefined;
-  return { kept: records.filter((_, index) => !reasons.has(index)), refused };
-}
-
-function faultsIn(answer: string): { pointer: string; detail: string }[] {
-  let problem: unknown;
-  try {
-    problem = JSON.parse(answer);
-  } catch {
-    return [];
-  }
-  if (typeof problem !== 'object' || problem === null || !('errors' in problem)) return [];
-  const { errors } = problem;
-  if (!Array.isArray(errors)) return [];
-  return errors.filter(
-    (fault): fault is { pointer: string; detail: string } =>
-      typeof fault?.pointer === 'string' && typeof fault?.detail === 'string',
-  );
-}

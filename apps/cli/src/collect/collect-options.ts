@@ -18,8 +18,6 @@ export interface CollectOptions {
   readonly isDryRun: boolean;
   /** Goes on when lines that were never sent are gone. */
   readonly skipsLost: boolean;
-  /** Goes on when the service refuses all records of a batch. */
-  readonly skipsRefused: boolean;
 }
 
 /** What a command needs of its process. */

@@ -70,7 +70,7 @@ describe('collect --once', () => {
     expect(on.said[0]).toBe(
       `set aside 1 of bytes 0 to 22, 1 in all, see ${on.sideFile}: ${reason}`,
     );
-    expect(on.said.at(-1)).toBe(`1 lines and records are set aside in ${on.sideFile}`);
+    expect(on.said.at(-1)).toBe(`1 lines are set aside in ${on.sideFile}`);
     const line = '127.0.0.1 - - "GET /"';
     expect(on.setAside()).toEqual([{ epoch: expect.any(String), from: 0, to: 22, reason, line }]);
     expect(on.metered).toEqual(on.passed);
@@ -201,60 +201,30 @@ describe('what cannot be counted', () => {
     expect(on.setAside()).toEqual([expect.objectContaining({ reason, line: '\0'.repeat(1_024) })]);
   });
 
-  it('leaves out the records that the service refuses, and sends the others under their number', async () => {
+  it('says what the service quarantines, and why, and goes on', async () => {
     service.unknownKeys.add('key3').add('key5');
     log.append(700);
     await on.run();
-    const calls = { ...log.calls };
-    for (const key of service.unknownKeys) delete calls[key];
-    expect(service.committed('calls', ({ keyId }) => keyId ?? '')).toEqual(calls);
-    expect(service.gaps()).toEqual([]);
-    expect(on.setAside()).toHaveLength((log.calls['key3'] ?? 0) + (log.calls['key5'] ?? 0));
-    expect(on.setAside()[0]).toMatchObject({
-      from: 0,
-      reason: 'keyId is not an API key of this account',
-      record: { keyId: 'key3', quantities: { calls: '1' } },
-    });
-    await on.run();
-    expect(on.said.at(-1)).toMatch(/^\d+ lines and records are set aside/);
-  });
-
-  it('leaves a refused record out once, whenever the run before it died', async () => {
-    service.unknownKeys.add('key3');
-    log.append(70);
-    const stop = new AbortController();
-    service.onBatch = (body) => {
-      if (!body.includes('key3')) service.fault = 'drop-answer';
-    };
-    const dying = on.run({}, { signal: stop.signal });
-    await vi.waitFor(() => expect(service.batches.size).toBe(1));
-    stop.abort();
-    await dying;
-    service.fault = 'none';
-    service.onBatch = () => undefined;
-    await on.run();
-    await on.run();
-    expect(on.setAside()).toHaveLength(log.calls['key3'] ?? 0);
-    expect(service.committed('calls')).toEqual({ all: log.passed - (log.calls['key3'] ?? 0) });
-  });
-
-  it('stops when the service knows no key at all, and goes on when told to', async () => {
-    for (let key = 0; key < 7; key += 1) service.unknownKeys.add(`key${key}`);
-    log.append(100);
-    const wrongToken = new Set(service.unknownKeys);
-    await expect(on.run()).rejects.toThrow('Is it the right token and format?');
+    expect(on.metered).toEqual(on.passed);
     expect(on.setAside()).toEqual([]);
-    service.unknownKeys.clear();
+    const quarantined = (log.calls['key3'] ?? 0) + (log.calls['key5'] ?? 0);
+    expect(on.said[0]).toMatch(
+      new RegExp(
+        `^the service cannot count ${quarantined} records of batch 0, ${quarantined} since the start, and keeps them in its quarantine ` +
+          String.raw`\(GET /v1/usage/quarantine\): (/records/\d+/keyId is not an API key of this account, ){3}…$`,
+      ),
+    );
+    expect(on.said.at(-1)).toContain(`${quarantined} records went into the service's quarantine`);
+  });
+
+  it('stops when the service does not take a batch, and sends it when it does', async () => {
+    log.append(10);
+    service.onBatch = () => (service.fault = 'refuse');
+    await expect(on.run()).rejects.toThrow('the service refused batch 0 (HTTP 400)');
+    service.onBatch = () => undefined;
+    service.fault = 'none';
     await on.run();
     expect(on.metered).toEqual(on.passed);
-    for (const key of wrongToken) service.unknownKeys.add(key);
-    log.append(10);
-    await on.run({ skipsRefused: true });
-    expect(on.setAside()).toHaveLength(8);
-    service.unknownKeys.clear();
-    log.append(10);
-    await on.run();
-    expect(service.committed('calls')).toEqual({ all: 80 + 8 });
     expect(service.gaps()).toEqual([]);
   });
 });

@@ -1,6 +1,6 @@
 import { ServiceClient, batchBody, deliverBatch, pause } from '@core/gateway-plugin';
 import { lineReader, type LineReader } from './access-log-line.js';
-import { batchOfLines, withoutRefused } from './batch-cut.js';
+import { batchOfLines } from './batch-cut.js';
 import type { CollectOptions, Surroundings } from './collect-options.js';
 import { DamagedLog } from './log-bytes.js';
 import { LogFamily } from './log-family.js';
@@ -269,7 +269,7 @@ export class Collector {
     }
     const sequence = position.nextSequence;
     const body = batchBody(epoch, sequence, batch.records);
-    const cut: Cut = { sequence, from: position.offset, to: batch.to, body, refused: [] };
+    const cut: Cut = { sequence, from: position.offset, to: batch.to, body };
     await this.keep({ ...position, log: known, cut, aside });
     await this.send(this.position);
   }
@@ -295,8 +295,9 @@ export class Collector {
           nextSequence: cut.sequence + 1,
           cut: null,
           clockOffsetMs: this.client.clock.offsetMs,
-          aside: await this.setAside(position, refusedOf(position, cut)),
         };
+        if (delivery.quarantined !== null)
+          this.reporter.quarantined(cut.sequence, delivery.quarantined);
         return;
       case 'conflict':
         throw new CollectStopped(
@@ -304,42 +305,10 @@ export class Collector {
             `was ${this.options.state} lost, restored or used twice? Nothing was counted twice; bring the right one back`,
         );
       case 'refused':
-        return this.sendWithoutRefused(position, cut, delivery);
+        throw new CollectStopped(
+          `the service refused batch ${cut.sequence} (HTTP ${delivery.status}): ${delivery.answer}`,
+        );
     }
-  }
-
-  /**
-   * The service refused a batch as a whole and kept nothing of it, so its number is still free: the records that it
-   * named go out of it, and the others out under it. When none is left, the fault is more likely in the token or the
-   * format than in every record: then the batch is whole again, for the next start.
-   */
-  private async sendWithoutRefused(
-    position: Position,
-    cut: Cut,
-    { status, answer }: { status: number; answer: string },
-  ): Promise<void> {
-    const { epoch } = position.log;
-    const { sequence } = cut;
-    const split = withoutRefused(JSON.parse(cut.body).records, answer);
-    if (split === undefined)
-      throw new CollectStopped(`the service refused batch ${sequence} (HTTP ${status}): ${answer}`);
-    const refused = [...cut.refused, ...split.refused];
-    if (split.kept.length > 0) {
-      const body = batchBody(epoch, sequence, split.kept);
-      await this.keep({ ...position, cut: { ...cut, body, refused } });
-      return this.send(this.position);
-    }
-    if (!this.options.skipsRefused) {
-      const records = refused.map(({ record }) => record);
-      const whole: Cut = { ...cut, body: batchBody(epoch, sequence, records), refused: [] };
-      await this.keep({ ...position, cut: whole });
-      throw new CollectStopped(
-        `the service refused every record of batch ${sequence} (HTTP ${status}): ${answer}\n` +
-          'Is it the right token and format? Go on without them with --skip-refused',
-      );
-    }
-    const aside = await this.setAside(position, refusedOf(position, { ...cut, refused }));
-    await this.keep({ ...position, offset: cut.to, cut: null, aside });
   }
 
   private async setAside(
@@ -365,8 +334,4 @@ async function knownBetter(log: LogFile, known: KnownLog, to: number): Promise<K
   const head = await log.head(to);
   // A log that became another one meanwhile is noticed by its old head, which then stays.
   return (await log.hasHead(known.head)) ? { ...known, head } : known;
-}
-
-function refusedOf({ log: { epoch } }: Position, { from, to, refused }: Cut): SetAside[] {
-  return refused.map(({ record, reason }) => ({ epoch, from, to, reason, record }));
 }

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { writeDurably, type UsageRecord } from '@core/gateway-plugin';
+import { writeDurably } from '@core/gateway-plugin';
 import type { Head } from './log-file.js';
 
 /** A batch that may or may not have arrived. Its bytes are kept, so that a repeat cannot differ. */
@@ -9,14 +9,6 @@ export interface Cut {
   readonly from: number;
   readonly to: number;
   readonly body: string;
-  /** Records that the service refused and that are no longer in the body; set aside once the rest is acknowledged. */
-  readonly refused: readonly Refused[];
-}
-
-/** A record that the service does not take, and why. */
-export interface Refused {
-  readonly record: UsageRecord;
-  readonly reason: string;
 }
 
 /** The log that is being read. */
@@ -35,15 +27,14 @@ export interface FinishedLog extends KnownLog {
   readonly nextSequence: number;
 }
 
-/** A line or a record that could not be counted. */
+/** A line that could not be counted. */
 export interface SetAside {
   readonly epoch: string;
   /** Bytes `[from, to)` of the log. */
   readonly from: number;
   readonly to: number;
   readonly reason: string;
-  readonly line?: string;
-  readonly record?: UsageRecord;
+  readonly line: string;
 }
 
 /** How much was set aside. */

@@ -1,3 +1,4 @@
+import type { QuarantinedRecords } from '@core/gateway-plugin';
 import type { Surroundings } from './collect-options.js';
 import type { LogFile } from './log-file.js';
 import type { Aside, Position, SetAside } from './position.js';
@@ -5,12 +6,13 @@ import { progressBar, progressSentence, type Progress } from './progress.js';
 
 const SAY_EVERY_MS = 10_000;
 const SHOW_EVERY_MS = 200;
-/** Reasons that are named when lines are set aside; the file has them all. */
+/** Reasons that are named when something is not counted; the file, or the service, has them all. */
 const REASONS_SAID = 3;
+const QUARANTINE = 'GET /v1/usage/quarantine';
 
 /** Tells people what a collector does: a bar on a terminal, else a sentence from time to time. */
 export class Reporter {
-  readonly totals = { lines: 0, calls: 0, batches: 0, aside: 0 };
+  readonly totals = { lines: 0, calls: 0, batches: 0, aside: 0, quarantined: 0 };
   private readonly startedAt = Date.now();
   private saidAt = Date.now();
   private shownAt = 0;
@@ -34,11 +36,20 @@ export class Reporter {
 
   setAside(added: readonly SetAside[], { count }: Aside): void {
     this.totals.aside += added.length;
-    const reasons = [...new Set(added.map(({ reason }) => reason))];
-    const others = reasons.length > REASONS_SAID ? ', …' : '';
+    const reasons = new Set(added.map(({ reason }) => reason));
     this.around.say(
       `set aside ${added.length} of bytes ${added[0]?.from} to ${added.at(-1)?.to}, ${count} in all, ` +
-        `see ${this.sideFile}: ${reasons.slice(0, REASONS_SAID).join(', ')}${others}`,
+        `see ${this.sideFile}: ${some(reasons)}`,
+    );
+  }
+
+  /** Said of the first batch at once and of others from time to time: a wrong format is in all of them. */
+  quarantined(sequence: number, { records, reasons }: QuarantinedRecords): void {
+    if (this.totals.quarantined === 0) this.saidAt = 0;
+    this.totals.quarantined += records;
+    this.sayAtTimes(
+      `the service cannot count ${records} records of batch ${sequence}, ${this.totals.quarantined} since the start, ` +
+        `and keeps them in its quarantine (${QUARANTINE}): ${some(reasons)}`,
     );
   }
 
@@ -62,7 +73,12 @@ export class Reporter {
         `not sent yet: ${progress.size - progress.offset} bytes, perhaps more; they stay in the log for the next start`,
       );
     const count = position?.aside.count ?? 0;
-    if (count > 0) this.around.say(`${count} lines and records are set aside in ${this.sideFile}`);
+    if (count > 0) this.around.say(`${count} lines are set aside in ${this.sideFile}`);
+    const { quarantined } = this.totals;
+    if (quarantined > 0)
+      this.around.say(
+        `${quarantined} records went into the service's quarantine and hold invoices until they are corrected or dropped: ${QUARANTINE}`,
+      );
   }
 
   private async progressOf(
@@ -73,4 +89,9 @@ export class Reporter {
     const offset = position?.offset ?? 0;
     return { ...this.totals, offset, size, elapsedMs: Date.now() - this.startedAt };
   }
+}
+
+function some(reasons: Iterable<string>): string {
+  const all = [...reasons];
+  return `${all.slice(0, REASONS_SAID).join(', ')}${all.length > REASONS_SAID ? ', …' : ''}`;
 }

@@ -1,8 +1,18 @@
 import type { ServiceClient } from '../service/service-client.js';
 
+/** Records of a batch that the service keeps and does not count until somebody corrects or drops them. */
+export interface QuarantinedRecords {
+  readonly records: number;
+  /** Why, as `/records/3/keyId is not …`; not of all when they are many. */
+  readonly reasons: readonly string[];
+}
+
 /** How the delivery of a batch ended. */
 export type Delivery =
-  | { readonly outcome: 'accepted' | 'duplicate' }
+  | {
+      readonly outcome: 'accepted' | 'duplicate';
+      readonly quarantined: QuarantinedRecords | null;
+    }
   | { readonly outcome: 'conflict' | 'refused'; readonly status: number; readonly answer: string }
   | { readonly outcome: 'stopped' };
 
@@ -58,19 +68,29 @@ async function attemptOnce(
     });
     if (status === 409) return { outcome: 'conflict', status, answer: text };
     if (REFUSED_STATUSES.has(status)) return { outcome: 'refused', status, answer: text };
-    const duplicate = acknowledgedAsDuplicate(status, text);
-    if (duplicate === undefined) return { cause: `HTTP ${status}`, retryAfterMs };
-    return { outcome: duplicate ? 'duplicate' : 'accepted' };
+    return acknowledgement(status, text) ?? { cause: `HTTP ${status}`, retryAfterMs };
   } catch (error) {
     return { cause: error instanceof Error ? error.message : String(error) };
   }
 }
 
-function acknowledgedAsDuplicate(status: number, text: string): boolean | undefined {
+function acknowledgement(status: number, text: string): Delivery | undefined {
   if (status !== 200 && status !== 201) return undefined;
-  const answer: unknown = JSON.parse(text);
-  if (typeof answer !== 'object' || answer === null || !('duplicate' in answer)) return undefined;
-  return typeof answer.duplicate === 'boolean' ? answer.duplicate : undefined;
+  const answer: Record<string, unknown> | null = JSON.parse(text);
+  const duplicate = answer?.['duplicate'];
+  if (typeof duplicate !== 'boolean') return undefined;
+  return { outcome: duplicate ? 'duplicate' : 'accepted', quarantined: quarantinedIn(answer) };
+}
+
+function quarantinedIn(answer: Record<string, unknown> | null): QuarantinedRecords | null {
+  const records = answer?.['quarantined'];
+  if (typeof records !== 'number') return null;
+  const errors: unknown = answer?.['errors'];
+  const reasons = (Array.isArray(errors) ? errors : []).map(
+    (fault: { pointer?: unknown; detail?: unknown }) =>
+      `${String(fault.pointer)} ${String(fault.detail)}`,
+  );
+  return { records, reasons };
 }
 
 /**

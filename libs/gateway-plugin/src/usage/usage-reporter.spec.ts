@@ -125,6 +125,28 @@ describe('UsageReporter', () => {
     expect(service.committed('calls')).toEqual({ all: 2 });
   });
 
+  it('tells what the service quarantined, also when it hears of it late', async () => {
+    const reporter = aReporter();
+    service.unknownKeys.add('key1');
+    reporter.record(aCall({ keyId: 'key1' }));
+    reporter.record(aCall({ keyId: 'key2' }));
+    service.fault = 'drop-answer';
+    const flushed = reporter.flush();
+    await vi.waitFor(() => expect(events[0]).toMatchObject({ type: 'batch-delayed' }));
+    service.fault = 'none';
+    await flushed;
+    expect(events.filter(({ type }) => type === 'usage-quarantined')).toEqual([
+      {
+        type: 'usage-quarantined',
+        epoch: expect.any(String),
+        sequence: 0,
+        records: 1,
+        reasons: ['/records/0/keyId is not an API key of this account'],
+      },
+    ]);
+    expect(service.gaps()).toEqual([]);
+  });
+
   it('closes with what is open, and says what it could not send', async () => {
     const sent = aReporter();
     sent.record(aCall());

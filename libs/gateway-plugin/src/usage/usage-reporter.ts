@@ -157,6 +157,8 @@ export class UsageReporter {
       case 'accepted':
       case 'duplicate':
         await store.remove(batch);
+        if (delivery.quarantined !== null)
+          this.options.onEvent({ type: 'usage-quarantined', ...batch, ...delivery.quarantined });
         return true;
       case 'conflict':
       case 'refused':
