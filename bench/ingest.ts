@@ -5,6 +5,9 @@
  *
  * Run: npx tsx bench/ingest.ts [rounds]
  */
+import { readdirSync, readFileSync } from 'node:fs';
+import { postmasterOf } from '../test/support/launcher.js';
+import { cpuMilliseconds } from './support/load.js';
 import {
   batchJson,
   copyText,
@@ -28,8 +31,26 @@ async function pace(inFlight: number, send: () => Promise<void>): Promise<number
   return (BATCHES_PER_ROUND * ROWS) / ((performance.now() - start) / 1_000);
 }
 
-async function compare({ owners, post, copy }: UsageBench): Promise<void> {
+/** What the server and its backends have used of the processors so far. */
+function databaseCpuMs(postmaster: number): number {
+  const backends = readdirSync('/proc').filter((name) => {
+    try {
+      return /^\d+$/.test(name) && parentOf(name) === postmaster;
+    } catch {
+      return false; // It has ended.
+    }
+  });
+  return backends.reduce((sum, pid) => sum + cpuMilliseconds(Number(pid)), 0);
+}
+
+/** proc(5) */
+const parentOf = (pid: string) =>
+  Number(readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ')[1]);
+
+async function compare({ owners, post, copy, home, api }: UsageBench): Promise<void> {
   const records = recordsJson(owners);
+  const postmaster = postmasterOf(home);
+  const cpuMs = () => [cpuMilliseconds(api.pid ?? 0), databaseCpuMs(postmaster)] as const;
   let sequence = 0;
   const send = async (body: string) => {
     const { status, text } = await post(body);
@@ -38,19 +59,30 @@ async function compare({ owners, post, copy }: UsageBench): Promise<void> {
   for (const inFlight of [1, 2]) {
     const ours: number[] = [];
     const raw: number[] = [];
+    const cpu = { api: 0, ours: 0, raw: 0 };
     for (let round = -1; round < ROUNDS; round += 1) {
       const numbers = Array.from({ length: BATCHES_PER_ROUND }, () => (sequence += 1));
       const bodies = numbers.map((number) => batchJson(number, records));
       const texts = numbers.map((number) => copyText(owners, number));
+      const before = cpuMs();
       const oursPace = await pace(inFlight, () => send(bodies.pop() ?? ''));
+      const between = cpuMs();
       const rawPace = await pace(inFlight, () => copy(texts.pop() ?? Buffer.alloc(0)));
       if (round < 0) continue; // warms both up
+      const after = cpuMs();
+      cpu.api += between[0] - before[0];
+      cpu.ours += between[1] - before[1];
+      cpu.raw += after[1] - between[1];
       ours.push(oursPace);
       raw.push(rawPace);
     }
     const ratio = median(ours.map((pace, n) => pace / (raw[n] ?? Number.NaN)));
     console.log(
       `${inFlight} in flight: batches over HTTP ${Math.round(median(ours)).toLocaleString('en')} rows/s (${Math.round(median(ours) / 2).toLocaleString('en')} records/s), raw COPY without an index ${Math.round(median(raw)).toLocaleString('en')} rows/s, ratio ${ratio.toFixed(2)} (aim 0.6)`,
+    );
+    const each = (ms: number) => `${(ms / ROUNDS / BATCHES_PER_ROUND).toFixed(1)} ms`;
+    console.log(
+      `  CPU of a batch: api ${each(cpu.api)}, database ${each(cpu.ours)}; database of the raw COPY ${each(cpu.raw)}`,
     );
   }
 }

@@ -54,7 +54,7 @@ export const sentRecords = ({ records, leftOut }: UsageBatch): number =>
 export const RECORDS_MAX = 10_000;
 
 /** How epochs begin that the service numbers its own batches in. */
-const OWN_EPOCHS = 'tollgate:';
+export const OWN_EPOCHS = 'tollgate:';
 /** The epoch, of each gateway, of batches that count records out of the quarantine. */
 export const QUARANTINE_EPOCH = `${OWN_EPOCHS}quarantine`;
 
@@ -75,8 +75,9 @@ const QUANTITY = /^(?:0|[1-9]\d{0,25})(?:\.\d{1,12})?$/;
 const QUANTITY_LENGTH_MAX = 39;
 
 /** Bytes, not characters: with the other columns they must fit a row of the roll-up's index (2,704 bytes). */
-const METHOD_BYTES_MAX = 128;
-const PATH_BYTES_MAX = 1_536;
+export const STAGE_BYTES_MAX = 128;
+export const METHOD_BYTES_MAX = 128;
+export const PATH_BYTES_MAX = 1_536;
 
 /**
  * Reads a batch from untrusted JSON: either the batch, or what is wrong with its envelope. A record that is malformed is
@@ -157,7 +158,8 @@ function readRecord(record: Record<string, unknown>, ms: number, faults: FieldFa
   if (Number.isNaN(ms)) refuse(faults, 'at', 'must be an instant such as 2026-11-22T07:31:00Z');
   if (!matchesId(record['keyId'])) refuse(faults, 'keyId', 'must be the id of an API key');
   if (!matchesId(record['apiId'])) refuse(faults, 'apiId', 'must be the id of an api');
-  if (!isPlainText(record['stage'], 128)) refuse(faults, 'stage', 'must be the name of a stage');
+  if (!isPlainText(record['stage'], STAGE_BYTES_MAX))
+    refuse(faults, 'stage', 'must be the name of a stage');
   if (!isPlainText(record['method'], METHOD_BYTES_MAX)) refuse(faults, 'method', methodSays);
   if (!isPlainText(record['resourcePath'], PATH_BYTES_MAX))
     refuse(faults, 'resourcePath', pathSays);

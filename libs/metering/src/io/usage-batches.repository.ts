@@ -1,14 +1,14 @@
-import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { Injectable } from '@nestjs/common';
 import { Database, SystemClock } from '@io/platform';
-import { sentRecords, UnusableConnections, type UsageBatch } from '@core/metering';
+import { sentRecords, UnusableConnections, type PlainBatch, type UsageBatch } from '@core/metering';
 import pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { storeConnections } from './store-connections.js';
 import type { UsageOwner } from './usage-owners.repository.js';
 import { insertQuarantined } from './insert-quarantined.js';
-import { USAGE_COLUMNS, usageRows } from './usage-rows.js';
+import { plainRows } from './plain-rows.js';
+import { CHUNK_BYTES, USAGE_COLUMNS, usageRows, type BatchRow } from './usage-rows.js';
 
 /** Where a batch comes from. */
 export interface BatchSource {
@@ -23,6 +23,9 @@ export type StoredBatch =
 /** Batches and their records. `received_at` is the system's time: it only says in which partition a record lies. */
 @Injectable()
 export class UsageBatchesRepository {
+  /** Those that no batch uses now; never more than there are connections. */
+  private readonly rowBuffers: Buffer[] = [];
+
   constructor(
     private readonly db: Database,
     private readonly clock: SystemClock,
@@ -30,13 +33,14 @@ export class UsageBatchesRepository {
 
   /**
    * Stores a batch with its records, counted and quarantined, in one transaction, or nothing when its number was used before. When it
-   * returns, it is committed. The owners are those of the records, then those of the connections that are opened.
+   * returns, it is committed. The owners are those of the records, then those of the connections that are opened; of a
+   * plain batch those of its places.
    * Throws `UnusableConnections` when one contradicts what was told of it before. The epoch's row, which all its batches share, is written last: its lock is held
    * only for the commit.
    */
   async store(
     source: BatchSource,
-    batch: UsageBatch,
+    batch: PlainBatch | UsageBatch,
     owners: readonly UsageOwner[],
     contentHash: Buffer,
   ): Promise<StoredBatch> {
@@ -51,7 +55,7 @@ export class UsageBatchesRepository {
 
   private async tryToStore(
     source: BatchSource,
-    batch: UsageBatch,
+    batch: PlainBatch | UsageBatch,
     owners: readonly UsageOwner[],
     contentHash: Buffer,
   ): Promise<StoredBatch> {
@@ -69,16 +73,15 @@ export class UsageBatchesRepository {
         return { isNew: false, contentHash: first };
       }
       const row = { id, accountId: source.accountId, receivedAt };
-      await pipeline(
-        Readable.from(usageRows(row, batch, owners)),
-        client.query(copyFrom(`COPY usage_record (${USAGE_COLUMNS}) FROM STDIN (FORMAT binary)`)),
-      );
-      await insertQuarantined(client, source, batch, receivedAt);
-      const faults = await storeConnections(client, source, batch, { owners, receivedAt });
-      if (faults.length > 0) {
-        await client.query('ROLLBACK');
-        isDone = true;
-        throw new UnusableConnections(faults);
+      await this.copyRows(client, row, batch, owners);
+      if (!isPlain(batch)) {
+        await insertQuarantined(client, source, batch, receivedAt);
+        const faults = await storeConnections(client, source, batch, { owners, receivedAt });
+        if (faults.length > 0) {
+          await client.query('ROLLBACK');
+          isDone = true;
+          throw new UnusableConnections(faults);
+        }
       }
       await countInEpoch(client, source, batch, receivedAt);
       await client.query('COMMIT');
@@ -88,6 +91,27 @@ export class UsageBatchesRepository {
       // A connection in the middle of a transaction is closed, which takes the transaction back.
       client.release(!isDone);
     }
+  }
+
+  /**
+   * Sends the rows in the binary format of COPY, each piece when the database has taken the one before: `pipeline` asks
+   * an iterable for no more. So those of a plain batch need one buffer, which the next batch has again; new ones for each would keep the
+   * collector of garbage busy.
+   */
+  private async copyRows(
+    client: pg.PoolClient,
+    row: BatchRow,
+    batch: PlainBatch | UsageBatch,
+    owners: readonly UsageOwner[],
+  ): Promise<void> {
+    const copy = client.query(
+      copyFrom(`COPY usage_record (${USAGE_COLUMNS}) FROM STDIN (FORMAT binary)`),
+    );
+    if (!isPlain(batch)) return pipeline(usageRows(row, batch, owners), copy);
+    const buffer = this.rowBuffers.pop() ?? Buffer.allocUnsafe(CHUNK_BYTES);
+    await pipeline(plainRows(row, batch, owners, buffer), copy);
+    // Only now is all of it sent.
+    this.rowBuffers.push(buffer);
   }
 
   /** The content hash of a batch that was received; null when its number is free. */
@@ -115,7 +139,7 @@ const isMisplaced = (error: unknown) =>
 async function insertBatch(
   client: pg.PoolClient,
   { accountId, gatewayId }: BatchSource,
-  batch: UsageBatch,
+  batch: PlainBatch | UsageBatch,
   contentHash: Buffer,
   receivedAt: string,
 ): Promise<string | null> {
@@ -133,7 +157,7 @@ async function insertBatch(
       epoch,
       sequence,
       contentHash,
-      sentRecords(batch),
+      isPlain(batch) ? batch.instants.length : sentRecords(batch),
       rowsOf(batch),
       receivedAt,
     ],
@@ -141,17 +165,23 @@ async function insertBatch(
   return rows[0]?.id ?? null;
 }
 
-/** How many rows `usageRows` makes: one for each quantity. */
-const rowsOf = ({ records }: UsageBatch): number =>
-  records.reduce((rows, { quantities }) => rows + Object.keys(quantities).length, 0);
+const isPlain = (batch: PlainBatch | UsageBatch): batch is PlainBatch => 'spans' in batch;
+
+/** How many rows a batch makes: one for each quantity. */
+const rowsOf = (batch: PlainBatch | UsageBatch): number =>
+  isPlain(batch)
+    ? batch.quantityCount
+    : batch.records.reduce((rows, { quantities }) => rows + Object.keys(quantities).length, 0);
 
 async function countInEpoch(
   client: pg.PoolClient,
   { accountId, gatewayId }: BatchSource,
-  { epoch, sequence, instants, connections }: UsageBatch,
+  batch: PlainBatch | UsageBatch,
   receivedAt: string,
 ): Promise<void> {
-  const latestMs = instants.reduce((latest, ms) => Math.max(latest, ms), connections?.at ?? 0);
+  const { epoch, sequence, instants } = batch;
+  const toldMs = isPlain(batch) ? 0 : (batch.connections?.at ?? 0);
+  const latestMs = instants.reduce((latest, ms) => Math.max(latest, ms), toldMs);
   const latestAt = latestMs > 0 ? new Date(latestMs) : null;
   await client.query({
     name: 'count-in-usage-epoch',

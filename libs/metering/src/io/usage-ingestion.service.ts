@@ -1,13 +1,18 @@
+import { isUtf8 } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import { Injectable, Logger } from '@nestjs/common';
 import type { FieldFault } from '@core/kernel';
 import {
   BatchConflict,
   canonicalContent,
+  readPlainBatch,
   readUsageBatch,
+  RECORD_LIMITS,
   sentRecords,
+  timeReasons,
   UnusableConnections,
   type QuarantinedRecord,
+  type UsageBatch,
 } from '@core/metering';
 import { BusinessClock, InvalidRequest, SystemClock } from '@io/platform';
 import { connectionOwners } from './connection-owners.js';
@@ -15,8 +20,12 @@ import { IncidentsRepository } from './incidents.repository.js';
 import { QuarantineRepository } from './quarantine.repository.js';
 import { resolveUsage } from './resolve-usage.js';
 import { RollUpWakeUp } from './roll-up-wake-up.js';
-import { UsageBatchesRepository, type BatchSource } from './usage-batches.repository.js';
-import { UsageOwnersRepository } from './usage-owners.repository.js';
+import {
+  UsageBatchesRepository,
+  type BatchSource,
+  type StoredBatch,
+} from './usage-batches.repository.js';
+import { UsageOwnersRepository, type UsageOwner } from './usage-owners.repository.js';
 
 /** What a gateway is told of its batch. */
 export interface Acknowledgement {
@@ -28,6 +37,13 @@ export interface Acknowledgement {
   readonly quarantined?: number;
   /** Why, by their place in the batch: the first faults. Absent when none is. */
   readonly errors?: readonly FieldFault[];
+}
+
+/** A batch as it came. */
+export interface SentBatch {
+  readonly bytes: Uint8Array;
+  /** What it says; throws when it is no JSON. */
+  readonly json: () => unknown;
 }
 
 /** How many faults are told; the quarantine has all. */
@@ -58,7 +74,39 @@ export class UsageIngestionService {
    * acknowledged any number of times; with other content it is a `BatchConflict` and an incident. Throws `InvalidRequest` for
    * what is no batch, `UnusableConnections` for connections that cannot be counted.
    */
-  async receive(source: BatchSource, json: unknown, now: Date): Promise<Acknowledgement> {
+  async receive(source: BatchSource, sent: SentBatch, now: Date): Promise<Acknowledgement> {
+    return (
+      (await this.receivePlain(source, sent.bytes, now)) ??
+      this.receiveAny(source, sent.json(), now)
+    );
+  }
+
+  /** The same of a batch of which every record can be counted, which most are; null, and nothing is done, of any other. */
+  private async receivePlain(
+    source: BatchSource,
+    bytes: Uint8Array,
+    now: Date,
+  ): Promise<Acknowledgement | null> {
+    const hash = createHash('sha256');
+    const batch = isUtf8(bytes) ? readPlainBatch(bytes, (content) => hash.update(content)) : null;
+    if (!batch || timeReasons(batch.instants, { now, ...RECORD_LIMITS }).size > 0) return null;
+    const found = await this.owners.owners(source.accountId, batch.places);
+    const owners = found.filter((owner): owner is UsageOwner => !('unknown' in owner));
+    if (owners.length < found.length) return null;
+    const contentHash = hash.digest();
+    const stored = await this.batches.store(source, batch, owners, contentHash);
+    return this.acknowledge(source, batch, stored, {
+      contentHash,
+      records: batch.instants.length,
+      quarantined: [],
+    });
+  }
+
+  private async receiveAny(
+    source: BatchSource,
+    json: unknown,
+    now: Date,
+  ): Promise<Acknowledgement> {
     const read = readUsageBatch(json);
     if ('faults' in read) throw new InvalidRequest(read.faults);
     const contentHash = createHash('sha256').update(canonicalContent(read)).digest();
@@ -69,13 +117,29 @@ export class UsageIngestionService {
       opened.faults.length === 0
         ? await this.batches.store(source, batch, [...owners, ...opened.owners], contentHash)
         : { isNew: false as const, contentHash: await this.batches.find(source, batch) };
-    const { epoch, sequence } = batch;
-    const records = sentRecords(batch);
+    if (!stored.isNew && stored.contentHash === null) throw new UnusableConnections(opened.faults);
+    return this.acknowledge(source, batch, stored as StoredBatch, {
+      contentHash,
+      records: sentRecords(batch),
+      quarantined: batch.leftOut?.quarantined ?? [],
+    });
+  }
+
+  private async acknowledge(
+    source: BatchSource,
+    { epoch, sequence }: Pick<UsageBatch, 'epoch' | 'sequence'>,
+    stored: StoredBatch,
+    sent: {
+      readonly contentHash: Buffer;
+      readonly records: number;
+      readonly quarantined: readonly QuarantinedRecord[];
+    },
+  ): Promise<Acknowledgement> {
+    const { contentHash, records } = sent;
     if (stored.isNew) {
       this.rollUp.wake();
-      return { records, duplicate: false, ...told(batch.leftOut?.quarantined ?? []) };
+      return { records, duplicate: false, ...told(sent.quarantined) };
     }
-    if (stored.contentHash === null) throw new UnusableConnections(opened.faults);
     if (stored.contentHash.equals(contentHash)) {
       const quarantined = await this.quarantine.ofBatch(source, { epoch, sequence });
       return { records, duplicate: true, ...told(quarantined) };

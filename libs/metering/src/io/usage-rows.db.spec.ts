@@ -1,10 +1,10 @@
-import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { METERS, readUsageBatch, type UsageBatch } from '@core/metering';
+import { METERS, readPlainBatch, readUsageBatch, type UsageBatch } from '@core/metering';
 import pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createTestDatabase } from '../../../../test/support/database.js';
+import { plainRows } from './plain-rows.js';
 import { USAGE_COLUMNS, usageRows } from './usage-rows.js';
 
 const OWNER = {
@@ -25,33 +25,39 @@ beforeAll(async () => {
 });
 afterAll(() => client.end());
 
+const jsonOf = (records: readonly object[]) => ({
+  epoch: 'e',
+  sequence: 0,
+  records: records.map((record) => ({
+    at: '2026-11-22T07:31:00.999Z',
+    keyId: OWNER.keyId,
+    apiId: OWNER.apiId,
+    stage: OWNER.stage,
+    method: 'GET',
+    resourcePath: '/pets',
+    statusClass: '2xx',
+    quantities: { calls: '1' },
+    ...record,
+  })),
+});
+
 function batchOf(records: readonly object[]): UsageBatch {
-  const batch = readUsageBatch({
-    epoch: 'e',
-    sequence: 0,
-    records: records.map((record) => ({
-      at: '2026-11-22T07:31:00.999Z',
-      keyId: OWNER.keyId,
-      apiId: OWNER.apiId,
-      stage: OWNER.stage,
-      method: 'GET',
-      resourcePath: '/pets',
-      statusClass: '2xx',
-      quantities: { calls: '1' },
-      ...record,
-    })),
-  });
+  const batch = readUsageBatch(jsonOf(records));
   if ('faults' in batch) throw new Error(JSON.stringify(batch.faults));
   return batch;
 }
 
 /** The rows as the database has them, all columns as text. */
-async function stored(records: readonly object[]): Promise<string[][]> {
+function stored(records: readonly object[]): Promise<string[][]> {
   const batch = batchOf(records);
   const owners = batch.records.map(() => OWNER);
+  return storedBy(usageRows(ROW, batch, owners));
+}
+
+async function storedBy(pieces: Iterable<Buffer>): Promise<string[][]> {
   await client.query("TRUNCATE taken; SET timezone = 'UTC'");
   await pipeline(
-    Readable.from(usageRows(ROW, batch, owners)),
+    pieces,
     client.query(copyFrom(`COPY taken (${USAGE_COLUMNS}) FROM STDIN (FORMAT binary)`)),
   );
   const columns = USAGE_COLUMNS.split(', ').map((column) => `${column}::text`);
@@ -141,5 +147,51 @@ describe('usageRows', () => {
     expect(rows.map((row) => Number(row[8]))).toEqual(
       rows.map((_, n) => Math.floor(n / METERS.length)),
     );
+  });
+});
+
+describe('plainRows', () => {
+  /** As the first of `usageRows`, from the bytes of the same batch. */
+  function storedPlain(records: readonly object[]): Promise<string[][]> {
+    const bytes = Buffer.from(JSON.stringify(jsonOf(records)));
+    const batch = readPlainBatch(bytes, () => undefined);
+    if (!batch) throw new Error('it is plain');
+    return storedBy(
+      plainRows(
+        ROW,
+        batch,
+        batch.places.map((place) => ({ ...OWNER, ...place })),
+      ),
+    );
+  }
+
+  it('makes the rows that usageRows makes', async () => {
+    const records = Array.from({ length: 200 }, (_, n) => ({
+      stage: `stage ${n % 7}`,
+      at: `2026-11-22T07:${String(n % 60).padStart(2, '0')}:00Z`,
+      method: 'é'.repeat((n % 64) + 1),
+      resourcePath: `/größe/€/🐈/${n}`,
+      statusClass: `${(n % 5) + 1}xx`,
+      quantities: Object.fromEntries(
+        METERS.slice(0, (n % METERS.length) + 1).map((meter) => [
+          meter,
+          `${'9'.repeat((n % 26) + 1)}${n % 3 ? `.${'1234567890'.repeat(2).slice(0, (n % 12) + 1)}` : ''}`,
+        ]),
+      ),
+    }));
+    const plain = records.map((record) => ({ ...record, stage: OWNER.stage.replace('\\', '') }));
+    const batch = batchOf(plain);
+    const owners = batch.records.map(() => ({ ...OWNER, stage: plain[0]!.stage }));
+    expect(await storedPlain(plain)).toEqual(await storedBy(usageRows(ROW, batch, owners)));
+    expect((await storedPlain(records)).map((row) => row[6])).toContain('stage 6');
+  });
+
+  it('keeps each piece until the database has taken it', async () => {
+    const records = Array.from({ length: 4_000 }, (_, n) => ({
+      stage: 'prod',
+      resourcePath: `/${n}/${'€'.repeat(500)}`,
+    }));
+    const rows = await storedPlain(records);
+    expect(rows.map((row) => row[11])).toEqual(records.map(({ resourcePath }) => resourcePath));
   });
 });

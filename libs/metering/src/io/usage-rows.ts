@@ -1,4 +1,11 @@
 import { METERS, type Meter, type UsageBatch } from '@core/metering';
+import {
+  COPY_END as END,
+  COPY_START as START,
+  textField,
+  writeDecimal,
+  writeInstant,
+} from './copy-format.js';
 import type { UsageOwner } from './usage-owners.repository.js';
 
 /** The columns of a row, in the order of `usageRows`. */
@@ -6,15 +13,9 @@ export const USAGE_COLUMNS =
   'batch_id, account_id, received_at, customer_id, key_id, api_id, stage, usage_plan_id, ordinal, at, method, resource_path, status_class, meter, quantity';
 
 const COLUMN_COUNT = USAGE_COLUMNS.split(', ').length;
-const CHUNK_BYTES = 256 * 1024;
+export const CHUNK_BYTES = 256 * 1024;
 /** More than what a row has behind its head: 15 lengths, a method and a path of the largest, and the rest. */
-const TAIL_BYTES_MAX = 2_048;
-/** Signature, flags and no extension. */
-const START = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1');
-const END = Buffer.from([0xff, 0xff]);
-/** 2000-01-01, from which the database counts microseconds. */
-const EPOCH_MS = Date.UTC(2000, 0, 1);
-
+export const TAIL_BYTES_MAX = 2_048;
 /** What all rows of a batch have in common. */
 export interface BatchRow {
   readonly id: string;
@@ -90,7 +91,7 @@ function kept<K>(fields: Map<K, Buffer>, key: K, make: () => Buffer): Buffer {
 }
 
 /** The columns up to the plan, behind the number of all columns. */
-function headField({ id, accountId, receivedAt }: BatchRow, owner: UsageOwner): Buffer {
+export function headField({ id, accountId, receivedAt }: BatchRow, owner: UsageOwner): Buffer {
   const start = Buffer.alloc(2 + 4 + 8);
   start.writeInt16BE(COLUMN_COUNT, 0);
   start.writeInt32BE(8, 2);
@@ -102,52 +103,14 @@ function headField({ id, accountId, receivedAt }: BatchRow, owner: UsageOwner): 
   return Buffer.concat([start, textField(accountId), received, ...owned]);
 }
 
-function textField(text: string): Buffer {
-  const field = Buffer.alloc(4 + Buffer.byteLength(text));
-  field.writeInt32BE(field.length - 4, 0);
-  field.write(text, 4);
-  return field;
+/** The column of each meter. */
+export const METER_FIELDS = Object.fromEntries(
+  METERS.map((meter) => [meter, textField(meter)]),
+) as Record<Meter, Buffer>;
+
+/** Writes a quantity as `readUsageBatch` takes it; where it ends. */
+function writeQuantity(chunk: Buffer, at: number, quantity: string): number {
+  const length = digits.write(quantity, 'latin1');
+  return writeDecimal(chunk, at, digits, 0, length);
 }
-
-const METER_FIELDS = Object.fromEntries(METERS.map((meter) => [meter, textField(meter)])) as Record<
-  Meter,
-  Buffer
->;
-
-/** Writes an instant in milliseconds since 1970; where it ends. Before 2200 its microseconds are a safe integer. */
-function writeInstant(buffer: Buffer, offset: number, ms: number): number {
-  const micros = (ms - EPOCH_MS) * 1_000;
-  const high = Math.floor(micros / 0x1_00_00_00_00);
-  let end = buffer.writeInt32BE(8, offset);
-  end = buffer.writeInt32BE(high, end);
-  return buffer.writeUInt32BE(micros - high * 0x1_00_00_00_00, end);
-}
-
-/** Writes a decimal as `readUsageBatch` takes it, in groups of four digits around the point; where it ends. */
-function writeQuantity(buffer: Buffer, offset: number, quantity: string): number {
-  const point = quantity.indexOf('.');
-  const whole = point === -1 ? quantity.length : point;
-  const scale = point === -1 ? 0 : quantity.length - point - 1;
-  const wholeGroups = Math.ceil(whole / 4);
-  const groups = wholeGroups + Math.ceil(scale / 4);
-  let end = buffer.writeInt32BE(8 + 2 * groups, offset);
-  end = buffer.writeInt16BE(groups, end);
-  end = buffer.writeInt16BE(wholeGroups - 1, end);
-  end = buffer.writeInt16BE(0, end); // not negative
-  end = buffer.writeInt16BE(scale, end);
-  for (let group = 0; group < groups; group += 1) {
-    const first =
-      group < wholeGroups
-        ? whole - 4 * (wholeGroups - group)
-        : whole + 1 + 4 * (group - wholeGroups);
-    let value = 0;
-    for (let at = first; at < first + 4; at += 1) {
-      const isDigit = at >= 0 && at < quantity.length;
-      value = value * 10 + (isDigit ? quantity.charCodeAt(at) - ZERO : 0);
-    }
-    end = buffer.writeInt16BE(value, end);
-  }
-  return end;
-}
-
-const ZERO = '0'.charCodeAt(0);
+const digits = Buffer.alloc(39);

@@ -1,0 +1,468 @@
+import { instantMs } from './json-fields.js';
+import { METERS } from './meters.js';
+import {
+  METHOD_BYTES_MAX,
+  OWN_EPOCHS,
+  PATH_BYTES_MAX,
+  RECORDS_MAX,
+  STAGE_BYTES_MAX,
+} from './usage-batch.js';
+
+/** A key of a stage, as records name it. */
+export interface UsagePlace {
+  readonly keyId: string;
+  readonly apiId: string;
+  readonly stage: string;
+}
+
+/**
+ * A batch read from its bytes, of which nothing was copied: a record is a row of `spans`, which says where its texts
+ * and digits begin and end.
+ */
+export interface PlainBatch {
+  readonly epoch: string;
+  readonly sequence: number;
+  /** As they were sent. */
+  readonly bytes: Uint8Array;
+  /** The instant of each record, in milliseconds. */
+  readonly instants: Float64Array;
+  /** The different places, and which of them each record has. */
+  readonly places: readonly UsagePlace[];
+  readonly placeOf: Int32Array;
+  /** `SPAN` numbers for each record. */
+  readonly spans: Int32Array;
+  /** How many quantities its records have together. */
+  readonly quantityCount: number;
+}
+
+/** What the numbers of a record are in `spans`: where something begins, and where it ends. */
+export const SPAN = {
+  method: 0,
+  path: 2,
+  /** Three bytes; only where they begin. */
+  statusClass: 4,
+  /** Of each meter, in the order of `METERS`; both 0 when the record does not have it. */
+  quantities: 5,
+  size: 5 + 2 * METERS.length,
+} as const;
+
+const utf8 = new TextEncoder();
+const fromUtf8 = new TextDecoder();
+
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const POINT = 0x2e;
+const ZERO = 0x30;
+const NINE = 0x39;
+const OPEN = 0x7b;
+const CLOSE = 0x7d;
+
+/** Of bytes in texts: what only plain ones have, and what ids have too. */
+const PLAIN = 1;
+const IN_ID = 2;
+/** 0 ends a text, or is a byte that only `readUsageBatch` knows what to do with: a control character or an escape. */
+const KINDS = Uint8Array.from({ length: 256 }, (_, byte) => {
+  if (/[A-Za-z0-9_.-]/.test(String.fromCodePoint(byte))) return IN_ID;
+  return byte < 0x20 || byte === 0x7f || byte === QUOTE || byte === 0x5c ? 0 : PLAIN;
+});
+for (let byte = 0x80; byte < 0x100; byte += 1) KINDS[byte] = PLAIN;
+
+const START = utf8.encode('{"epoch":"');
+const SEQUENCE = utf8.encode('","sequence":');
+const RECORDS = utf8.encode(',"records":[');
+const END = utf8.encode(']}');
+const FIELDS = [
+  '"at":"',
+  '"keyId":"',
+  '"apiId":"',
+  '"stage":"',
+  '"method":"',
+  '"resourcePath":"',
+  '"statusClass":"',
+  '"quantities":{',
+].map((name) => utf8.encode(name));
+const [AT, KEY, API, STAGE, METHOD, PATH, STATUS_CLASS] = [0, 1, 2, 3, 4, 5, 6];
+const METER_STARTS = METERS.map((meter) => utf8.encode(`"${meter}":"`));
+/** As the canonical form names them. */
+const METER_NAMES = METERS.map((meter) => utf8.encode(`\t${meter}=`));
+
+/** The bytes of an epoch or id are as many. */
+const SHORT_BYTES_MAX = 64;
+const INSTANT_LENGTH_MAX = 40;
+/** No record with all its fields is shorter, and none is longer in the canonical form. */
+const RECORD_BYTES_MIN = 128;
+const RECORD_BYTES_MAX = 4 * 1024;
+/** Where the canonical form is put together. */
+const CONTENT = new Uint8Array(64 * 1024);
+const WHOLE_DIGITS_MAX = 26;
+const FRACTION_DIGITS_MAX = 12;
+/** Where the three texts of a place begin and end. */
+const PLACE_SIZE = 6;
+/** More in a row that have the same place in the table are no accident. */
+const PROBES_MAX = 64;
+
+/**
+ * Reads a batch of which every record can be counted, without making an object or a text for any of them; null when it is
+ * anything else, which `readUsageBatch` reads. It takes JSON without blanks and escapes, with the fields that every gateway
+ * sends: `epoch`, `sequence`, `records`, and in a record all fields in any order.
+ *
+ * What it takes, `readUsageBatch` takes as well, and reads the same. The bytes must be UTF-8. `tell` gets `canonicalContent` in
+ * UTF-8, piece by piece; each only until it returns.
+ */
+export function readPlainBatch(
+  { buffer, byteOffset, length }: Uint8Array,
+  tell: (content: Uint8Array) => void,
+): PlainBatch | null {
+  // Never a Buffer: functions that see one kind of array only are twice as fast.
+  const bytes = new Uint8Array(buffer, byteOffset, length);
+  const epochFrom = after(bytes, 0, START);
+  const epochTo = epochFrom < 0 ? -1 : textEnd(bytes, epochFrom, SHORT_BYTES_MAX);
+  const sequenceFrom = epochTo < 0 ? -1 : after(bytes, epochTo, SEQUENCE);
+  if (sequenceFrom < 0) return null;
+  const epoch = fromUtf8.decode(bytes.subarray(epochFrom, epochTo));
+  if (epoch.startsWith(OWN_EPOCHS)) return null;
+  const sequenceTo = digitsEnd(bytes, sequenceFrom);
+  const sequence = Number(fromUtf8.decode(bytes.subarray(sequenceFrom, sequenceTo)));
+  if (sequenceTo === sequenceFrom || !Number.isSafeInteger(sequence)) return null;
+  if (bytes[sequenceFrom] === ZERO && sequenceTo > sequenceFrom + 1) return null;
+  const from = after(bytes, sequenceTo, RECORDS);
+  if (from < 0) return null;
+  const reader = new RecordReader(bytes, from, tell);
+  const count = reader.readAll();
+  if (count === null) return null;
+  return { epoch, sequence, bytes, ...reader.taken(count) };
+}
+
+/** Reads the records one after the other; its fields are where it stands. */
+class RecordReader {
+  private readonly instants: Float64Array;
+  private readonly placeOf: Int32Array;
+  private readonly spans: Int32Array;
+  private readonly places: UsagePlace[] = [];
+  /** Where the texts of each place begin and end. */
+  private placeSpans = new Int32Array(128 * PLACE_SIZE);
+  /** Places by the hash of their bytes, from 1. */
+  private table = new Int32Array(256);
+  private contentEnd = 0;
+  private quantityCount = 0;
+
+  private atFrom = 0;
+  private atTo = 0;
+  private atMs = Number.NaN;
+  private atText = new Uint8Array();
+  private readonly place = new Int32Array(PLACE_SIZE);
+
+  constructor(
+    private readonly bytes: Uint8Array,
+    private position: number,
+    private readonly tell: (content: Uint8Array) => void,
+  ) {
+    const most = Math.min(RECORDS_MAX, Math.ceil(bytes.length / RECORD_BYTES_MIN));
+    this.instants = new Float64Array(most);
+    this.placeOf = new Int32Array(most);
+    this.spans = new Int32Array(most * SPAN.size);
+  }
+
+  /** How many it were; null when one of them, or the end, is not plain. */
+  readAll(): number | null {
+    const { bytes } = this;
+    for (let index = 0; index < this.instants.length; index += 1) {
+      if (!this.readRecord(index)) return null;
+      if (bytes[this.position] !== COMMA) {
+        this.tell(CONTENT.subarray(0, this.contentEnd));
+        return after(bytes, this.position, END) === bytes.length ? index + 1 : null;
+      }
+      this.position += 1;
+    }
+    return null;
+  }
+
+  taken(count: number) {
+    return {
+      instants: this.instants.subarray(0, count),
+      places: this.places,
+      placeOf: this.placeOf.subarray(0, count),
+      spans: this.spans.subarray(0, count * SPAN.size),
+      quantityCount: this.quantityCount,
+    };
+  }
+
+  private readRecord(index: number): boolean {
+    const { bytes } = this;
+    const base = index * SPAN.size;
+    if (bytes[this.position] !== OPEN) return false;
+    let seen = 0;
+    for (let nth = 0; nth < FIELDS.length; nth += 1) {
+      if (nth > 0 && bytes[this.position] !== COMMA) return false;
+      const field = this.whichOf(FIELDS, nth);
+      if (field < 0 || (seen & (1 << field)) !== 0) return false;
+      seen |= 1 << field;
+      if (!this.readField(field, base)) return false;
+    }
+    if (bytes[this.position] !== CLOSE) return false;
+    this.position += 1;
+    this.instants[index] = this.atMs;
+    const place = this.placeNumber();
+    if (place < 0) return false;
+    this.placeOf[index] = place;
+    this.writeContent(base);
+    return true;
+  }
+
+  /** Which of these names stands behind the next byte, most likely the one that is expected; it then stands behind it. -1 when none does. */
+  private whichOf(names: readonly Uint8Array[], expected: number): number {
+    const from = this.position + 1;
+    for (let tried = 0; tried < names.length; tried += 1) {
+      const one = (expected + tried) % names.length;
+      const to = after(this.bytes, from, names[one] ?? END);
+      if (to >= 0) {
+        this.position = to;
+        return one;
+      }
+    }
+    return -1;
+  }
+
+  /** Whether the value of a field is plain; it then stands behind it. */
+  private readField(field: number, base: number): boolean {
+    const { bytes, spans, place, position: from } = this;
+    if (field === AT) return this.readInstant();
+    if (field === STATUS_CLASS) {
+      const digit = bytes[from] ?? 0;
+      if (digit < ZERO + 1 || digit > ZERO + 5 || bytes[from + 1] !== X || bytes[from + 2] !== X)
+        return false;
+      spans[base + SPAN.statusClass] = from;
+      return this.closeText(from + 3);
+    }
+    if (field === KEY || field === API) {
+      const to = idEnd(bytes, from);
+      place[2 * (field - KEY)] = from;
+      place[2 * (field - KEY) + 1] = to;
+      return to >= 0 && this.closeText(to);
+    }
+    if (field === STAGE) {
+      const to = textEnd(bytes, from, STAGE_BYTES_MAX);
+      place[4] = from;
+      place[5] = to;
+      return to >= 0 && this.closeText(to);
+    }
+    if (field === METHOD || field === PATH) {
+      const to = textEnd(bytes, from, field === METHOD ? METHOD_BYTES_MAX : PATH_BYTES_MAX);
+      const span = base + (field === METHOD ? SPAN.method : SPAN.path);
+      spans[span] = from;
+      spans[span + 1] = to;
+      return to >= 0 && this.closeText(to);
+    }
+    return this.readQuantities(base);
+  }
+
+  private closeText(to: number): boolean {
+    this.position = to + 1;
+    return this.bytes[to] === QUOTE;
+  }
+
+  /** A gateway sends sums per minute, so most records have the instant of the one before. */
+  private readInstant(): boolean {
+    const { bytes, position: from, atFrom, atTo } = this;
+    const toAsBefore = from + atTo - atFrom;
+    if (atTo > 0 && bytes[toAsBefore] === QUOTE && isSame(bytes, from, atFrom, atTo - atFrom))
+      return this.closeText(toAsBefore);
+    const to = textEnd(bytes, from, INSTANT_LENGTH_MAX);
+    if (to < 0) return false;
+    this.atMs = instantMs(fromUtf8.decode(bytes.subarray(from, to)));
+    if (Number.isNaN(this.atMs)) return false;
+    this.atText = utf8.encode(String(this.atMs));
+    this.atFrom = from;
+    this.atTo = to;
+    return this.closeText(to);
+  }
+
+  private readQuantities(base: number): boolean {
+    const { bytes, spans } = this;
+    // The name of a meter follows a brace or a comma.
+    this.position -= 1;
+    for (let nth = 0; nth < METERS.length; nth += 1) {
+      const meter = this.whichOf(METER_STARTS, nth);
+      if (meter < 0) return false;
+      const span = base + SPAN.quantities + 2 * meter;
+      if (spans[span] !== 0) return false;
+      const to = decimalEnd(bytes, this.position);
+      if (to < 0) return false;
+      spans[span] = this.position;
+      spans[span + 1] = to;
+      this.quantityCount += 1;
+      if (!this.closeText(to)) return false;
+      if (bytes[this.position] === CLOSE) {
+        this.position += 1;
+        return true;
+      }
+      if (bytes[this.position] !== COMMA) return false;
+    }
+    return false;
+  }
+
+  /** The number of the place that was read, which may be new; -1 when the table is of no use. */
+  private placeNumber(): number {
+    if (2 * (this.places.length + 1) > this.table.length) this.growTable();
+    const { bytes, place, placeSpans, table } = this;
+    let slot = hashOf(bytes, place, 0);
+    for (let probe = 0; probe < PROBES_MAX; probe += 1) {
+      slot &= table.length - 1;
+      const known = (table[slot] ?? 0) - 1;
+      if (known < 0) {
+        table[slot] = this.places.length + 1;
+        placeSpans.set(place, PLACE_SIZE * this.places.length);
+        this.places.push({
+          keyId: this.text(0),
+          apiId: this.text(1),
+          stage: this.text(2),
+        });
+        return this.places.length - 1;
+      }
+      if (isSamePlace(bytes, place, placeSpans, PLACE_SIZE * known)) return known;
+      slot += 1;
+    }
+    return -1;
+  }
+
+  private text(part: number): string {
+    return fromUtf8.decode(this.bytes.subarray(this.place[2 * part], this.place[2 * part + 1]));
+  }
+
+  private growTable(): void {
+    const table = new Int32Array(2 * this.table.length);
+    const placeSpans = new Int32Array(2 * this.placeSpans.length);
+    placeSpans.set(this.placeSpans);
+    this.placeSpans = placeSpans;
+    for (let number = 0; number < this.places.length; number += 1) {
+      let slot = hashOf(this.bytes, placeSpans, PLACE_SIZE * number) & (table.length - 1);
+      while (table[slot] !== 0) slot = (slot + 1) & (table.length - 1);
+      table[slot] = number + 1;
+    }
+    this.table = table;
+  }
+
+  /** What `canonicalContent` says of a record. */
+  private writeContent(base: number): void {
+    const { bytes, place, spans } = this;
+    const content = CONTENT;
+    if (content.length - this.contentEnd < RECORD_BYTES_MAX) {
+      this.tell(content.subarray(0, this.contentEnd));
+      this.contentEnd = 0;
+    }
+    let end = copyOf(this.atText, 0, this.atText.length, content, this.contentEnd);
+    for (let part = 0; part < PLACE_SIZE; part += 2) {
+      content[end] = TAB;
+      end = copyOf(bytes, place[part] ?? 0, place[part + 1] ?? 0, content, end + 1);
+    }
+    for (let span = base + SPAN.method; span <= base + SPAN.path; span += 2) {
+      content[end] = TAB;
+      end = copyOf(bytes, spans[span] ?? 0, spans[span + 1] ?? 0, content, end + 1);
+    }
+    const status = spans[base + SPAN.statusClass] ?? 0;
+    content[end] = TAB;
+    end = copyOf(bytes, status, status + 3, content, end + 1);
+    for (let meter = 0; meter < METERS.length; meter += 1) {
+      const span = base + SPAN.quantities + 2 * meter;
+      const from = spans[span] ?? 0;
+      if (from === 0) continue;
+      const name = METER_NAMES[meter] ?? END;
+      end = copyOf(name, 0, name.length, content, end);
+      end = copyOf(bytes, from, shortestEnd(bytes, from, spans[span + 1] ?? 0), content, end);
+    }
+    content[end] = LINE_END;
+    this.contentEnd = end + 1;
+  }
+}
+
+const TAB = 0x09;
+const LINE_END = 0x0a;
+const X = 0x78;
+
+/** Where a text ends that begins here; -1 when it does not. */
+function after(bytes: Uint8Array, from: number, text: Uint8Array): number {
+  for (let n = 0; n < text.length; n += 1) if (bytes[from + n] !== text[n]) return -1;
+  return from + text.length;
+}
+
+function isSame(bytes: Uint8Array, one: number, other: number, length: number): boolean {
+  for (let n = 0; n < length; n += 1) if (bytes[one + n] !== bytes[other + n]) return false;
+  return true;
+}
+
+/** Where an id ends that may have so many bytes; -1 when it is none. */
+function idEnd(bytes: Uint8Array, from: number): number {
+  let to = from;
+  while (KINDS[bytes[to] ?? 0] === IN_ID) to += 1;
+  return to > from && to - from <= SHORT_BYTES_MAX ? to : -1;
+}
+
+/** Where a plain text ends (`isPlainText`); -1 when it is empty, longer, or may be none. */
+function textEnd(bytes: Uint8Array, from: number, bytesMax: number): number {
+  let to = from;
+  for (; KINDS[bytes[to] ?? 0] !== 0; to += 1) {
+    // U+0080 to U+009F are control characters.
+    if (bytes[to] === 0xc2 && (bytes[to + 1] ?? 0) < 0xa0) return -1;
+  }
+  return to > from && to - from <= bytesMax ? to : -1;
+}
+
+function digitsEnd(bytes: Uint8Array, from: number): number {
+  let to = from;
+  while ((bytes[to] ?? 0) >= ZERO && (bytes[to] ?? 0) <= NINE) to += 1;
+  return to;
+}
+
+/** Where a quantity ends; -1 when it is none. */
+function decimalEnd(bytes: Uint8Array, from: number): number {
+  const whole = digitsEnd(bytes, from);
+  if (whole === from || whole - from > WHOLE_DIGITS_MAX) return -1;
+  if (bytes[from] === ZERO && whole > from + 1) return -1;
+  if (bytes[whole] !== POINT) return whole;
+  const to = digitsEnd(bytes, whole + 1);
+  return to > whole + 1 && to - whole - 1 <= FRACTION_DIGITS_MAX ? to : -1;
+}
+
+/** Where a decimal ends without zeros at its end. */
+function shortestEnd(bytes: Uint8Array, from: number, to: number): number {
+  let point = from;
+  while (point < to && bytes[point] !== POINT) point += 1;
+  let end = to;
+  if (point < to) while (end > point && (bytes[end - 1] === ZERO || end - 1 === point)) end -= 1;
+  return end;
+}
+
+/** FNV-1a over the three texts of a place, and their lengths. */
+function hashOf(bytes: Uint8Array, spans: Int32Array, at: number): number {
+  let hash = 0x81_1c_9d_c5;
+  for (let part = at; part < at + PLACE_SIZE; part += 2) {
+    const to = spans[part + 1] ?? 0;
+    for (let n = spans[part] ?? 0; n < to; n += 1)
+      hash = Math.imul(hash ^ (bytes[n] ?? 0), 0x01_00_01_93);
+    hash = Math.imul(hash ^ QUOTE, 0x01_00_01_93);
+  }
+  return hash ^ (hash >>> 15);
+}
+
+function isSamePlace(bytes: Uint8Array, place: Int32Array, spans: Int32Array, at: number): boolean {
+  for (let part = 0; part < PLACE_SIZE; part += 2) {
+    const from = place[part] ?? 0;
+    const other = spans[at + part] ?? 0;
+    const length = (place[part + 1] ?? 0) - from;
+    if (length !== (spans[at + part + 1] ?? 0) - other || !isSame(bytes, from, other, length))
+      return false;
+  }
+  return true;
+}
+
+/** Copies bytes one by one, since most texts have a dozen; where they end. */
+function copyOf(
+  bytes: Uint8Array,
+  from: number,
+  to: number,
+  target: Uint8Array,
+  at: number,
+): number {
+  for (let n = from; n < to; n += 1) target[at + n - from] = bytes[n] ?? 0;
+  return at + to - from;
+}
