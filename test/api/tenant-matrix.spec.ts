@@ -1,4 +1,5 @@
 import { InvoicingService } from '@io/billing';
+import { Database } from '@io/platform';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { startApi, type TestApi } from '../support/api.js';
 import { controlPlane } from '../support/control-plane.js';
@@ -86,6 +87,9 @@ const ROWS: Readonly<Record<string, Row>> = {
   'POST /v1/invoices/{id}/mark-uncollectible': {},
   'GET /v1/invoices/{id}/payments': { customersToo: true },
   'POST /v1/invoices/{id}/payments': { body: () => ({ amount: '1', reference: 'x' }) },
+  'POST /v1/invoices/{id}/credit-notes': { body: () => ({ reason: 'x' }) },
+  'GET /v1/credit-notes/{id}': { customersToo: true },
+  'GET /v1/credit-notes/{id}/pdf': { customersToo: true },
   'GET /v1/tax-rules/{taxRuleId}': {},
   'PATCH /v1/tax-rules/{taxRuleId}': NAME,
   'DELETE /v1/tax-rules/{taxRuleId}': {},
@@ -158,6 +162,7 @@ beforeAll(async () => {
     incidentId: await anIncident({ keyId: key.id, apiId, stage }),
     recordId: await aQuarantinedRecord(),
     taxRuleId: taxRule.id,
+    'credit-notes': await aCreditNote(invoices.items[0].id),
     'rate-cards': card.id,
     subscriptions: subscription.id,
     invoices: invoices.items[0].id,
@@ -174,6 +179,20 @@ beforeAll(async () => {
       pathParameters.length > 0 && !NOT_HERE.some((pattern) => pattern.test(name)),
   );
 });
+
+/** A credit note of an invoice; over what it says, nobody asks here. */
+async function aCreditNote(invoiceId: string): Promise<string> {
+  const db = api.app.get(Database);
+  const { accountId, customerId, currency, timezone, issuer, recipient } =
+    await db.invoice.findUniqueOrThrow({ where: { id: invoiceId } });
+  const parties = { issuer: issuer as object, recipient: recipient as object };
+  const sums = { subtotalMinor: 1n, taxMinor: 0n, totalMinor: 1n, taxes: [] };
+  const why = { reason: 'x', restTo: 'cash', createdBy: 'x', createdAt: new Date() };
+  const of = { accountId, customerId, invoiceId, currency, timezone };
+  const note = { id: 'cn_1', number: 'CN-000001', ...of, ...parties, ...sums, ...why };
+  const { id } = await db.creditNote.create({ data: note });
+  return id;
+}
 
 /** A batch number that was used for two contents. */
 async function anIncident(place: Record<string, string>): Promise<string> {

@@ -179,6 +179,37 @@ export class TaxRuleExists extends DomainError {
   }
 }
 
+/** A credit of more of a line than is left of it, in its own direction. Nothing was credited. */
+export class CreditTooHigh extends DomainError {
+  readonly code = 'credit-too-high';
+  readonly kind = 'conflict';
+  readonly facts: {
+    readonly lineId: string;
+    readonly amount: string;
+    readonly left: string;
+    readonly currency: string;
+  };
+
+  constructor({ lineId, amount, left }: { lineId: string; amount: Money; left: Money }) {
+    const { currency } = amount;
+    super(
+      `${formatMoney(amount)} ${currency} of the line "${lineId}" cannot be credited: ${formatMoney(left)} ${currency} is left of it.`,
+    );
+    this.facts = { lineId, amount: formatMoney(amount), left: formatMoney(left), currency };
+  }
+}
+
+/** A credit note over nothing, or less: all was credited before, or the lines take each other back. */
+export class NothingToCredit extends DomainError {
+  readonly code = 'nothing-to-credit';
+  readonly kind = 'conflict';
+  readonly facts = {};
+
+  constructor() {
+    super('The lines add up to nothing that can be credited.');
+  }
+}
+
 /** Missing batches of usage; numbers with both ends included. */
 export interface OpenGap {
   readonly gatewayId: string;

@@ -7,6 +7,12 @@ export {
 export { commitmentTrueUp, type CommittedCharge } from './commitment.js';
 export { burnCredits, type BurnDown, type CreditGrant, type CreditUse } from './credits.js';
 export {
+  draftCreditNote,
+  type CreditableInvoice,
+  type CreditNoteDraft,
+  type LineCredit,
+} from './credit-note.js';
+export {
   draftInvoice,
   type Adjustment,
   type BilledRateCard,
@@ -19,10 +25,12 @@ export {
   type RatingSnapshot,
 } from './draft-invoice.js';
 export {
+  CreditTooHigh,
   InvalidPeriodPreview,
   InvalidPeriodRule,
   InvalidRateCard,
   InvoiceSettledInPart,
+  NothingToCredit,
   PaymentReferenceTaken,
   PaymentTooHigh,
   PeriodAlreadyBilled,

@@ -13,12 +13,14 @@ export function amountDue({
   status,
   totalMinor,
   paidMinor,
+  creditedMinor,
 }: {
   readonly status: InvoiceStatus;
   readonly totalMinor: bigint;
   readonly paidMinor: bigint;
+  readonly creditedMinor: bigint;
 }): bigint {
   if (status === 'draft' || status === 'void') return 0n;
-  const due = totalMinor - paidMinor;
+  const due = totalMinor - paidMinor - creditedMinor;
   return due > 0n ? due : 0n;
 }

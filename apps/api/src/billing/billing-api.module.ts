@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { BillingModule } from '@io/billing';
+import { CreditNotesController } from './credit-notes.controller.js';
 import { ExportsController } from './exports.controller.js';
 import { InvoicesController } from './invoices.controller.js';
 import { LedgerController } from './ledger.controller.js';
@@ -12,6 +13,7 @@ import { SubscriptionsController } from './subscriptions.controller.js';
 @Module({
   imports: [BillingModule],
   controllers: [
+    CreditNotesController,
     ExportsController,
     InvoicesController,
     LedgerController,

@@ -130,6 +130,9 @@ export class InvoiceHeadView {
   @Nested(() => MoneyView, { description: 'What came in for it.' })
   paid: MoneyView;
 
+  @Nested(() => MoneyView, { description: 'What credit notes took back of it.' })
+  credited: MoneyView;
+
   @Nested(() => MoneyView, {
     description: 'What is still to be paid; 0 on a draft and on a void invoice.',
   })
@@ -228,6 +231,7 @@ export function invoiceHeadView(invoice: InvoiceHead): InvoiceHeadView {
     tax: money(invoice.taxMinor),
     total: money(invoice.totalMinor),
     paid: money(invoice.paidMinor),
+    credited: money(invoice.creditedMinor),
     due: money(invoice.dueMinor),
     createdAt: createdAt.toISOString(),
     issuedAt: issuedAt && issuedAt.toISOString(),

@@ -1,5 +1,7 @@
 import { Module } from '@nestjs/common';
 import { MeteringModule } from '@io/metering';
+import { CreditNotesRepository } from './credit-notes.repository.js';
+import { CreditNotesService } from './credit-notes.service.js';
 import { InvoicesRepository } from './invoices.repository.js';
 import { InvoicesService } from './invoices.service.js';
 import { InvoicingService } from './invoicing.service.js';
@@ -17,6 +19,8 @@ import { TaxRulesService } from './tax-rules.service.js';
 @Module({
   imports: [MeteringModule],
   providers: [
+    CreditNotesRepository,
+    CreditNotesService,
     InvoicesRepository,
     InvoicesService,
     InvoicingService,
@@ -32,6 +36,7 @@ import { TaxRulesService } from './tax-rules.service.js';
     TaxRulesService,
   ],
   exports: [
+    CreditNotesService,
     InvoicesService,
     InvoicingService,
     LedgerService,

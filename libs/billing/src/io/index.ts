@@ -1,6 +1,6 @@
 export { BillingModule } from './billing.module.js';
 export { invoiceCsv, linesCsv, registerCsv } from './invoice-csv.js';
-export { invoicePdf } from './invoice-pdf.js';
+export { creditNotePdf, invoicePdf } from './invoice-pdf.js';
 export type { Invoice, InvoiceHead, Party, StoredLine } from './invoice-rows.js';
 export type { InvoiceFilter } from './invoices.repository.js';
 export { InvoicesService } from './invoices.service.js';
@@ -11,6 +11,13 @@ export { TaxRulesService } from './tax-rules.service.js';
 export type { StoredTaxRule } from './tax-rules.repository.js';
 export { SubscriptionsService } from './subscriptions.service.js';
 export type { Subscription } from './subscriptions.repository.js';
+export { CreditNotesService } from './credit-notes.service.js';
+export {
+  RESTS,
+  type CreditNote,
+  type CreditNoteHead,
+  type Rest,
+} from './credit-notes.repository.js';
 export { LedgerService } from './ledger.service.js';
 export type { BalanceSums, JournalFilter, JournalTransaction } from './ledger.repository.js';
 export { SettlementsService } from './settlements.service.js';

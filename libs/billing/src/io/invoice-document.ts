@@ -7,57 +7,41 @@ import {
 } from '@core/billing';
 import { currencyExponent, decimal, formatMoney } from '@core/kernel';
 import type { Price } from '@core/pricing';
-import type { Invoice, Party, StoredLine } from './invoice-rows.js';
+import {
+  billTo,
+  GREY,
+  letterhead,
+  paper,
+  reasons,
+  TABLE_LAYOUT,
+  totalsTable,
+  type Node,
+} from './document-parts.js';
+import type { Invoice, StoredLine } from './invoice-rows.js';
 
-/** A node of a document: text, a stack, columns, a table. Its own types would bring the browser's into the build. */
-export interface Node {
-  readonly [property: string]: unknown;
-}
-
-const GREY = '#6b7280';
-
-/**
- * An invoice on A4, as pdfmake lays it out: from text only, names are never markup. The dates are the invoice's own,
- * so that the same invoice gives the same bytes. What is not final says so across every page.
- */
+/** An invoice on A4. The same invoice gives the same bytes. */
 export function invoiceDocument(invoice: Invoice): Node {
-  const { number, issuedAt, createdAt, issuer } = invoice;
+  const { number, status, issuedAt, createdAt, issuer } = invoice;
   const title = number === null ? 'Draft invoice' : `Invoice ${number}`;
-  const mark = { draft: 'DRAFT', void: 'VOID' }[invoice.status as string];
-  return {
-    pageSize: 'A4',
-    pageMargins: [48, 48, 48, 64],
-    info: { title, author: printableText(issuer.name), creationDate: issuedAt ?? createdAt },
-    defaultStyle: { font: 'Roboto', fontSize: 9, lineHeight: 1.25 },
-    styles: {
-      title: { fontSize: 20, bold: true },
-      strong: { bold: true },
-      quiet: { color: GREY, fontSize: 8 },
-      head: { color: GREY, fontSize: 8, bold: true },
-      number: { alignment: 'right', noWrap: true },
-    },
-    ...(mark && { watermark: { text: mark, color: '#9ca3af', opacity: 0.25, bold: true } }),
+  return paper({
+    title,
+    issuer,
+    createdAt: issuedAt ?? createdAt,
+    mark: { draft: 'DRAFT', void: 'VOID' }[status as string],
     content: [
-      letterhead(invoice, title),
+      letterhead({ issuer, title: number === null ? title : 'Invoice', facts: factsOf(invoice) }),
       billTo(invoice.recipient),
       linesTable(invoice),
-      totalsTable(invoice),
+      totalsTable(invoice, 'Total'),
       ...closing(invoice),
     ],
-    footer: (page: number, pages: number) => ({
-      margin: [48, 24, 48, 0],
-      columns: [
-        { text: printableText(`${issuer.legalName ?? issuer.name} · ${title}`), style: 'quiet' },
-        { text: `Page ${page} of ${pages}`, style: ['quiet', 'number'] },
-      ],
-    }),
-  };
+  });
 }
 
-function letterhead(invoice: Invoice, title: string): Node {
+function factsOf(invoice: Invoice): (readonly [string, string])[] {
   const { number, issuedAt, dueAt, createdAt, period, timezone, currency } = invoice;
   const lastDay = localDate(new Date(period.to.getTime() - 1), timezone);
-  const facts: (readonly [string, string])[] = [
+  return [
     ...(number === null ? [] : [['Invoice number', number] as const]),
     issuedAt
       ? ['Issued', localDate(issuedAt, timezone)]
@@ -66,52 +50,6 @@ function letterhead(invoice: Invoice, title: string): Node {
     ['Period', `${localDate(period.from, timezone)} to ${lastDay}`],
     ['Time zone', timezone],
     ['Currency', currency],
-  ];
-  return {
-    columns: [
-      { width: '*', stack: partyLines(invoice.issuer) },
-      {
-        width: 'auto',
-        stack: [
-          {
-            text: number === null ? title : 'Invoice',
-            style: 'title',
-            alignment: 'right',
-            margin: [0, 0, 0, 6],
-          },
-          {
-            layout: 'noBorders',
-            table: {
-              widths: ['auto', 'auto'],
-              body: facts.map(([name, value]) => [
-                { text: name, style: 'quiet', alignment: 'right' },
-                { text: value, style: 'number' },
-              ]),
-            },
-          },
-        ],
-      },
-    ],
-  };
-}
-
-function billTo(recipient: Party): Node {
-  return {
-    stack: [{ text: 'BILL TO', style: 'head' }, ...partyLines(recipient)],
-    margin: [0, 12, 0, 20],
-  };
-}
-
-function partyLines({ name, legalName, address, taxId, email }: Party): Node[] {
-  const rest = [
-    legalName !== null && legalName !== name ? name : null,
-    address,
-    email ?? null,
-    taxId === null ? null : `Tax id ${taxId}`,
-  ];
-  return [
-    { text: printableText(legalName ?? name), style: 'strong', fontSize: 11 },
-    ...rest.flatMap((text) => (text === null ? [] : [{ text: printableText(text) }])),
   ];
 }
 
@@ -149,13 +87,10 @@ function linesTable({ lines, currency }: Invoice): Node {
       widths: ['*', 'auto', 'auto', 'auto'],
       body,
     },
+    // None above the tiers that a line is made of.
     layout: {
-      // A rule above each line, none above the tiers it is made of.
+      ...TABLE_LAYOUT,
       hLineWidth: (row: number) => (row === 0 || tierRows.has(row) ? 0 : 0.5),
-      hLineColor: () => '#d1d5db',
-      vLineWidth: () => 0,
-      paddingLeft: (column: number) => (column === 0 ? 0 : 12),
-      paddingRight: () => 0,
       paddingTop: (row: number) => (tierRows.has(row) ? 0 : 5),
       paddingBottom: (row: number) => (tierRows.has(row + 1) ? 1 : 4),
     },
@@ -252,46 +187,6 @@ function taxNotes({ grossMinor, name, ratePercent }: LineTax, currency: string):
   return [`${gross} with ${printableText(name)} ${ratePercent} %`];
 }
 
-/** A row of each group of tax, and what it was computed on. */
-function taxRows({ taxes, taxMinor, currency }: Invoice): (readonly [string, bigint])[] {
-  if (taxes.length === 0) return [['Tax', taxMinor]];
-  return taxes.map(({ name, ratePercent, net, tax }) => {
-    const base = groupedDecimal(formatMoney({ minor: net.minor, currency }));
-    return [`${printableText(name)} ${ratePercent} % on ${base}`, tax.minor];
-  });
-}
-
-function totalsTable(invoice: Invoice): Node {
-  const { subtotalMinor, totalMinor, currency } = invoice;
-  const row = (name: string, minor: bigint, bold = false): Node[] => [
-    { text: name, bold, alignment: 'right' },
-    {
-      text: `${groupedDecimal(formatMoney({ minor, currency }))} ${currency}`,
-      bold,
-      style: 'number',
-    },
-  ];
-  return {
-    margin: [0, 10, 0, 0],
-    unbreakable: true,
-    columns: [
-      { width: '*', text: '' },
-      {
-        width: 'auto',
-        layout: 'noBorders',
-        table: {
-          widths: ['auto', 'auto'],
-          body: [
-            row('Subtotal', subtotalMinor),
-            ...taxRows(invoice).map(([name, minor]) => row(name, minor)),
-            row('Total', totalMinor, true).map((cell) => Object.assign(cell, { fontSize: 11 })),
-          ],
-        },
-      },
-    ],
-  };
-}
-
 function closing({ status, dueAt, timezone, number, taxes }: Invoice): Node[] {
   const sentence = {
     draft: 'This is a draft: amounts change until the invoice is final, and nothing is due yet.',
@@ -301,10 +196,9 @@ function closing({ status, dueAt, timezone, number, taxes }: Invoice): Node[] {
     uncollectible: '',
   }[status];
   const precision = 'Amounts of tiers are exact; each line is rounded once.';
-  const reasons = new Set(taxes.flatMap(({ reason }) => (reason === null ? [] : [reason])));
   return [
     { text: sentence, margin: [0, 18, 0, 0] },
-    ...[...reasons].map((reason) => ({ text: printableText(reason), margin: [0, 4, 0, 0] })),
+    ...reasons(taxes),
     { text: precision, style: 'quiet', margin: [0, 4, 0, 0] },
   ];
 }

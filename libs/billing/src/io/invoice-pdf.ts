@@ -1,4 +1,6 @@
 import { Worker } from 'node:worker_threads';
+import type { CreditNote } from './credit-notes.repository.js';
+import type { Invoice } from './invoice-rows.js';
 import type { PdfJob } from './invoice-pdf.worker.js';
 
 const DEADLINE_MS = 30_000;
@@ -13,15 +15,25 @@ const WORKER_FROM_SOURCE = `import('tsx/esm/api').then((tsx) => (tsx.register(),
 let atWork = 0;
 const waiting: (() => void)[] = [];
 
+/** An invoice as a PDF; the same invoice gives the same bytes. */
+export function invoicePdf(invoice: Invoice): Promise<Buffer> {
+  return pdf({ kind: 'invoice', of: invoice });
+}
+
+/** A credit note as a PDF; the same credit note gives the same bytes. */
+export function creditNotePdf(note: CreditNote): Promise<Buffer> {
+  return pdf({ kind: 'credit-note', of: note });
+}
+
 /**
- * An invoice as a PDF; the same invoice gives the same bytes. It is laid out in a thread of its own, since the tenths
+ * A document is laid out in a thread of its own, since the tenths
  * of a second that takes would otherwise be added to every decision in this process.
  */
-export async function invoicePdf(invoice: PdfJob): Promise<Buffer> {
+async function pdf(job: PdfJob): Promise<Buffer> {
   if (atWork < WORKERS_MAX) atWork += 1;
   else await new Promise<void>((resolve) => void waiting.push(resolve));
   try {
-    return await render(invoice);
+    return await render(job);
   } finally {
     const next = waiting.shift();
     if (next) next();
@@ -29,10 +41,10 @@ export async function invoicePdf(invoice: PdfJob): Promise<Buffer> {
   }
 }
 
-async function render(invoice: PdfJob): Promise<Buffer> {
+async function render(job: PdfJob): Promise<Buffer> {
   const worker = new Worker(IS_BUILT ? WORKER : WORKER_FROM_SOURCE, {
     eval: !IS_BUILT,
-    workerData: invoice,
+    workerData: job,
     execArgv: [],
     env: {},
     resourceLimits: { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 32 },
@@ -40,7 +52,7 @@ async function render(invoice: PdfJob): Promise<Buffer> {
   let deadline: NodeJS.Timeout | undefined;
   try {
     return await new Promise<Buffer>((resolve, reject) => {
-      const fail = (why: string) => reject(new Error(`The PDF of ${invoice.id} ${why}.`));
+      const fail = (why: string) => reject(new Error(`The PDF of ${job.of.id} ${why}.`));
       deadline = setTimeout(() => fail(`was not ready after ${DEADLINE_MS} ms`), DEADLINE_MS);
       worker.on('message', (bytes: Uint8Array) => resolve(Buffer.from(bytes)));
       worker.on('error', reject);

@@ -2,7 +2,10 @@ import assert from 'node:assert';
 import { createRequire } from 'node:module';
 import { dirname, join, sep } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
-import { invoiceDocument, type Node } from './invoice-document.js';
+import { creditNoteDocument } from './credit-note-document.js';
+import type { CreditNote } from './credit-notes.repository.js';
+import type { Node } from './document-parts.js';
+import { invoiceDocument } from './invoice-document.js';
 import type { Invoice } from './invoice-rows.js';
 
 interface PdfMake {
@@ -29,10 +32,11 @@ pdfmake.setUrlAccessPolicy(() => false);
 pdfmake.setLocalAccessPolicy((path) => path.startsWith(FONTS + sep));
 
 /** What the thread is given. */
-export type PdfJob = Invoice;
+export type PdfJob =
+  | { readonly kind: 'invoice'; readonly of: Invoice }
+  | { readonly kind: 'credit-note'; readonly of: CreditNote };
 
 assert(parentPort, 'This file is a thread.');
-parentPort.postMessage(
-  await pdfmake.createPdf(invoiceDocument(workerData as PdfJob)).getBuffer(),
-  [],
-);
+const job = workerData as PdfJob;
+const document = job.kind === 'invoice' ? invoiceDocument(job.of) : creditNoteDocument(job.of);
+parentPort.postMessage(await pdfmake.createPdf(document).getBuffer(), []);

@@ -36,6 +36,8 @@ export interface InvoiceHead {
   readonly taxes: readonly TaxGroup[];
   /** What came in for it. */
   readonly paidMinor: bigint;
+  /** What credit notes took back of it. */
+  readonly creditedMinor: bigint;
   /** What is still to be paid: nothing of a draft, and of a void one. */
   readonly dueMinor: bigint;
   readonly issuer: Party;
@@ -69,9 +71,25 @@ export function storedTaxGroup({ net, tax, ...terms }: TaxGroup): StoredTaxGroup
   return { ...terms, netMinor: net.minor.toString(), taxMinor: tax.minor.toString() };
 }
 
-function toTaxGroup({ netMinor, taxMinor, ...terms }: StoredTaxGroup, currency: string): TaxGroup {
+/** The groups of tax as they were kept. */
+export function toTaxGroups(taxes: unknown, currency: string): TaxGroup[] {
   const money = (minor: string) => ({ minor: BigInt(minor), currency });
-  return { ...terms, net: money(netMinor), tax: money(taxMinor) };
+  return (taxes as StoredTaxGroup[]).map(({ netMinor, taxMinor, ...terms }) => ({
+    ...terms,
+    net: money(netMinor),
+    tax: money(taxMinor),
+  }));
+}
+
+/** Locks an invoice and reads it; null when there is none. */
+export async function lockInvoice(
+  tx: Prisma.TransactionClient,
+  { accountId }: { readonly accountId: string },
+  id: string,
+): Promise<Invoice | null> {
+  await tx.$queryRaw`SELECT FROM invoice WHERE account_id = ${accountId} AND id = ${id} FOR UPDATE`;
+  const row = await tx.invoice.findUnique({ where: { accountId, id } });
+  return row && withLines(tx, row);
 }
 
 /** The row of one invoice, with its lines. */
@@ -101,30 +119,36 @@ export async function toHeads(
   db: Prisma.TransactionClient,
   rows: readonly HeadRow[],
 ): Promise<InvoiceHead[]> {
-  const settled = rows.filter(({ status }) => status !== 'draft').map(({ id }) => id);
-  const payments =
-    settled.length === 0
-      ? []
-      : await db.payment.groupBy({
-          by: ['invoiceId'],
-          where: { invoiceId: { in: settled } },
-          _sum: { amountMinor: true },
-        });
+  const final = rows.filter(({ status }) => status !== 'draft').map(({ id }) => id);
+  const where = { invoiceId: { in: final } };
+  const [payments, credits] =
+    final.length === 0
+      ? [[], []]
+      : [
+          await db.payment.groupBy({ by: ['invoiceId'], where, _sum: { amountMinor: true } }),
+          await db.creditNote.groupBy({ by: ['invoiceId'], where, _sum: { totalMinor: true } }),
+        ];
   const paid = new Map(payments.map(({ invoiceId, _sum }) => [invoiceId, _sum.amountMinor]));
-  return rows.map((row) => toHead(row, paid.get(row.id) ?? 0n));
+  const credited = new Map(credits.map(({ invoiceId, _sum }) => [invoiceId, _sum.totalMinor]));
+  return rows.map((row) =>
+    toHead(row, {
+      paidMinor: paid.get(row.id) ?? 0n,
+      creditedMinor: credited.get(row.id) ?? 0n,
+    }),
+  );
 }
 
 function toHead(
   { periodFrom, periodTo, taxes, issuer, recipient, ...row }: HeadRow,
-  paidMinor: bigint,
+  settled: { readonly paidMinor: bigint; readonly creditedMinor: bigint },
 ): InvoiceHead {
   const status = row.status as InvoiceStatus;
   return {
     ...row,
     status,
-    taxes: (taxes as unknown as StoredTaxGroup[]).map((group) => toTaxGroup(group, row.currency)),
-    paidMinor,
-    dueMinor: amountDue({ status, totalMinor: row.totalMinor, paidMinor }),
+    taxes: toTaxGroups(taxes, row.currency),
+    ...settled,
+    dueMinor: amountDue({ status, totalMinor: row.totalMinor, ...settled }),
     period: { from: periodFrom, to: periodTo },
     issuer: issuer as unknown as Party,
     recipient: recipient as unknown as Party,

@@ -24,6 +24,7 @@ import {
   type InvoiceHead,
 } from './invoice-rows.js';
 import { storedJson, storedList } from './json.js';
+import { nextNumber } from './next-number.js';
 import { postTransaction } from './post-transaction.js';
 import { toTaxRule } from './tax-rules.repository.js';
 import { toSubscription, type Subscription } from './subscriptions.repository.js';
@@ -159,7 +160,7 @@ export class InvoicesRepository {
     return this.db.$transaction(async (tx) => {
       if (!(await lockDraft(tx, { accountId, id }))) return null;
       await rewrite(tx, { accountId, id, draft });
-      const number = invoiceNumber(SERIES, await nextNumber(tx, accountId));
+      const number = invoiceNumber(SERIES, await nextNumber(tx, { accountId, series: SERIES }));
       const finalised = await tx.invoice.update({
         where: { accountId, id },
         data: { status: 'finalised', number, issuedAt, dueAt },
@@ -250,17 +251,6 @@ async function lockDraft(
   const rows = await tx.$queryRaw<{ status: string }[]>`
     SELECT status FROM invoice WHERE account_id = ${accountId} AND id = ${id} FOR UPDATE`;
   return rows[0]?.status === 'draft';
-}
-
-/** The next number of the account's series, from 1. The row stays locked to the end of the transaction. */
-async function nextNumber(tx: Prisma.TransactionClient, accountId: string): Promise<bigint> {
-  const rows = await tx.$queryRaw<{ given: bigint }[]>`
-    INSERT INTO invoice_series AS s (account_id, series, next_number) VALUES (${accountId}, ${SERIES}, 2)
-    ON CONFLICT (account_id, series) DO UPDATE SET next_number = s.next_number + 1
-    RETURNING next_number - 1 AS given`;
-  const [row] = rows;
-  if (!row) throw new Error('The series gave no number.');
-  return row.given;
 }
 
 async function rewrite(

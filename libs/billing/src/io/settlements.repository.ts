@@ -14,9 +14,9 @@ import {
   type Leg,
 } from '@core/billing';
 import type { Scope } from '@core/identity';
-import { prefixedId, zeroMoney, type Money } from '@core/kernel';
+import { prefixedId, type Money } from '@core/kernel';
 import { appendAudit, Database, pageArguments, type PageRequest, type Prisma } from '@io/platform';
-import { withLines, type Invoice } from './invoice-rows.js';
+import { lockInvoice, withLines, type Invoice } from './invoice-rows.js';
 import { customerCredit, postedFor } from './posted.js';
 import { postTransaction } from './post-transaction.js';
 
@@ -143,10 +143,12 @@ export class SettlementsRepository {
       const invoice = await lockInvoice(tx, scope, id);
       if (!invoice || invoice.status === 'void') return invoice;
       refuseUnlessFrom(invoice.status, COMES_FROM.void);
-      const { currency, paidMinor } = invoice;
-      if (paidMinor > 0n) {
-        const paid = { minor: paidMinor, currency };
-        throw new InvoiceSettledInPart({ paid, credited: zeroMoney(currency) });
+      const { currency, paidMinor, creditedMinor } = invoice;
+      if (paidMinor > 0n || creditedMinor > 0n) {
+        throw new InvoiceSettledInPart({
+          paid: { minor: paidMinor, currency },
+          credited: { minor: creditedMinor, currency },
+        });
       }
       const legs = voidLegs(await postedFor(tx, { accountId: scope.accountId, invoiceId: id }));
       await commitStep(tx, scope, {
@@ -221,16 +223,6 @@ async function commitStep(
     before: { status: invoice.status },
     after: { status, ...details },
   });
-}
-
-async function lockInvoice(
-  tx: Prisma.TransactionClient,
-  { accountId }: Scope,
-  id: string,
-): Promise<Invoice | null> {
-  await tx.$queryRaw`SELECT FROM invoice WHERE account_id = ${accountId} AND id = ${id} FOR UPDATE`;
-  const row = await tx.invoice.findUnique({ where: { accountId, id } });
-  return row && withLines(tx, row);
 }
 
 async function reread(
