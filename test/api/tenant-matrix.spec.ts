@@ -66,6 +66,8 @@ const ROWS: Readonly<Record<string, Row>> = {
   'POST /v1/gateways/{gatewayId}/tokens': NAME,
   'DELETE /v1/tokens/{tokenId}': {},
   'POST /v1/usage/incidents/{incidentId}/acknowledge': { body: () => ({ reason: 'x' }) },
+  'GET /v1/usage/corrections/{correctionId}': {},
+  'POST /v1/usage/corrections/{correctionId}/drop': { body: () => ({ reason: 'x' }) },
   'GET /v1/usage/quarantine/{recordId}': {},
   'POST /v1/usage/quarantine/{recordId}/drop': { body: () => ({ reason: 'x' }) },
   'POST /v1/usage/quarantine/{recordId}/replay': { body: () => ({}) },
@@ -160,6 +162,7 @@ beforeAll(async () => {
     endpointId: endpoint.id,
     eventId,
     incidentId: await anIncident({ keyId: key.id, apiId, stage }),
+    correctionId: await aWaitingCorrection(),
     recordId: await aQuarantinedRecord(),
     taxRuleId: taxRule.id,
     'credit-notes': await aCreditNote(invoices.items[0].id),
@@ -216,6 +219,13 @@ async function aQuarantinedRecord(): Promise<string> {
   const body = { epoch: 'bad', sequence: 0, records: [{ at: 'never' }] };
   await api.call('POST', '/v1/usage/batches', { token: api.gatewayToken, body });
   return (await api.call('GET', '/v1/usage/quarantine')).body.items[0].id;
+}
+
+async function aWaitingCorrection(): Promise<string> {
+  const voids = { epoch: 'never', sequence: 0, index: 0 };
+  const body = { epoch: 'voids', sequence: 0, records: [{ voids }] };
+  await api.call('POST', '/v1/usage/batches', { token: api.gatewayToken, body });
+  return (await api.call('GET', '/v1/usage/corrections')).body.items[0].id;
 }
 
 /** The route's path with ids of the first account; a bare `{id}` is one of what the path begins with. */

@@ -233,6 +233,20 @@ export class UsageGapOpen extends DomainError {
   }
 }
 
+/** Corrections wait for a record that never came and could be usage of the invoice's period: it stays a draft, and nothing was changed. */
+export class UsageCorrectionWaiting extends DomainError {
+  readonly code = 'usage-correction-waiting';
+  readonly kind = 'conflict';
+  readonly facts: { readonly correctionIds: readonly string[] };
+
+  constructor(correctionIds: readonly string[]) {
+    super(
+      `Usage of the period may change: correction "${correctionIds[0]}" waits for the record that it names. Let its gateway send that, or drop it with POST /v1/usage/corrections/${correctionIds[0]}/drop.`,
+    );
+    this.facts = { correctionIds };
+  }
+}
+
 /** Records are in the quarantine that could be usage of the invoice's customer in its period: it stays a draft, and nothing was changed. */
 export class UsageQuarantined extends DomainError {
   readonly code = 'usage-quarantined';

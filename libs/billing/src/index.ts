@@ -40,6 +40,7 @@ export {
   SubscriptionOverlaps,
   TaxRuleExists,
   UsageGapOpen,
+  UsageCorrectionWaiting,
   UsageQuarantined,
   WrongInvoiceStatus,
 } from './errors.js';

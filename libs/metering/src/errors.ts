@@ -150,3 +150,44 @@ export class RecordSettled extends DomainError {
     this.facts = { state };
   }
 }
+
+/** Corrections that cannot be made, with the reason of each. None of the request was made. */
+export class CorrectionUnusable extends DomainError {
+  readonly code = 'correction-unusable';
+  readonly kind = 'unprocessable';
+  readonly facts: { readonly errors: readonly FieldFault[] };
+
+  constructor(faults: readonly FieldFault[]) {
+    const [first] = faults;
+    super(`Usage cannot be corrected so: ${first?.pointer ?? ''} ${first?.detail ?? ''}.`);
+    this.facts = { errors: faults.slice(0, FAULTS_MAX) };
+  }
+}
+
+/** Records that have a correction already, which can itself be corrected. None of the request was made. */
+export class RecordCorrected extends DomainError {
+  readonly code = 'record-corrected';
+  readonly kind = 'conflict';
+  readonly facts: { readonly correctionIds: readonly string[] };
+
+  constructor(correctionIds: readonly string[]) {
+    super(
+      `A record is corrected by "${correctionIds[0]}" already: correct that one, or drop it while it waits.`,
+    );
+    this.facts = { correctionIds };
+  }
+}
+
+/** A correction was settled before, otherwise than is asked for now. */
+export class CorrectionSettled extends DomainError {
+  readonly code = 'correction-settled';
+  readonly kind = 'conflict';
+  readonly facts: { readonly state: string };
+
+  constructor(state: string) {
+    super(
+      `The correction was ${state} before, and stays so. One that was applied can be corrected.`,
+    );
+    this.facts = { state };
+  }
+}

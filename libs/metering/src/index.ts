@@ -17,10 +17,13 @@ export { crossingData, crossingMessage, type Crossing } from './alert-message.js
 export { METERS, type Meter } from './meters.js';
 export {
   BatchConflict,
+  CorrectionSettled,
+  CorrectionUnusable,
   EventConflict,
   IngestionBusy,
   MeterInUse,
   MeterNameTaken,
+  RecordCorrected,
   RecordSettled,
   RecordUnusable,
   TooManyAlertRules,
@@ -49,6 +52,23 @@ export {
   type QuarantinedRecord,
   type QuarantineReason,
 } from './quarantine.js';
+export {
+  askedFaults,
+  CORRECTED_EPOCH,
+  correctedMeters,
+  CORRECTION_REFUSALS,
+  CORRECTIONS_EPOCH,
+  INDEX_MAX,
+  usageChanges,
+  type AskedCorrection,
+  type CorrectedMeter,
+  type Correction,
+  type CorrectionRefusal,
+  type RecordPlace,
+  type SentCorrection,
+  type UsageChange,
+} from './corrections.js';
+export { checkQuantities, type Quantities } from './quantities.js';
 export { acceptedTimes, RECORD_LIMITS } from './accepted-times.js';
 export {
   CONNECTIONS_MAX,

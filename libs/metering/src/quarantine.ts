@@ -8,6 +8,7 @@ export const QUARANTINE_REASONS = [
   'unknown-stage',
   'in-future',
   'too-old',
+  'already-corrected',
 ] as const;
 export type QuarantineReason = (typeof QUARANTINE_REASONS)[number];
 

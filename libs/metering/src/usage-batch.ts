@@ -1,15 +1,23 @@
 import { atPointer, type FieldFault } from '@core/kernel';
 import { acceptedTimes } from './accepted-times.js';
 import { connectionContent, readConnections, type ConnectionEvents } from './connections.js';
+import {
+  correctionContent,
+  isCorrection,
+  OWN_EPOCHS,
+  readCorrection,
+  type SentCorrection,
+} from './corrections.js';
 import { FAULTS_MAX } from './errors.js';
 import { instantMs, isObject, isPlainText, matchesId } from './json-fields.js';
-import { METERS, type Meter } from './meters.js';
 import {
-  FAULTS_OF_RECORD_MAX,
-  jsonText,
-  type QuarantinedRecord,
-  type QuarantineReason,
-} from './quarantine.js';
+  checkQuantities,
+  quantitiesContent,
+  refuse,
+  shortName,
+  type Quantities,
+} from './quantities.js';
+import { jsonText, type QuarantinedRecord, type QuarantineReason } from './quarantine.js';
 
 /** Quantities of meters for (instant, key, api, stage, method, status class), as a gateway sent them. */
 export interface UsageRecord {
@@ -20,8 +28,7 @@ export interface UsageRecord {
   readonly method: string;
   readonly resourcePath: string;
   readonly statusClass: string;
-  /** Decimals in strings. */
-  readonly quantities: Readonly<Partial<Record<Meter, string>>>;
+  readonly quantities: Quantities;
 }
 
 /** A numbered delivery of usage records. The number, not the content, is its identity. */
@@ -35,6 +42,8 @@ export interface UsageBatch {
   readonly instants: Float64Array;
   /** Absent when all that were sent count. */
   readonly leftOut?: LeftOut;
+  /** What it says of other records; absent when it says nothing. */
+  readonly corrections?: readonly SentCorrection[];
   /** What it tells of connections. */
   readonly connections?: ConnectionEvents;
 }
@@ -48,13 +57,11 @@ export interface LeftOut {
 }
 
 /** How many records a batch had as it was sent. */
-export const sentRecords = ({ records, leftOut }: UsageBatch): number =>
-  records.length + (leftOut?.quarantined.length ?? 0);
+export const sentRecords = ({ records, leftOut, corrections }: UsageBatch): number =>
+  records.length + (leftOut?.quarantined.length ?? 0) + (corrections?.length ?? 0);
 
 export const RECORDS_MAX = 10_000;
 
-/** How epochs begin that the service numbers its own batches in. */
-export const OWN_EPOCHS = 'tollgate:';
 /** The epoch, of each gateway, of batches that count records out of the quarantine. */
 export const QUARANTINE_EPOCH = `${OWN_EPOCHS}quarantine`;
 
@@ -70,10 +77,6 @@ const RECORD_FIELDS: ReadonlySet<string> = new Set([
   'quantities',
 ]);
 const STATUS_CLASSES = new Set<unknown>(['1xx', '2xx', '3xx', '4xx', '5xx']);
-const METER_NAMES: ReadonlySet<string> = new Set<string>(METERS);
-const QUANTITY = /^(?:0|[1-9]\d{0,25})(?:\.\d{1,12})?$/;
-const QUANTITY_LENGTH_MAX = 39;
-
 /** Bytes, not characters: with the other columns they must fit a row of the roll-up's index (2,704 bytes). */
 export const STAGE_BYTES_MAX = 128;
 export const METHOD_BYTES_MAX = 128;
@@ -127,7 +130,8 @@ function readRecords(
   records: readonly unknown[],
 ): UsageBatch | { readonly faults: FieldFault[] } {
   const instants = new Float64Array(records.length);
-  const malformed: Reasons = new Map();
+  const leftOut = new Map<number, Reason | null>();
+  const corrections: SentCorrection[] = [];
   let faults: FieldFault[] = [];
   let lastAt: unknown;
   let lastMs = Number.NaN;
@@ -146,11 +150,19 @@ function readRecords(
       refuse(faults, null, 'must be a JSON object');
     }
     if (faults.length > 0) {
-      malformed.set(index, { reason: 'malformed', faults, customerId: null });
+      // One that says something of another record is none by itself, which costs the others nothing to find out.
+      if (isObject(record) && isCorrection(record)) {
+        faults = [];
+        const correction = readCorrection(record, { epoch, sequence, index }, faults);
+        if (correction) corrections.push(correction);
+      }
+      const malformed = { reason: 'malformed', faults, customerId: null } as const;
+      leftOut.set(index, faults.length > 0 ? malformed : null);
       faults = [];
     }
   }
-  return quarantining({ epoch, sequence, records: records as UsageRecord[], instants }, malformed);
+  const batch = { epoch, sequence, records: records as UsageRecord[], instants };
+  return quarantining(corrections.length > 0 ? { ...batch, corrections } : batch, leftOut);
 }
 
 /** Notes what is wrong with a record, whose instant was read already. */
@@ -165,30 +177,28 @@ function readRecord(record: Record<string, unknown>, ms: number, faults: FieldFa
     refuse(faults, 'resourcePath', pathSays);
   if (!STATUS_CLASSES.has(record['statusClass']))
     refuse(faults, 'statusClass', 'must be one of: 1xx, 2xx, 3xx, 4xx, 5xx');
-  readQuantities(record['quantities'], faults);
+  checkQuantities(record['quantities'], faults);
   for (const name in record) {
     if (!RECORD_FIELDS.has(name)) refuse(faults, shortName(name), 'is not a field of a record');
   }
 }
 
-/** A name that somebody made up, as a part of a pointer that is kept. */
-const shortName = (name: string) => atPointer('', name.slice(0, NAME_TOLD_MAX)).slice(1);
-const NAME_TOLD_MAX = 100;
+interface Reason {
+  readonly reason: QuarantineReason;
+  readonly faults: readonly FieldFault[];
+  readonly customerId: string | null;
+}
 
 /** Why records of a batch do not count, by their place in `records`. */
-export type Reasons = Map<
-  number,
-  {
-    readonly reason: QuarantineReason;
-    readonly faults: readonly FieldFault[];
-    readonly customerId: string | null;
-  }
->;
+export type Reasons = Map<number, Reason>;
 
-/** The batch without these records, which are quarantined. Refused is only one that is nested too deeply to be kept. */
+/**
+ * The batch without these records, which are quarantined; those without a reason are kept elsewhere. Refused is only one that is nested too
+ * deeply to be kept.
+ */
 export function quarantining(
   batch: UsageBatch,
-  reasons: Reasons,
+  reasons: ReadonlyMap<number, Reason | null>,
 ): UsageBatch | { readonly faults: FieldFault[] } {
   if (reasons.size === 0) return batch;
   const countable = batch.records.length - reasons.size;
@@ -206,6 +216,7 @@ export function quarantining(
       records.push(record);
       continue;
     }
+    if (reason === null) continue;
     const text = jsonText(record);
     if (text === null)
       return { faults: [{ pointer: `/records/${ordinal}`, detail: 'is nested too deeply' }] };
@@ -216,68 +227,27 @@ export function quarantining(
   return { ...batch, records, instants, leftOut: { ordinals, quarantined } };
 }
 
-function readQuantities(quantities: unknown, faults: FieldFault[]): void {
-  if (!isObject(quantities)) {
-    refuse(faults, 'quantities', 'must be an object of quantities by meter');
-    return;
-  }
-  let count = 0;
-  for (const meter in quantities) {
-    count += 1;
-    const quantity = quantities[meter];
-    if (!METER_NAMES.has(meter))
-      refuse(
-        faults,
-        `quantities/${shortName(meter)}`,
-        `is not a meter; known are ${METERS.join(', ')}`,
-      );
-    else if (
-      typeof quantity !== 'string' ||
-      quantity.length > QUANTITY_LENGTH_MAX ||
-      !QUANTITY.test(quantity)
-    )
-      refuse(faults, `quantities/${meter}`, quantitySays);
-    if (faults.length >= FAULTS_OF_RECORD_MAX) return;
-  }
-  if (count === 0) refuse(faults, 'quantities', 'must have at least one meter');
-}
-
 const methodSays = `must be a verb or route key of at most ${METHOD_BYTES_MAX} bytes without control characters`;
 const pathSays = `must be a resource path of at most ${PATH_BYTES_MAX} bytes without control characters`;
-const quantitySays =
-  'must be a decimal in a string, such as "12" or "0.5", with at most 26 digits before and 12 after the point';
-
-/** Points into the record. */
-function refuse(faults: FieldFault[], field: string | null, detail: string): void {
-  if (faults.length < FAULTS_OF_RECORD_MAX)
-    faults.push({ pointer: field === null ? '' : `/${field}`, detail });
-}
 
 /**
  * The content of a batch as text, the same for the same facts: whatever the order of keys, the spelling of an
  * instant (`Z` or `+00:00`) or of a quantity (`1.50`). The order of records counts. Asked before it is known whose each
  * record is, since that may change.
  */
-export function canonicalContent({ records, instants, leftOut, connections }: UsageBatch): string {
+export function canonicalContent(batch: UsageBatch): string {
+  const { records, instants, leftOut, corrections, connections } = batch;
   let content = '';
   for (const [index, record] of records.entries()) {
     const { keyId, apiId, stage, method, resourcePath, statusClass, quantities } = record;
     content += `${instants[index]}\t${keyId}\t${apiId}\t${stage}\t${method}\t${resourcePath}\t${statusClass}`;
-    for (const meter of METERS) {
-      const quantity = quantities[meter];
-      if (quantity !== undefined) content += `\t${meter}=${shortest(quantity)}`;
-    }
-    content += '\n';
+    content += `${quantitiesContent(quantities)}\n`;
   }
   // No good record begins with a control character.
   for (const { ordinal, text } of leftOut?.quarantined ?? []) content += `\0${ordinal}\t${text}\n`;
+  for (const correction of corrections ?? []) content += correctionContent(correction);
   if (connections) content += connectionContent(connections);
   return content;
-}
-
-/** A decimal without zeros at its end. */
-function shortest(quantity: string): string {
-  return quantity.includes('.') ? quantity.replace(/\.?0+$/, '') : quantity;
 }
 
 /** Which records of a well-formed batch have times that are not counted: clocks of gateways are not trusted. */

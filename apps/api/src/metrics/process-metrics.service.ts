@@ -1,6 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
-import { QuarantineService, UsageGapsService, UsageService } from '@io/metering';
+import {
+  CorrectionsService,
+  QuarantineService,
+  UsageGapsService,
+  UsageService,
+} from '@io/metering';
 import { Database, PolicyEvents } from '@io/platform';
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import { histogramSamples, type Metric } from './exposition.js';
@@ -18,6 +23,7 @@ export class ProcessMetricsService {
     private readonly usage: UsageService,
     private readonly gaps: UsageGapsService,
     private readonly quarantine: QuarantineService,
+    private readonly corrections: CorrectionsService,
     private readonly events: PolicyEvents,
   ) {
     collectDefaultMetrics({ register: this.runtime });
@@ -76,6 +82,7 @@ export class ProcessMetricsService {
   private async waiting(): Promise<Metric[]> {
     const backlog = this.usage.backlog();
     const quarantine = this.quarantine.backlog();
+    const corrections = this.corrections.backlog();
     const asked = [
       gauge(
         'tollgate_usage_gaps_open',
@@ -96,6 +103,16 @@ export class ProcessMetricsService {
         'tollgate_usage_quarantine_oldest_seconds',
         'How long the oldest of them has been there; 0 when there is none.',
         quarantine.then(({ oldestSeconds }) => oldestSeconds),
+      ),
+      gauge(
+        'tollgate_usage_corrections_waiting',
+        'Corrections of usage whose record has not come or is in the quarantine.',
+        corrections.then(({ waiting }) => waiting),
+      ),
+      gauge(
+        'tollgate_usage_correction_oldest_seconds',
+        'How long the oldest of them has waited; 0 when none does.',
+        corrections.then(({ oldestSeconds }) => oldestSeconds),
       ),
       gauge(
         'tollgate_usage_rollup_lag_seconds',

@@ -2,6 +2,7 @@ import { Module } from '@nestjs/common';
 import { IdentityModule } from '@io/identity';
 import { MeteringModule } from '@io/metering';
 import { EventsRoutes } from '../events/events.routes.js';
+import { CorrectionsController } from './corrections.controller.js';
 import { IncidentsController } from './incidents.controller.js';
 import { QuarantineController } from './quarantine.controller.js';
 import { ReconciliationController } from './reconciliation.controller.js';
@@ -14,6 +15,7 @@ import { UsageSoFarController } from './usage-so-far.controller.js';
 @Module({
   imports: [IdentityModule, MeteringModule],
   controllers: [
+    CorrectionsController,
     IncidentsController,
     QuarantineController,
     ReconciliationController,

@@ -1,4 +1,10 @@
-import { CONNECTIONS_MAX, METERS, OPENED_BEFORE_DAYS_MAX, RECORDS_MAX } from '@core/metering';
+import {
+  CONNECTIONS_MAX,
+  INDEX_MAX,
+  METERS,
+  OPENED_BEFORE_DAYS_MAX,
+  RECORDS_MAX,
+} from '@core/metering';
 import type { HotPaths } from '../openapi.js';
 import { DOOR_REFUSALS, problem } from './usage-answers.js';
 
@@ -46,6 +52,47 @@ const acknowledgement = (description: string) => ({
   },
 });
 
+const QUANTITIES = {
+  type: 'object',
+  description: 'Decimals in strings, by meter.',
+  additionalProperties: false,
+  minProperties: 1,
+  properties: Object.fromEntries(METERS.map((meter) => [meter, { type: 'string', maxLength: 39 }])),
+};
+
+const PLACE = {
+  type: 'object',
+  description: 'A record of this gateway, which may come later.',
+  additionalProperties: false,
+  required: ['epoch', 'sequence', 'index'],
+  properties: {
+    epoch: { type: 'string', minLength: 1, maxLength: 64 },
+    sequence: { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER },
+    index: {
+      type: 'integer',
+      minimum: 0,
+      maximum: INDEX_MAX,
+      description: 'Its place in the batch as it was sent, from 0.',
+    },
+  },
+};
+
+const CORRECTS = {
+  type: 'object',
+  description: 'Says what another record counts from now on; all else of that one stays.',
+  additionalProperties: false,
+  required: ['corrects', 'quantities'],
+  properties: { corrects: PLACE, quantities: QUANTITIES },
+};
+
+const VOIDS = {
+  type: 'object',
+  description: 'Says that another record counts nothing.',
+  additionalProperties: false,
+  required: ['voids'],
+  properties: { voids: PLACE },
+};
+
 const RECORD = {
   type: 'object',
   additionalProperties: false,
@@ -67,15 +114,7 @@ const RECORD = {
     method: text('The verb, or the route key of a WebSocket api.', 128),
     resourcePath: text('The template, such as /pets/{petId}.', 1_536),
     statusClass: { type: 'string', enum: ['1xx', '2xx', '3xx', '4xx', '5xx'] },
-    quantities: {
-      type: 'object',
-      description: 'Decimals in strings, by meter.',
-      additionalProperties: false,
-      minProperties: 1,
-      properties: Object.fromEntries(
-        METERS.map((meter) => [meter, { type: 'string', maxLength: 39 }]),
-      ),
-    },
+    quantities: QUANTITIES,
   },
 };
 
@@ -152,7 +191,7 @@ const OPERATION: NonNullable<HotPaths[string]['post']> = {
               type: 'array',
               description: 'At least one, unless there are `connections`.',
               maxItems: RECORDS_MAX,
-              items: RECORD,
+              items: { anyOf: [RECORD, CORRECTS, VOIDS] },
             },
             connections: CONNECTIONS,
           },

@@ -6,6 +6,7 @@ import {
   dueAt,
   periodToBill,
   timezoneOf,
+  UsageCorrectionWaiting,
   UsageGapOpen,
   UsageQuarantined,
   WrongInvoiceStatus,
@@ -14,7 +15,7 @@ import {
 import type { Scope } from '@core/identity';
 import type { Period } from '@core/kernel';
 import type { Protocol } from '@core/pricing';
-import { QuarantineService, UsageGapsService, UsageService } from '@io/metering';
+import { MissingUsageService, UsageService } from '@io/metering';
 import { BusinessClock, NotFound, SystemClock } from '@io/platform';
 import type { Invoice } from './invoice-rows.js';
 import { InvoicesRepository, type BillingTerms } from './invoices.repository.js';
@@ -26,8 +27,7 @@ export const CLOSE_PERIODS = 'close-periods';
 /** Who acts when no person does, for the audit log. */
 const WORKER = 'worker';
 const DUE_MAX = 500;
-/** How many gaps, or quarantined records, a refusal names. */
-const MISSING_TOLD_MAX = 20;
+
 /**
  * Turns periods into invoices. Preview, closing, refreshing and finalising rate alike: what is rolled up of the
  * period, priced by the subscription's version of its rate card.
@@ -41,8 +41,7 @@ export class InvoicingService {
   constructor(
     private readonly invoices: InvoicesRepository,
     private readonly usage: UsageService,
-    private readonly gaps: UsageGapsService,
-    private readonly quarantine: QuarantineService,
+    private readonly missing: MissingUsageService,
     private readonly clock: BusinessClock,
     private readonly systemClock: SystemClock,
   ) {}
@@ -101,8 +100,8 @@ export class InvoicingService {
 
   /**
    * Makes a draft final: last rating, number, dates. Idempotent: a second call returns the same invoice. Throws
-   * `UsageGapOpen` while batches are missing that could belong to its period, and `UsageQuarantined` while records are in the
-   * quarantine that could.
+   * `UsageGapOpen` while batches are missing that could belong to its period, `UsageQuarantined` while records are in the
+   * quarantine that could, and `UsageCorrectionWaiting` while corrections wait that could be of it.
    */
   async finalise(scope: Scope, id: string): Promise<Invoice> {
     const { status, period, customerId } = await this.get(scope, id);
@@ -123,17 +122,18 @@ export class InvoicingService {
     return invoice;
   }
 
-  /** Any gateway of the account may have seen the customer's calls, so a gap of any of them counts. */
   private async holdForMissing(
     { accountId }: Scope,
     customerId: string,
     period: Period,
   ): Promise<void> {
-    const gaps = await this.gaps.touching(accountId, period, MISSING_TOLD_MAX);
-    if (gaps.length > 0) throw new UsageGapOpen(gaps);
+    // So that no correction waits any more that can be applied.
+    await this.usage.rollUpNow(accountId);
     const customer = { accountId, customerId };
-    const records = await this.quarantine.touching(customer, period, MISSING_TOLD_MAX);
-    if (records.length > 0) throw new UsageQuarantined(records);
+    const { gaps, recordIds, correctionIds } = await this.missing.touching(customer, period);
+    if (gaps.length > 0) throw new UsageGapOpen(gaps);
+    if (recordIds.length > 0) throw new UsageQuarantined(recordIds);
+    if (correctionIds.length > 0) throw new UsageCorrectionWaiting(correctionIds);
   }
 
   private async closeEnded(scope: Scope, id: string): Promise<number> {

@@ -103,6 +103,8 @@ export class QuotaReclaimRepository {
             WHERE s.key_id = l.key_id AND s.usage_plan_id = l.usage_plan_id AND api.protocol = 'WEBSOCKET'
           )
           AND NOT EXISTS (SELECT FROM usage_batch b WHERE b.account_id = l.account_id AND b.rolled_up_at IS NULL)
+          AND NOT EXISTS (SELECT FROM usage_correction k WHERE k.account_id = l.account_id AND k.key_id = l.key_id
+            AND k.usage_plan_id = l.usage_plan_id AND k.at >= l.period_from AND k.at < l.period_to)
           AND EXISTS (SELECT FROM usage_epoch e WHERE e.account_id = l.account_id AND e.last_seen_at >= l.period_from - c.ahead)
           AND NOT EXISTS (
             SELECT FROM usage_epoch e

@@ -1,8 +1,20 @@
 export { AlertRulesService, type AlertRule } from './alert-rules.service.js';
 export { AlertsService, EVALUATE_ALERTS } from './alerts.service.js';
 export { ConnectionsService, COUNT_CONNECTIONS } from './connections.service.js';
+export {
+  CORRECTION_STATES,
+  type CorrectionFilter,
+  type CorrectionState,
+} from './corrections.repository.js';
+export {
+  CorrectionsService,
+  type GatewayAsked,
+  type MadeCorrections,
+  type UsageCorrection,
+} from './corrections.service.js';
 export type { Incident } from './incidents.repository.js';
 export { IncidentsService } from './incidents.service.js';
+export { MissingUsageService } from './missing-usage.service.js';
 export { MeteringModule } from './metering.module.js';
 export { DROP_OLD_USAGE, ENSURE_USAGE_PARTITIONS, ROLL_UP_USAGE } from './roll-up-wake-up.js';
 export { CustomMetersService, type BuiltInMeter } from './custom-meters.service.js';

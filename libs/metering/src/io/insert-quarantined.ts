@@ -1,17 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import { prefixedId } from '@core/kernel';
-import { TEXT_KEPT_MAX, type UsageBatch } from '@core/metering';
+import { TEXT_KEPT_MAX, type QuarantinedRecord, type UsageBatch } from '@core/metering';
 import type pg from 'pg';
 
 /** Keeps the records of a batch that do not count, within the transaction that stores the batch. */
 export async function insertQuarantined(
   client: pg.PoolClient,
   { accountId, gatewayId }: { readonly accountId: string; readonly gatewayId: string },
-  { epoch, sequence, leftOut }: UsageBatch,
-  receivedAt: string,
+  { epoch, sequence }: UsageBatch,
+  { quarantined, receivedAt }: { quarantined: readonly QuarantinedRecord[]; receivedAt: string },
 ): Promise<void> {
-  if (!leftOut) return;
-  const { quarantined } = leftOut;
+  if (quarantined.length === 0) return;
   await client.query({
     text: `
       INSERT INTO usage_quarantine (id, account_id, gateway_id, epoch, sequence, created_at, ordinal, text, is_cut, reason,

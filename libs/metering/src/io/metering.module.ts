@@ -2,6 +2,8 @@ import { BullModule } from '@nestjs/bullmq';
 import { Module } from '@nestjs/common';
 import { ConnectionsRepository } from './connections.repository.js';
 import { ConnectionsService } from './connections.service.js';
+import { CorrectionsRepository } from './corrections.repository.js';
+import { CorrectionsService } from './corrections.service.js';
 import { CustomMetersRepository } from './custom-meters.repository.js';
 import { CustomMetersService } from './custom-meters.service.js';
 import { CustomUsageRepository } from './custom-usage.repository.js';
@@ -15,6 +17,7 @@ import { AlertEvaluationRepository } from './alert-evaluation.repository.js';
 import { AlertRulesRepository } from './alert-rules.repository.js';
 import { AlertRulesService } from './alert-rules.service.js';
 import { AlertsService } from './alerts.service.js';
+import { MissingUsageService } from './missing-usage.service.js';
 import { QuarantineRepository } from './quarantine.repository.js';
 import { QuotaStandingsRepository } from './quota-standings.repository.js';
 import { QuarantineService } from './quarantine.service.js';
@@ -41,6 +44,8 @@ import { UsageService } from './usage.service.js';
   providers: [
     ConnectionsRepository,
     ConnectionsService,
+    CorrectionsRepository,
+    CorrectionsService,
     CustomMetersRepository,
     CustomMetersService,
     CustomUsageRepository,
@@ -54,6 +59,7 @@ import { UsageService } from './usage.service.js';
     AlertRulesRepository,
     AlertRulesService,
     AlertsService,
+    MissingUsageService,
     QuarantineRepository,
     QuarantineService,
     QuotaStandingsRepository,
@@ -80,9 +86,11 @@ import { UsageService } from './usage.service.js';
     AlertRulesService,
     AlertsService,
     ConnectionsService,
+    CorrectionsService,
     CustomMetersService,
     EventIngestionService,
     IncidentsService,
+    MissingUsageService,
     QuarantineService,
     ReconciliationService,
     RollUpProofService,

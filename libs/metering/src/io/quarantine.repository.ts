@@ -11,6 +11,7 @@ import {
   SystemClock,
   type PageRequest,
 } from '@io/platform';
+import { insertRecords, type RecordRow } from './insert-records.js';
 import type { UsageOwner } from './usage-owners.repository.js';
 
 /** What became of a quarantined record. */
@@ -144,7 +145,7 @@ export class QuarantineRepository {
           },
           select: { id: true },
         });
-        await tx.$executeRaw(insertRecords({ id: batchId, accountId, receivedAt: now }, counted));
+        await tx.$executeRaw(insertRecords(rowsOf({ batchId, accountId }, counted), now));
         await tx.$executeRaw`
           UPDATE usage_quarantine q SET state = 'counted', counted_batch_id = ${batchId}, counted_ordinal = c.ordinal - 1,
             corrected = c.corrected, settled_at = ${now}, settled_by = ${principalId}
@@ -241,33 +242,15 @@ const whereOf = ({ gatewayId, reason, state, from, to }: QuarantineFilter) => ({
   createdAt: { ...(from && { gte: from }), ...(to && { lt: to }) },
 });
 
-/** The rows of `usage_record` that these records make, as COPY would write them. */
-function insertRecords(
-  batch: { readonly id: bigint; readonly accountId: string; readonly receivedAt: Date },
+const rowsOf = (
+  batch: { readonly batchId: bigint; readonly accountId: string },
   counted: readonly Countable[],
-): Prisma.Sql {
-  const rows = counted.flatMap(({ record, ms, owner }, ordinal) =>
-    METERS.flatMap((meter) => {
-      const quantity = record.quantities[meter];
-      return quantity === undefined ? [] : [{ record, ms, owner, ordinal, meter, quantity }];
-    }),
-  );
-  return Prisma.sql`
-    INSERT INTO usage_record (batch_id, account_id, received_at, customer_id, key_id, api_id, stage, usage_plan_id,
-      ordinal, at, method, resource_path, status_class, meter, quantity)
-    SELECT ${batch.id}, ${batch.accountId}, ${batch.receivedAt}::timestamptz, r.*
-    FROM unnest(
-      ${rows.map(({ owner }) => owner.customerId)}::text[],
-      ${rows.map(({ owner }) => owner.keyId)}::text[],
-      ${rows.map(({ owner }) => owner.apiId)}::text[],
-      ${rows.map(({ owner }) => owner.stage)}::text[],
-      ${rows.map(({ owner }) => owner.usagePlanId)}::text[],
-      ${rows.map(({ ordinal }) => ordinal)}::int[],
-      ${rows.map(({ ms }) => new Date(ms))}::timestamptz[],
-      ${rows.map(({ record }) => record.method)}::text[],
-      ${rows.map(({ record }) => record.resourcePath)}::text[],
-      ${rows.map(({ record }) => record.statusClass)}::text[],
-      ${rows.map(({ meter }) => meter)}::text[],
-      ${rows.map(({ quantity }) => quantity)}::numeric[]
-    ) AS r`;
-}
+): RecordRow[] =>
+  counted.flatMap(({ record, ms, owner }, ordinal) => {
+    const { method, resourcePath, statusClass, quantities } = record;
+    const row = { ...batch, owner, ordinal, at: new Date(ms), method, resourcePath, statusClass };
+    return METERS.flatMap((meter) => {
+      const quantity = quantities[meter];
+      return quantity === undefined ? [] : [{ ...row, meter, quantity }];
+    });
+  });

@@ -181,7 +181,8 @@ export class QuarantineService {
       if (!one || ms === undefined || !owner) throw new Error('each record that counts is known');
       return [{ id: one.row.id, record, ms, owner, corrected: one.corrected }];
     });
-    return { countable, faults: (batch.leftOut?.quarantined ?? []).flatMap((left) => left.faults) };
+    const faults = (batch.leftOut?.quarantined ?? []).flatMap((left) => left.faults);
+    return { countable, faults: batch.corrections ? [...faults, NO_USAGE] : faults };
   }
 
   private async row(scope: Scope, id: string): Promise<QuarantineRow> {
@@ -194,6 +195,12 @@ export class QuarantineService {
 const TOO_LONG = {
   pointer: '',
   detail: `is longer than the ${TEXT_KEPT_MAX} characters that are kept: replay a corrected one`,
+};
+
+const NO_USAGE = {
+  pointer: '',
+  detail:
+    'is no usage but says something of another record: make it with POST /v1/usage/corrections, and drop this one',
 };
 
 const toEntry = ({ faults, number: _, ...row }: QuarantineRow): QuarantineEntry => ({

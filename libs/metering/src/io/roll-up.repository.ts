@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Database, SystemClock } from '@io/platform';
 import { addBatches } from './add-batches.js';
+import { applyCorrections } from './apply-corrections.js';
 import { countWaiting, rollUpWaiting } from './waiting-batches.js';
 
 /** A batch has at most 60,000 rows, so one transaction sums at most 1.2 million: seconds. */
@@ -15,14 +16,16 @@ export class RollUpRepository {
   ) {}
 
   /**
-   * As `rollUpWaiting`. Locks are taken on batches by id, then on days and hours in the order of their key, so that none
-   * wait in a circle.
+   * As `rollUpWaiting`, and then what waited for those batches to be corrected: that makes batches of its own, so ask until nothing is left.
+   * Locks are taken on batches by id, then on days and hours in the order of their key, so that none wait in a circle.
    */
   async rollUp(accountId: string | null): Promise<number> {
+    const io = { db: this.db, clock: this.clock };
     const batches = { table: 'usage_batch', max: BATCHES_PER_TRANSACTION, accountId } as const;
-    return rollUpWaiting({ db: this.db, clock: this.clock }, batches, (tx, { ids, from, to }) =>
+    const rolledUp = await rollUpWaiting(io, batches, (tx, { ids, from, to }) =>
       addBatches(tx, ids, { from, to }),
     );
+    return rolledUp + (await applyCorrections(io, accountId));
   }
 
   /** How many batches of an account wait to be summed. */

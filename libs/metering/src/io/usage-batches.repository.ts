@@ -1,10 +1,17 @@
 import { pipeline } from 'node:stream/promises';
 import { Injectable } from '@nestjs/common';
 import { Database, SystemClock } from '@io/platform';
-import { sentRecords, UnusableConnections, type PlainBatch, type UsageBatch } from '@core/metering';
+import {
+  sentRecords,
+  UnusableConnections,
+  type PlainBatch,
+  type QuarantinedRecord,
+  type UsageBatch,
+} from '@core/metering';
 import pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { storeConnections } from './store-connections.js';
+import { storeCorrections } from './store-corrections.js';
 import type { UsageOwner } from './usage-owners.repository.js';
 import { insertQuarantined } from './insert-quarantined.js';
 import { plainRows } from './plain-rows.js';
@@ -16,9 +23,10 @@ export interface BatchSource {
   readonly gatewayId: string;
 }
 
-/** What became of a batch: stored now, or received before with the content hash that stands here. */
+/** What became of a batch: stored now, with what of it is quarantined, or received before with the content hash that stands here. */
 export type StoredBatch =
-  { readonly isNew: true } | { readonly isNew: false; readonly contentHash: Buffer };
+  | { readonly isNew: true; readonly quarantined: readonly QuarantinedRecord[] }
+  | { readonly isNew: false; readonly contentHash: Buffer };
 
 /** Batches and their records. `received_at` is the system's time: it only says in which partition a record lies. */
 @Injectable()
@@ -74,8 +82,11 @@ export class UsageBatchesRepository {
       }
       const row = { id, accountId: source.accountId, receivedAt };
       await this.copyRows(client, row, batch, owners);
+      const quarantined: QuarantinedRecord[] = [];
       if (!isPlain(batch)) {
-        await insertQuarantined(client, source, batch, receivedAt);
+        const refused = await storeCorrections(client, source, batch, receivedAt);
+        quarantined.push(...(batch.leftOut?.quarantined ?? []), ...refused);
+        await insertQuarantined(client, source, batch, { quarantined, receivedAt });
         const faults = await storeConnections(client, source, batch, { owners, receivedAt });
         if (faults.length > 0) {
           await client.query('ROLLBACK');
@@ -86,7 +97,7 @@ export class UsageBatchesRepository {
       await countInEpoch(client, source, batch, receivedAt);
       await client.query('COMMIT');
       isDone = true;
-      return { isNew: true };
+      return { isNew: true, quarantined };
     } finally {
       // A connection in the middle of a transaction is closed, which takes the transaction back.
       client.release(!isDone);

@@ -98,7 +98,6 @@ export class UsageIngestionService {
     return this.acknowledge(source, batch, stored, {
       contentHash,
       records: batch.instants.length,
-      quarantined: [],
     });
   }
 
@@ -121,7 +120,6 @@ export class UsageIngestionService {
     return this.acknowledge(source, batch, stored as StoredBatch, {
       contentHash,
       records: sentRecords(batch),
-      quarantined: batch.leftOut?.quarantined ?? [],
     });
   }
 
@@ -129,16 +127,12 @@ export class UsageIngestionService {
     source: BatchSource,
     { epoch, sequence }: Pick<UsageBatch, 'epoch' | 'sequence'>,
     stored: StoredBatch,
-    sent: {
-      readonly contentHash: Buffer;
-      readonly records: number;
-      readonly quarantined: readonly QuarantinedRecord[];
-    },
+    sent: { readonly contentHash: Buffer; readonly records: number },
   ): Promise<Acknowledgement> {
     const { contentHash, records } = sent;
     if (stored.isNew) {
       this.rollUp.wake();
-      return { records, duplicate: false, ...told(sent.quarantined) };
+      return { records, duplicate: false, ...told(stored.quarantined) };
     }
     if (stored.contentHash.equals(contentHash)) {
       const quarantined = await this.quarantine.ofBatch(source, { epoch, sequence });
