@@ -198,7 +198,7 @@ async function rolledUp(all: readonly Drawn[], how: Arrangement): Promise<string
   }
   await rollUpUntilDone();
   const { rows } = await db.pool.query<{ line: string }>(
-    `SELECT replace(line, $1, '/path') AS line FROM (${ROLLED_UP} WHERE resource_path = $1) hours`,
+    `SELECT replace(line, $1, '/path') AS line FROM (${ROLLED_UP} AND resource_path = $1) hours`,
     [`/${epoch}`],
   );
   return countedLines(rows.map(({ line }) => line));

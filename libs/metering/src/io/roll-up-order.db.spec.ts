@@ -129,7 +129,7 @@ async function rolledUp(records: readonly Drawn[], how: Arrangement): Promise<st
   for (const [n, part] of parts.slice(late).entries()) await send(part, late + n);
   await Promise.all(Array.from({ length: how.workers }, rollUpUntilDone));
   const { rows } = await db.pool.query<{ line: string }>(
-    `SELECT replace(line, $1, '/path') AS line FROM (${ROLLED_UP} WHERE resource_path = $1) hours`,
+    `SELECT replace(line, $1, '/path') AS line FROM (${ROLLED_UP} AND resource_path = $1) hours`,
     [`/${epoch}`],
   );
   return rows.map(({ line }) => line).toSorted();
