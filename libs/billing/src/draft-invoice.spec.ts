@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decimal, formatMoney } from '@core/kernel';
 import { AMAZON_API_GATEWAY_US_EAST_1, type Protocol } from '@core/pricing';
@@ -156,75 +155,6 @@ describe('draftInvoice', () => {
     }));
     const usage = [used('calls', 1_000_000_000, 'REST')];
     expect(formatMoney(draftInvoice(aBilling({ usage }, prices)).total)).toBe('3033.10');
-  });
-});
-
-describe('every draft', () => {
-  const usages = fc.array(
-    fc.record({
-      meter: fc.constantFrom('calls', 'bytes-out', 'messages'),
-      protocol: fc.constantFrom<Protocol | null>('REST', 'HTTP', null),
-      quantity: fc.nat(10_000_000).map((n) => decimal(n).div(1_000)),
-    }),
-    { maxLength: 20 },
-  );
-  const REST_CALLS: PriceItem = { ...CALLS, id: 'rest', protocol: 'REST' };
-  const prices = [FEE, REST_CALLS, CALLS, BYTES];
-
-  it('has lines that add up to its total, each the rounding of its exact amount', () => {
-    const adjusted = fc.array(fc.bigInt({ min: -100_000n, max: 100_000n }), { maxLength: 3 });
-    fc.assert(
-      fc.property(usages, adjusted, (usage, minors) => {
-        const adjustments = minors.map((minor) => ({
-          description: 'Correction',
-          amount: { minor, currency: 'USD' },
-        }));
-        const draft = draftInvoice(aBilling({ usage, adjustments }, prices));
-        const sum = draft.lines.reduce((total, { amount }) => total + amount.minor, 0n);
-        expect(draft.total.minor).toBe(sum);
-        for (const line of draft.lines) {
-          if (line.kind !== 'price') continue;
-          const cents = line.exactAmount.mul(100).sub(line.amount.minor.toString()).abs();
-          expect(cents.lte('0.5')).toBe(true);
-        }
-      }),
-    );
-  });
-
-  it('is the same for any order of the usage and any cut of it into parts, and when drafted again', () => {
-    fc.assert(
-      fc.property(usages, fc.infiniteStream(fc.nat(100)), (usage, random) => {
-        const [whole, again] = [usage, usage].map((u) =>
-          draftInvoice(aBilling({ usage: u }, prices)),
-        );
-        expect(again).toEqual(whole);
-
-        const parts = usage.flatMap((part) => {
-          const first = part.quantity.mul(random.next().value ?? 0).div(100);
-          return [
-            { ...part, quantity: first },
-            { ...part, quantity: part.quantity.sub(first) },
-          ];
-        });
-        const shuffled = parts
-          .map((part) => ({ part, at: random.next().value ?? 0 }))
-          .toSorted((a, b) => a.at - b.at)
-          .map(({ part }) => part);
-        expect(draftInvoice(aBilling({ usage: shuffled }, prices))).toEqual(whole);
-      }),
-    );
-  });
-
-  it('charges or shows every unit that was used, once', () => {
-    fc.assert(
-      fc.property(usages, (usage) => {
-        const draft = draftInvoice(aBilling({ usage }, prices));
-        const total = (quantities: { quantity: MeteredUsage['quantity'] }[]) =>
-          quantities.reduce((sum, { quantity }) => sum.add(quantity), decimal(0)).toFixed();
-        const charged = draft.lines.filter((line) => line.kind === 'price');
-        expect(total([...charged, ...draft.unpriced])).toBe(total(usage));
-      }),
-    );
   });
 });
 

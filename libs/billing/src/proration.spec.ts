@@ -1,14 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Decimal, decimal, toMoney, type Period } from '@core/kernel';
-import {
-  billingPeriod,
-  prorate,
-  prorateAt,
-  prorationShare,
-  type PartEnd,
-  type ProrationBasis,
-} from './index.js';
+import { decimal, toMoney, type Period } from '@core/kernel';
+import { prorate, prorateAt, prorationShare, type PartEnd, type ProrationBasis } from './index.js';
 
 const period = (from: string, to: string): Period => ({ from: new Date(from), to: new Date(to) });
 const byDay = (timezone: string): ProrationBasis => ({ unit: 'day', timezone });
@@ -145,96 +137,5 @@ describe('prorateAt', () => {
       terms,
     );
     expect(split.map((part) => part.minor)).toEqual(parts);
-  });
-});
-
-const ZONES = [
-  'UTC',
-  'America/New_York',
-  'Europe/Paris',
-  'Australia/Lord_Howe',
-  'Asia/Kathmandu',
-  'Pacific/Apia',
-];
-const bases = fc.oneof(
-  fc.constant(BY_SECOND),
-  fc.constantFrom(...ZONES).map((timezone) => byDay(timezone)),
-);
-const wholes = fc
-  .tuple(
-    fc.date({ min: new Date('1990-01-01'), max: new Date('2040-01-01'), noInvalidDate: true }),
-    fc.constantFrom('day', 'week', 'month', 'quarter', 'year'),
-    fc.constantFrom(...ZONES),
-  )
-  .map(([at, interval, timezone]) =>
-    billingPeriod({ kind: 'calendar', interval, timezone }, at, 'containing'),
-  );
-const cutsOf = (whole: Period, places: readonly number[]) =>
-  places
-    .toSorted((a, b) => a - b)
-    .map((place) => {
-      const span = whole.to.getTime() - whole.from.getTime();
-      return new Date(whole.from.getTime() + Math.floor((span * place) / 1_000));
-    });
-const places = fc.array(fc.integer({ min: 0, max: 1_000 }), { maxLength: 6 });
-
-describe('the parts of a period', () => {
-  it('have shares that add up to one, of the zone of the period or another', () => {
-    fc.assert(
-      fc.property(wholes, bases, places, (whole, basis, at) => {
-        const bounds = [whole.from, ...cutsOf(whole, at), whole.to];
-        const shares = bounds
-          .slice(1)
-          .map((to, n) =>
-            prorationShare({ from: bounds[n]!, to }, { whole, basis, end: 'hand-over' }),
-          );
-        const sum = shares.reduce((used, share) => used + share.used, 0);
-        const [{ of } = { of: 0 }] = shares;
-        expect(shares.every((share) => share.of === of)).toBe(true);
-        expect(sum).toBe(of);
-      }),
-      { numRuns: 300 },
-    );
-  });
-
-  it('cost what the whole costs: exactly by largest remainder, within a minor unit each when rounded alone', () => {
-    fc.assert(
-      fc.property(
-        wholes,
-        bases,
-        places,
-        fc.bigInt({ min: 0n, max: 10n ** 9n }),
-        (whole, basis, at, minor) => {
-          const cuts = cutsOf(whole, at);
-          const parts = prorateAt({ minor, currency: 'USD' }, cuts, { whole, basis });
-          expect(parts).toHaveLength(cuts.length + 1);
-          expect(parts.reduce((sum, part) => sum + part.minor, 0n)).toBe(minor);
-
-          const bounds = [whole.from, ...cuts, whole.to];
-          const alone = bounds.slice(1).map((to, n) => {
-            const end = 'hand-over';
-            const share = prorationShare({ from: bounds[n]!, to }, { whole, basis, end });
-            return toMoney(prorate(decimal(minor).div(100), share), 'USD').minor;
-          });
-          const off = alone.reduce((sum, part) => sum + part, 0n) - minor;
-          expect(off <= BigInt(cuts.length) && -off <= BigInt(cuts.length)).toBe(true);
-        },
-      ),
-      { numRuns: 300 },
-    );
-  });
-
-  it('give nothing and take nothing when a plan is changed to one of the same price', () => {
-    fc.assert(
-      fc.property(wholes, bases, fc.nat(1_000), fc.nat(10_000_000), (whole, basis, at, cents) => {
-        const [cut] = cutsOf(whole, [at]);
-        const rest = { from: cut!, to: whole.to };
-        const share = prorationShare(rest, { whole, basis, end: 'hand-over' });
-        const price = new Decimal(cents).div(100);
-        const credit = toMoney(prorate(price.neg(), share), 'USD').minor;
-        const charge = toMoney(prorate(price, share), 'USD').minor;
-        expect(credit + charge).toBe(0n);
-      }),
-    );
   });
 });

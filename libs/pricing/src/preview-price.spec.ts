@@ -1,6 +1,4 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decimal, toMoney } from '@core/kernel';
 import { InvalidPricePreview, previewPrice } from './index.js';
 
 const PER_UNIT = { model: 'per-unit', unitAmount: '0.001' };
@@ -12,10 +10,6 @@ const VOLUME = {
   ],
 };
 const preview = (request: object) => previewPrice({ currency: 'USD', price: PER_UNIT, ...request });
-
-type Preview = ReturnType<typeof previewPrice>;
-const deltasOf = (answer: Preview) => ('deltas' in answer ? answer.deltas : []);
-const amountOf = (answer: Preview) => ('amount' in answer ? answer.amount : 'none');
 
 describe('previewPrice', () => {
   it('answers exactly with amount, rounded and tiers', () => {
@@ -167,67 +161,6 @@ describe('previewPrice', () => {
     },
   ])('books $request in steps of $deltas: $why', ({ request, deltas }) => {
     expect(preview(request)).toEqual({ deltas });
-  });
-
-  it('books steps that add up to the rounded whole, whatever the steps', () => {
-    const text = fc.nat(10_000_000).map((n) => decimal(n).div(1_000).toFixed());
-    const price = fc.oneof(
-      text.map((unitAmount) => ({ model: 'per-unit', unitAmount, convert: { divideBy: '7' } })),
-      fc.tuple(text, text).map(([first, second]) => ({
-        model: 'volume',
-        tiers: [
-          { upTo: '5000', unitAmount: first, flatAmount: second },
-          { upTo: null, unitAmount: second },
-        ],
-      })),
-    );
-    fc.assert(
-      fc.property(
-        price,
-        fc.array(text, { minLength: 1, maxLength: 20 }),
-        fc.constantFrom('USD', 'JPY', 'KWD', 'CLF'),
-        fc.option(text, { nil: undefined }),
-        (price, quantities, currency, billed) => {
-          const terms = {
-            price,
-            currency,
-            ...(billed !== undefined && { billedQuantity: billed }),
-          };
-          const deltas = deltasOf(preview({ ...terms, quantities }));
-          const whole = preview({ ...terms, quantity: quantities.at(-1) });
-          const sum = deltas.reduce((total, delta) => total + BigInt(delta), 0n);
-          expect(whole).toMatchObject({ rounded: { minor: sum.toString() } });
-        },
-      ),
-    );
-  });
-
-  it('leaves exactly what cumulative pricing leaves when each line bills the difference', () => {
-    const text = fc.nat(10_000_000).map((n) => decimal(n).div(1_000).toFixed());
-    fc.assert(
-      fc.property(fc.array(text, { minLength: 1, maxLength: 20 }), (quantities) => {
-        let billed = decimal(0);
-        for (const quantity of quantities) {
-          const line = preview({ price: VOLUME, quantity, billedAmount: billed.toFixed() });
-          billed = billed.add(amountOf(line));
-        }
-        const whole = preview({ price: VOLUME, quantity: quantities.at(-1) });
-        expect(whole).toMatchObject({ amount: billed.toFixed() });
-      }),
-    );
-  });
-
-  it('rounds an amount and its opposite alike, to whole minor units of every exponent', () => {
-    fc.assert(
-      fc.property(
-        fc.bigInt({ min: -(10n ** 20n), max: 10n ** 20n }),
-        fc.constantFrom('USD', 'JPY', 'KWD', 'CLF'),
-        (n, currency) => {
-          const amount = decimal(n).div(100_000);
-          expect(toMoney(amount.neg(), currency).minor).toBe(-toMoney(amount, currency).minor);
-        },
-      ),
-    );
   });
 
   it.each<{ request: object; pointer: string; why: string }>([

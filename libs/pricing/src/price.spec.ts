@@ -1,6 +1,5 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Decimal, decimal } from '@core/kernel';
+import { decimal } from '@core/kernel';
 import { InvalidPrice, parsePrice, priceAmount, type Price, type PriceTerms } from './index.js';
 
 const exact = (price: Price, quantity: string | number, isFinal = true) =>
@@ -250,106 +249,6 @@ describe('priceAmount', () => {
       expect(exactOfEvents(percentage(terms), events)).toBe(amount);
     },
   );
-});
-
-const units = fc
-  .tuple(fc.nat(3_000), fc.nat(999_999))
-  .map(([whole, part]) => decimal(`${whole}.${String(part).padStart(6, '0')}`));
-const amountText = fc.nat(10_000).map((n) => decimal(n).div(1_000).toFixed());
-const tiers = fc
-  .tuple(
-    fc.uniqueArray(fc.integer({ min: 1, max: 2_000 }), { maxLength: 6 }),
-    fc.array(fc.tuple(amountText, amountText), { minLength: 7, maxLength: 7 }),
-  )
-  .map(([bounds, costs]) => {
-    const rising: (number | null)[] = [...bounds.toSorted((a, b) => a - b), null];
-    return rising.map((bound, index) => ({
-      upTo: bound === null ? null : String(bound),
-      unitAmount: costs[index]![0],
-      flatAmount: costs[index]![1],
-    }));
-  });
-const rising: fc.Arbitrary<Price> = fc.oneof(
-  tiers.map((t): Price => ({ model: 'graduated', tiers: t })),
-  amountText.map((unitAmount): Price => ({ model: 'per-unit', unitAmount })),
-  fc
-    .tuple(fc.integer({ min: 1, max: 500 }), amountText, fc.nat(200))
-    .map(([size, packageAmount, free]): Price => ({
-      model: 'package',
-      packageSize: String(size),
-      packageAmount,
-      freeUnits: String(free),
-    })),
-);
-
-describe('every price', () => {
-  it('never falls as the quantity rises, unless it is a volume price', () => {
-    fc.assert(
-      fc.property(rising, units, units, (price, a, b) => {
-        const [low, high] = [Decimal.min(a, b).toFixed(), Decimal.max(a, b).toFixed()];
-        expect(decimal(exact(price, high)).gte(exact(price, low))).toBe(true);
-      }),
-    );
-  });
-
-  it('has tiers that add up to its gross amount and to its units', () => {
-    fc.assert(
-      fc.property(tiers, fc.constantFrom('graduated', 'volume'), units, (t, model, quantity) => {
-        const priced = priceAmount({ model, tiers: t }, { quantity }, { isFinal: true });
-        const sum = (of: (tier: (typeof priced.tiers)[number]) => Decimal) =>
-          Decimal.sum(0, ...priced.tiers.map(of)).toFixed();
-        expect(sum((tier) => tier.amount)).toBe(priced.gross.toFixed());
-        expect(sum((tier) => tier.quantity)).toBe(priced.units.toFixed());
-      }),
-    );
-  });
-
-  it('is the same whether a tier without flat amount is split in two or not', () => {
-    fc.assert(
-      fc.property(tiers, units, fc.integer({ min: 2_001, max: 2_500 }), (t, quantity, at) => {
-        const last = { upTo: null, unitAmount: t.at(-1)!.unitAmount };
-        const whole: Price = { model: 'graduated', tiers: [...t.slice(0, -1), last] };
-        const split: Price = {
-          model: 'graduated',
-          tiers: [...t.slice(0, -1), { ...last, upTo: String(at) }, last],
-        };
-        expect(exact(split, quantity.toFixed())).toBe(exact(whole, quantity.toFixed()));
-      }),
-    );
-  });
-
-  it('is graduated and volume alike within the first tier', () => {
-    fc.assert(
-      fc.property(tiers, units, (t, quantity) => {
-        const within = Decimal.min(quantity, t[0]!.upTo ?? quantity).toFixed();
-        expect(exact({ model: 'volume', tiers: t }, within)).toBe(
-          exact({ model: 'graduated', tiers: t }, within),
-        );
-      }),
-    );
-  });
-
-  it('stays between its minimum and its maximum on the last line', () => {
-    fc.assert(
-      fc.property(
-        rising,
-        units,
-        fc.nat(50),
-        fc.nat(50),
-        fc.nat(100),
-        (price, q, min, more, off) => {
-          const bounded = {
-            ...price,
-            discountPercent: String(off),
-            minimumAmount: String(min),
-            maximumAmount: String(min + more),
-          };
-          const { amount } = priceAmount(bounded, { quantity: q }, { isFinal: true });
-          expect(amount.gte(min) && amount.lte(min + more)).toBe(true);
-        },
-      ),
-    );
-  });
 });
 
 describe('parsePrice', () => {
