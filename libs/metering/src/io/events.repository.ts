@@ -37,10 +37,17 @@ interface TakenRow {
 
 const NO_MEMBER = '0'.repeat(32);
 const RESTRICT_VIOLATION = '23001';
+const UNIQUE_VIOLATION = '23505';
+
+const isViolation = (error: unknown, code: string) =>
+  error instanceof pg.DatabaseError && error.code === code;
 
 /** Events that were taken, and what they say for meters. */
 @Injectable()
 export class EventsRepository {
+  /** Gateways whose last events were not all new: the next will not be either, and are not tried in vain. */
+  private readonly repeating = new Set<string>();
+
   constructor(
     private readonly db: Database,
     private readonly clock: SystemClock,
@@ -88,19 +95,44 @@ export class EventsRepository {
       ),
       plainArray(readings, ({ quantity }) => quantity),
     ];
+    const row = (await this.takeUnlessKnown(gatewayId, values)) ?? (await this.takeNew(values));
+    if (row === 'conflict') return { refused: 'conflict' };
+    if (!row.take) return { refused: 'meters-changed' };
+    const fresh = new Set(row.fresh.map((n) => n - 1));
+    if (fresh.size < events.length) this.repeating.add(gatewayId);
+    else this.repeating.delete(gatewayId);
+    return { fresh };
+  }
+
+  /** Takes events that are all new, as most are; null, and nothing is taken, when one is not or is likely not to be. */
+  private async takeUnlessKnown(gatewayId: string, values: unknown[]): Promise<TakenRow | null> {
+    if (this.repeating.has(gatewayId)) return null;
     try {
-      const { rows } = await this.db.pool.query<TakenRow>({
-        name: 'take-events',
-        text: TAKE_EVENTS,
-        values,
-      });
-      const [row] = rows;
-      if (!row?.take) return { refused: 'meters-changed' };
-      return { fresh: new Set(row.fresh.map((n) => n - 1)) };
+      return await this.run('fail', values);
     } catch (error) {
-      if (!(error instanceof pg.DatabaseError) || error.code !== RESTRICT_VIOLATION) throw error;
-      return { refused: 'conflict' };
+      if (isViolation(error, UNIQUE_VIOLATION)) return null;
+      throw error;
     }
+  }
+
+  private async takeNew(values: unknown[]): Promise<TakenRow | 'conflict'> {
+    try {
+      return await this.run('pass', values);
+    } catch (error) {
+      if (isViolation(error, RESTRICT_VIOLATION)) return 'conflict';
+      throw error;
+    }
+  }
+
+  private async run(onKnown: 'fail' | 'pass', values: unknown[]): Promise<TakenRow> {
+    const { rows } = await this.db.pool.query<TakenRow>({
+      name: `take-events-${onKnown}`,
+      text: TAKE_EVENTS[onKnown],
+      values,
+    });
+    const [row] = rows;
+    if (!row) throw new Error('taking events answers one row');
+    return row;
   }
 
   /** The content of each event as it was taken; null of one that was not. */

@@ -1,11 +1,19 @@
+/** What becomes of a statement that meets an event which was taken before. */
+const ON_KNOWN = {
+  /** It fails with `unique_violation`. */
+  fail: '',
+  /** It leaves the event as it is. With other content it would be updated, which the table refuses: `restrict_violation`. */
+  pass: `ON CONFLICT (identity) DO UPDATE SET content = excluded.content WHERE e.content <> excluded.content`,
+} as const;
+
 /**
- * Takes events in one statement, all or none, and answers which of them are new.
+ * Takes events in one statement, all or none, and answers which of them are new. To pass over known ones, each is looked for
+ * before it is written and marked after, which takes twice as long.
  *
  * - `current`: the meters are those that the readings were made by. If not, nothing is written.
  * - `claimed`: meters that count for the first time, locked by name; a change or deletion at the same moment waits, or
  *   made them other meters, and then nothing is written.
- * - `fresh`: identities are written in their order, so that no two requests wait in a circle. One that is there with other
- *   content would be updated, which the table refuses: the whole statement fails with `restrict_violation`.
+ * - `fresh`: identities are written in their order, so that no two requests wait in a circle.
  * - `taken` and `readings`: what the new ones say, with the batch that the roll-up finds them by.
  *
  * $1 account, $2 gateway, $3 received at, $4 count and $5 sum of revisions of all its meters, $6 names and $7 revisions of
@@ -13,7 +21,7 @@
  * customers, $13 keys, $14 apis, $15 stages, $16 plans; readings: $17 event, $18 meter, $19 payer (all from 1), $20 instants,
  * $21 sources, $22 event ids, $23 dimensions, $24 members, $25 quantities.
  */
-export const TAKE_EVENTS = `
+const takeEvents = (onKnown: string) => `
   WITH current AS (
     SELECT count(*) = $4::int AND coalesce(sum(revision), 0) = $5::numeric AS holds FROM meter WHERE account_id = $1
   ), claimed AS (
@@ -29,7 +37,7 @@ export const TAKE_EVENTS = `
   ), fresh AS (
     INSERT INTO event_identity AS e (identity, content)
     SELECT identity, content FROM sent WHERE (SELECT take FROM may) ORDER BY identity
-    ON CONFLICT (identity) DO UPDATE SET content = excluded.content WHERE e.content <> excluded.content
+    ${onKnown}
     RETURNING identity
   ), new AS (
     SELECT s.n FROM sent s JOIN fresh USING (identity)
@@ -51,3 +59,9 @@ export const TAKE_EVENTS = `
     CROSS JOIN taken t
   )
   SELECT (SELECT take FROM may) AS take, ARRAY(SELECT n::int FROM new) AS fresh`;
+
+/** By what becomes of it when an event is known. */
+export const TAKE_EVENTS = {
+  fail: takeEvents(ON_KNOWN.fail),
+  pass: takeEvents(ON_KNOWN.pass),
+} as const;
