@@ -55,6 +55,7 @@ export {
 } from './invoice-tax.js';
 export { taxedDraft, type LineTax, type TaxedDraft } from './taxed-draft.js';
 export { taxTermsFaults, taxTermsFor, type TaxRule } from './tax-rules.js';
+export { meteredUsage } from './metered-usage.js';
 export { invoiceNumber } from './invoice-number.js';
 export { amountDue, COMES_FROM, type InvoiceStatus } from './invoice-status.js';
 export {
@@ -80,3 +81,4 @@ export {
   type ProrationShare,
 } from './proration.js';
 export { parseRateCardItems } from './rate-card-items.js';
+export { whatIf, type PriceDifference, type RatedInvoice } from './what-if.js';

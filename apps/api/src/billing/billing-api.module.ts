@@ -7,6 +7,7 @@ import { LedgerController } from './ledger.controller.js';
 import { PreviewsController } from './previews.controller.js';
 import { RateCardsController } from './rate-cards.controller.js';
 import { TaxRulesController } from './tax-rules.controller.js';
+import { WhatIfController } from './what-if.controller.js';
 import { SubscriptionsController } from './subscriptions.controller.js';
 
 /** Rate cards, subscriptions, invoices and previews over HTTP. */
@@ -21,6 +22,7 @@ import { SubscriptionsController } from './subscriptions.controller.js';
     RateCardsController,
     SubscriptionsController,
     TaxRulesController,
+    WhatIfController,
   ],
 })
 export class BillingApiModule {}

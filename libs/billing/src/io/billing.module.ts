@@ -15,6 +15,8 @@ import { SubscriptionsRepository } from './subscriptions.repository.js';
 import { SubscriptionsService } from './subscriptions.service.js';
 import { TaxRulesRepository } from './tax-rules.repository.js';
 import { TaxRulesService } from './tax-rules.service.js';
+import { WhatIfRepository } from './what-if.repository.js';
+import { WhatIfService } from './what-if.service.js';
 
 @Module({
   imports: [MeteringModule],
@@ -34,6 +36,8 @@ import { TaxRulesService } from './tax-rules.service.js';
     SubscriptionsService,
     TaxRulesRepository,
     TaxRulesService,
+    WhatIfRepository,
+    WhatIfService,
   ],
   exports: [
     CreditNotesService,
@@ -44,6 +48,7 @@ import { TaxRulesService } from './tax-rules.service.js';
     SettlementsService,
     SubscriptionsService,
     TaxRulesService,
+    WhatIfService,
   ],
 })
 export class BillingModule {}

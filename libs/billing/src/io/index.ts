@@ -22,3 +22,5 @@ export { LedgerService } from './ledger.service.js';
 export type { BalanceSums, JournalFilter, JournalTransaction } from './ledger.repository.js';
 export { SettlementsService } from './settlements.service.js';
 export { PAYMENT_METHODS, type Payment, type PaymentMethod } from './settlements.repository.js';
+export { whatIfCsv } from './what-if-csv.js';
+export { WhatIfService, type WhatIfQuestion } from './what-if.service.js';

@@ -1,22 +1,14 @@
-import { spreadsheetText } from '@core/billing';
 import { formatMoney } from '@core/kernel';
-import { stringify } from 'csv-stringify/sync';
+import { head, plain, row, text, type Columns } from './csv.js';
 import type { Invoice, StoredLine } from './invoice-rows.js';
-
-/** How a cell is written: text is disarmed, numbers and instants are not touched. */
-type Cell = { readonly text: string | null } | { readonly plain: string | null };
-type Columns<T> = Readonly<Record<string, (row: T) => Cell>>;
 
 interface InvoiceLineRow {
   readonly invoice: Invoice;
   readonly line: StoredLine;
 }
 
-const text = (value: string | null | undefined): Cell => ({ text: value ?? null });
-const plain = (value: string | null | undefined): Cell => ({ plain: value ?? null });
-const instant = (value: Date | null): Cell => plain(value && value.toISOString());
-const money = (minor: bigint, { currency }: Invoice): Cell =>
-  plain(formatMoney({ minor, currency }));
+const instant = (value: Date | null) => plain(value && value.toISOString());
+const money = (minor: bigint, { currency }: Invoice) => plain(formatMoney({ minor, currency }));
 const nameOf = ({ recipient }: Invoice) => recipient.legalName ?? recipient.name;
 
 const REGISTER: Columns<Invoice> = {
@@ -82,19 +74,3 @@ export async function* linesCsv(invoices: AsyncIterable<Invoice>): AsyncGenerato
     yield invoice.lines.map((line) => row(LINES, { invoice, line })).join('');
   }
 }
-
-function head<T>(columns: Columns<T>): string {
-  return record(Object.keys(columns));
-}
-
-function row<T>(columns: Columns<T>, value: T): string {
-  return record(
-    Object.values(columns).map((column) => {
-      const cell = column(value);
-      return 'text' in cell ? spreadsheetText(cell.text ?? '') : (cell.plain ?? '');
-    }),
-  );
-}
-
-const record = (cells: readonly string[]) =>
-  stringify([[...cells]], { record_delimiter: 'windows' });

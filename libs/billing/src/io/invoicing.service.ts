@@ -1,6 +1,7 @@
 import { Injectable, Logger } from '@nestjs/common';
 import {
   draftInvoice,
+  meteredUsage,
   taxedDraft,
   taxTermsFor,
   dueAt,
@@ -14,13 +15,11 @@ import {
 } from '@core/billing';
 import type { Scope } from '@core/identity';
 import type { Period } from '@core/kernel';
-import type { Protocol } from '@core/pricing';
 import { MissingUsageService, UsageService } from '@io/metering';
 import { BusinessClock, NotFound, SystemClock } from '@io/platform';
 import type { Invoice } from './invoice-rows.js';
 import { InvoicesRepository, type BillingTerms } from './invoices.repository.js';
 
-const PROTOCOLS: readonly Protocol[] = ['REST', 'HTTP', 'WEBSOCKET'];
 /** The repeating job that closes what is due, and its queue. */
 export const CLOSE_PERIODS = 'close-periods';
 
@@ -166,11 +165,7 @@ export class InvoicingService {
   ): Promise<TaxedDraft> {
     const { accountId, customerId, usagePlanId } = subscription;
     const used = await this.usage.periodUsage({ accountId, customerId, usagePlanId, period });
-    const usage = used.map(({ protocol, ...rest }) => ({
-      ...rest,
-      protocol: protocolOf(protocol),
-    }));
-    const draft = draftInvoice({ subscription, period, rateCard, usage });
+    const draft = draftInvoice({ subscription, period, rateCard, usage: meteredUsage(used) });
     return taxedDraft(draft, (meter) => taxTermsFor(taxRules, { customerId, usagePlanId, meter }));
   }
 
@@ -179,8 +174,4 @@ export class InvoicingService {
     if (!terms) throw new NotFound('subscription', subscriptionId);
     return terms;
   }
-}
-
-function protocolOf(text: string): Protocol | null {
-  return PROTOCOLS.find((protocol) => protocol === text) ?? null;
 }

@@ -1,0 +1,87 @@
+import { Injectable } from '@nestjs/common';
+import {
+  meteredUsage,
+  parseRateCardItems,
+  whatIf,
+  type BilledRateCard,
+  type PriceDifference,
+} from '@core/billing';
+import type { Scope } from '@core/identity';
+import type { Period } from '@core/kernel';
+import { UsageService } from '@io/metering';
+import { InvalidRequest } from '@io/platform';
+import { WhatIfRepository, type PlannedInvoice } from './what-if.repository.js';
+
+/** Prices that are no rate card yet, and whose invoices to rate again by them. */
+export interface WhatIfQuestion {
+  readonly currency: string;
+  readonly items: readonly object[];
+  /** Periods that lie within it as a whole. */
+  readonly span: Period;
+  readonly customerId?: string;
+}
+
+/** What other prices would have made of one customer's invoices. */
+export interface WhatIfRow extends PriceDifference {
+  readonly customerId: string;
+  readonly customerName: string;
+  readonly currency: string;
+  /** Of the span, in other currencies than the prices: not compared. */
+  readonly otherInvoices: number;
+}
+
+/** Rates closed periods again by prices that nobody has yet. Stores nothing. */
+@Injectable()
+export class WhatIfService {
+  constructor(
+    private readonly invoices: WhatIfRepository,
+    private readonly usage: UsageService,
+  ) {}
+
+  /** How many customers are compared, and each of them as soon as it is. Refuses a faulty question before the first. */
+  async compare(
+    scope: Scope,
+    { currency, items, span, customerId }: WhatIfQuestion,
+  ): Promise<{ readonly customers: number; readonly rows: AsyncIterable<WhatIfRow> }> {
+    const prices = parseRateCardItems({ currency, items });
+    if (span.to <= span.from) {
+      throw new InvalidRequest([{ pointer: '/to', detail: 'must be after `from`' }]);
+    }
+    if (customerId !== undefined && !(await this.invoices.hasCustomer(scope, customerId))) {
+      throw new InvalidRequest([
+        { pointer: '/customerId', detail: 'is not a customer of this account' },
+      ]);
+    }
+    const customers = await this.invoices.customers(scope, span, customerId);
+    const rateCard = { id: 'what-if', version: 1, currency, prices };
+    return { customers: customers.length, rows: this.rows(scope, { customers, span, rateCard }) };
+  }
+
+  private async *rows(
+    scope: Scope,
+    { customers, span, rateCard }: { customers: string[]; span: Period; rateCard: BilledRateCard },
+  ): AsyncGenerator<WhatIfRow> {
+    const { currency } = rateCard;
+    for (const customerId of customers) {
+      const invoices = await this.invoices.invoices(scope, span, customerId);
+      const comparable = invoices.filter((invoice) => invoice.currency === currency);
+      const rated = [];
+      for (const invoice of comparable) rated.push(await this.withUsage(invoice));
+      const { recipient } = invoices.at(-1) ?? {};
+      yield {
+        customerId,
+        customerName: recipient?.legalName ?? recipient?.name ?? '',
+        currency,
+        ...whatIf(rated, rateCard),
+        otherInvoices: invoices.length - comparable.length,
+      };
+    }
+  }
+
+  private async withUsage(invoice: PlannedInvoice) {
+    const { accountId, customerId, usagePlanId, period, lines, currency } = invoice;
+    const used = await this.usage.periodUsage({ accountId, customerId, usagePlanId, period });
+    const subscription = { id: invoice.subscriptionId, customerId, currency };
+    return { subscription, period, lines, usage: meteredUsage(used) };
+  }
+}

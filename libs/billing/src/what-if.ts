@@ -1,0 +1,53 @@
+import { addMoney, zeroMoney, type Money, type Period } from '@core/kernel';
+import {
+  draftInvoice,
+  type BilledRateCard,
+  type BilledSubscription,
+  type MeteredUsage,
+} from './draft-invoice.js';
+import type { InvoiceLine } from './invoice-lines.js';
+
+/** An invoice as it was rated, and what is counted of its period now. */
+export interface RatedInvoice {
+  readonly subscription: BilledSubscription;
+  readonly period: Period;
+  readonly lines: readonly Pick<InvoiceLine, 'rating'>[];
+  readonly usage: readonly MeteredUsage[];
+}
+
+/** What invoices asked by their prices, and what they would have asked by others. */
+export interface PriceDifference {
+  readonly invoices: number;
+  readonly billed: Money;
+  readonly whatIf: Money;
+  /** Positive where the other prices ask for more. */
+  readonly difference: Money;
+  /** Meters that were used and that the other prices leave free, in order. */
+  readonly unpricedMeters: readonly string[];
+}
+
+/**
+ * Rates the periods of invoices again under another rate card of their currency, and compares. Both sides are what prices
+ * ask, each line rounded, before tax and without corrections. Usage that came in after an invoice was made counts on the side
+ * of the other prices only: it was never billed.
+ */
+export function whatIf(
+  invoices: readonly RatedInvoice[],
+  rateCard: BilledRateCard,
+): PriceDifference {
+  const zero = zeroMoney(rateCard.currency);
+  const meters = new Set<string>();
+  let [billed, rerated] = [zero, zero];
+  for (const { subscription, period, usage, lines } of invoices) {
+    const { subtotal, unpriced } = draftInvoice({ subscription, period, usage, rateCard });
+    for (const { meter, quantity } of unpriced) if (!quantity.isZero()) meters.add(meter);
+    for (const { rating } of lines) {
+      const minor = BigInt(rating?.roundedMinor ?? 0);
+      billed = addMoney(billed, { minor, currency: subscription.currency });
+    }
+    rerated = addMoney(rerated, subtotal);
+  }
+  const difference = { minor: rerated.minor - billed.minor, currency: rateCard.currency };
+  const unpricedMeters = [...meters].toSorted();
+  return { invoices: invoices.length, billed, whatIf: rerated, difference, unpricedMeters };
+}
