@@ -3,6 +3,7 @@ import { Decimal, JsonFields, type ReadAt } from '@core/kernel';
 import { AMOUNT, SIZE, type ChargeOf, type TierCharge } from './charge.js';
 
 const TIERS_MAX = 100;
+const ZERO = new Decimal(0);
 
 /** One step of a tiered price, as it is written. */
 export interface Tier {
@@ -35,7 +36,7 @@ export function tierCosts({ upTo, unitAmount = '0', flatAmount = '0' }: Tier): T
   return {
     upTo,
     perUnit: new Decimal(unitAmount),
-    flat: new Decimal(flatAmount),
+    flat: flatAmount === '0' ? ZERO : new Decimal(flatAmount),
     charge: (quantity, amount) => ({ upTo, quantity, unitAmount, flatAmount, amount }),
   };
 }
@@ -56,7 +57,7 @@ export function chargeWithin({ perUnit, flat, charge }: TierCosts, units: Decima
 export function sumOverTiers(tiers: readonly TierCosts[]): ChargeOf {
   const filled: TierCharge[] = [];
   const steps: { costs: TierCosts; from: Decimal; before: Decimal }[] = [];
-  let [from, before] = [new Decimal(0), new Decimal(0)];
+  let [from, before] = [ZERO, ZERO];
   for (const costs of tiers) {
     steps.push({ costs, from, before });
     if (costs.upTo === null) break;
