@@ -80,5 +80,6 @@ export {
   type ProrationBasis,
   type ProrationShare,
 } from './proration.js';
+export { stripeAmount, type StripeAmount } from './stripe-amount.js';
 export { parseRateCardItems } from './rate-card-items.js';
 export { whatIf, type PriceDifference, type RatedInvoice } from './what-if.js';

@@ -26,6 +26,7 @@ import {
   prorate,
   prorateAt,
   prorationShare,
+  stripeAmount,
   taxedDraft,
   type BillingInterval,
   type CreditGrant,
@@ -630,6 +631,24 @@ describe('10: currencies', () => {
   ])('ISO 4217 gives $exponent decimals to $codes', ({ exponent, codes }) => {
     expect(codes.split(' ').map((code) => currencyExponent(code))).toEqual(
       codes.split(' ').map(() => exponent),
+    );
+  });
+
+  it('what Stripe is sent is the same sum by its own units, or is not sent', () => {
+    const units: Record<string, bigint> = { USD: 1n, HUF: 1n, JPY: 1n, ISK: 100n, KWD: 1n };
+    fc.assert(
+      fc.property(
+        fc.bigInt(),
+        fc.constantFrom(...Object.keys(units), 'CLF', 'UGX'),
+        (minor, currency) => {
+          const sent = stripeAmount({ minor, currency });
+          const isTooFine = currency === 'KWD' && minor % 10n !== 0n;
+          const unit = isTooFine ? undefined : units[currency];
+          expect('amount' in sent ? sent.amount : null).toBe(
+            unit === undefined ? null : minor * unit,
+          );
+        },
+      ),
     );
   });
 
