@@ -38,6 +38,7 @@ async function meter(url: string, places: readonly Place[]): Promise<void> {
     onEvent: (event) => {
       throw new Error(JSON.stringify(event));
     },
+    place: { apiId: 'petstore01', stage: 'prod' },
     intervalMs: 1_000,
   });
   const endMs = performance.now() + SECONDS * 1_000;

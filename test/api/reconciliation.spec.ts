@@ -3,6 +3,7 @@ import { UsagePartitionsService, UsageService } from '@io/metering';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startApi, type TestApi } from '../support/api.js';
+import { billingRows } from '../support/billing.js';
 import { controlPlane } from '../support/control-plane.js';
 import { aCustomerToken, defaultAccount } from '../support/factories.js';
 import { Database, Keyring } from '@io/platform';
@@ -203,6 +204,130 @@ describe('GET /v1/usage/reconciliation', () => {
     await hours.add(0, [row]);
     await hours.add(1, [row]);
     expect((await reconcile({ keyId: one.keyId })).body).toMatchObject({ allowed: '4' });
+  });
+
+  describe('with counts of gateways that decide by themselves', () => {
+    const count = ({ apiId, stage, keyId }: Subscriber, allowed: number, other: object = {}) => ({
+      hour: thisHour().from,
+      keyId,
+      apiId,
+      stage,
+      method: 'GET',
+      resourcePath: '/{proxy+}',
+      allowed,
+      ...other,
+    });
+    const tell = (body: object) =>
+      api.call('POST', '/v1/usage/batches', {
+        token: api.gatewayToken,
+        body: { epoch: 'decider', records: [], ...body },
+      });
+    let told = 0;
+
+    it('adds them to those of the service, each batch once, and charges nothing for them', async () => {
+      const one = await aSubscriber();
+      await decide(one);
+      const decisions = [count(one, 2), count(one, 3), count(one, 1, { method: 'PUT' })];
+      const batch = { sequence: (told += 1), decisions };
+      const answers = await Promise.all([tell(batch), tell(batch), tell(batch)]);
+      expect(answers.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([
+        200, 200, 201,
+      ]);
+      expect((await tell({ ...batch, decisions: [count(one, 2)] })).status).toBe(409);
+      await meter(one, '6');
+      expect((await reconcile({ keyId: one.keyId })).body).toMatchObject({
+        allowed: '7',
+        metered: '6',
+        mismatches: 1,
+        items: [{ method: 'PUT', allowed: '1', metered: '0', kind: 'allowed-but-unmetered' }],
+      });
+    });
+
+    it('leaves out those of unknown keys and impossible hours, and keeps what came beside them', async () => {
+      const one = await aSubscriber();
+      const decisions = [
+        count(one, 1, { keyId: 'aaaaaaaaaa' }),
+        count(one, 1, { stage: 'nowhere' }),
+        count(one, 1, { hour: '2020-01-01T00:00:00Z' }),
+        count(one, 4),
+      ];
+      expect((await tell({ sequence: (told += 1), decisions })).status).toBe(201);
+      expect((await reconcile({ keyId: one.keyId })).body).toMatchObject({ allowed: '4' });
+    });
+
+    it.each([
+      { change: { hour: '2026-11-22T07:30:00Z' }, pointer: '/0/hour' },
+      { change: { keyId: '' }, pointer: '/0/keyId' },
+      { change: { apiId: 1 }, pointer: '/0/apiId' },
+      { change: { stage: '\u0000' }, pointer: '/0/stage' },
+      { change: { method: '' }, pointer: '/0/method' },
+      { change: { resourcePath: 'x'.repeat(1_537) }, pointer: '/0/resourcePath' },
+      { change: { allowed: 0 }, pointer: '/0/allowed' },
+      { change: { allowed: '1' }, pointer: '/0/allowed' },
+      { change: { accountId: 'x' }, pointer: '/0/accountId' },
+    ])('refuses $change with 400', async ({ change, pointer }) => {
+      const one = await aSubscriber();
+      const { status, body } = await tell({ sequence: 99, decisions: [count(one, 1, change)] });
+      expect({ status, errors: body.errors }).toMatchObject({
+        status: 400,
+        errors: [{ pointer: `/decisions${pointer}` }],
+      });
+    });
+
+    it('names a gateway no more whose process tells them', async () => {
+      const holder = 'tells4f5a6b7c8d9';
+      const leased = { token: api.gatewayToken, body: { holder } };
+      expect((await api.call('POST', '/v1/leases', leased)).status).toBe(200);
+      await db.query(`DELETE FROM quota_holder WHERE id NOT LIKE '%' || $1`, [holder]);
+      expect((await reconcile({})).body.selfDeciding).toHaveLength(1);
+      await tell({ epoch: holder, sequence: 0, decisions: [] });
+      expect((await reconcile({})).body.selfDeciding).toEqual([]);
+    });
+  });
+
+  it('reads only what the filter says', async () => {
+    const one = await aSubscriber();
+    const other = await aSubscriber();
+    await decide(one);
+    await decide(one, { method: 'PUT' });
+    await decide(other);
+    const { apiId, stage, keyId, customerId } = one;
+    const allowed = async (query: Record<string, string>) =>
+      (await reconcile({ apiId, ...query })).body.allowed;
+    expect(await allowed({})).toBe('2');
+    for (const query of [{ customerId }, { keyId }, { stage }, { resourcePath: '/{proxy+}' }])
+      expect(await allowed(query)).toBe('2');
+    expect(await allowed({ method: 'PUT' })).toBe('1');
+    for (const [name, value] of [
+      ['customerId', other.customerId],
+      ['keyId', other.keyId],
+      ['apiId', other.apiId],
+      ['stage', 'nowhere'],
+      ['method', 'DELETE'],
+      ['resourcePath', '/pets'],
+    ] as const)
+      expect([name, await allowed({ keyId, [name]: value })]).toEqual([name, '0']);
+    const before = { from: new Date(hourOf(now).getTime() - HOUR_MS).toISOString() };
+    expect(await allowed({ ...before, to: thisHour().from })).toBe('0');
+  });
+
+  it('shows nothing of another account', async () => {
+    const one = await aSubscriber();
+    await decide(one);
+    const rows = await billingRows(api);
+    const token = await rows.operatorToken(await rows.otherAccount());
+    const search = new URLSearchParams(thisHour()).toString();
+    const asked = await api.call('GET', `/v1/usage/reconciliation?${search}`, { token });
+    expect(asked.body).toEqual({
+      allowed: '0',
+      metered: '0',
+      mismatches: 0,
+      selfDeciding: [],
+      items: [],
+    });
+    const { keyId } = one;
+    expect((await reconcile({ keyId }, { token })).body).toMatchObject({ allowed: '0', items: [] });
+    expect((await reconcile({ keyId })).body).toMatchObject({ allowed: '1' });
   });
 
   it('is for operators', async () => {

@@ -23,6 +23,7 @@ import { refusalOf } from './deciding/answer.js';
 import type { Call } from './deciding/call.js';
 import { Decider } from './deciding/decider.js';
 import type { Decision, Judgement } from './deciding/decision.js';
+import { LocalDecision } from './deciding/local-decision.js';
 import { undecided } from './deciding/undecided.js';
 import { warnings, type EventListener } from './events.js';
 import { Holdings } from './leases/holdings.js';
@@ -144,6 +145,7 @@ class Gateway implements Tollgate {
     this.reporter = new UsageReporter({
       client: this.client,
       onEvent: this.onEvent,
+      place: { apiId, stage },
       intervalMs: options.flushIntervalMs ?? 1_000,
       spoolDir: options.spoolDir,
     });
@@ -310,8 +312,16 @@ class Gateway implements Tollgate {
     const { keyId, customerId, resourcePath, at } = decision;
     identify(request, decision);
     if (keyId !== undefined) this.remember(apiKey, { keyId, customerId });
+    this.count(decision, request.method);
     this.meter(request, response, keyId === undefined ? undefined : { at, keyId, resourcePath });
     return { passes: true, headers: decision.headers() };
+  }
+
+  /** Counts an allowed call that was decided on here; the service counts its own. */
+  private count(decision: Judgement, method = 'GET'): void {
+    const { keyId, at, resourcePath } = decision;
+    if (decision instanceof LocalDecision && keyId !== undefined)
+      this.reporter.decisions.add({ at, keyId, method, resourcePath });
   }
 
   private note(request: IncomingMessage, decision: Decision): void {

@@ -68,6 +68,7 @@ export {
   type SentCorrection,
   type UsageChange,
 } from './corrections.js';
+export { DECISION_COUNTS_MAX, type DecisionCount } from './decision-counts.js';
 export { checkQuantities, type Quantities } from './quantities.js';
 export { acceptedTimes, RECORD_LIMITS } from './accepted-times.js';
 export {

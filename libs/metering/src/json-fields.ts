@@ -7,6 +7,11 @@ const CONTROL = /\p{Cc}/u;
 const INSTANT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)$/;
 const YEAR_2200_MS = Date.UTC(2200, 0, 1);
 
+/** Bytes, not characters: with the other columns they must fit a row of the roll-up's index (2,704 bytes). */
+export const STAGE_BYTES_MAX = 128;
+export const METHOD_BYTES_MAX = 128;
+export const PATH_BYTES_MAX = 1_536;
+
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

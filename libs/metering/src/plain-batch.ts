@@ -1,7 +1,7 @@
 import { OWN_EPOCHS } from './corrections.js';
-import { instantMs } from './json-fields.js';
+import { instantMs, METHOD_BYTES_MAX, PATH_BYTES_MAX, STAGE_BYTES_MAX } from './json-fields.js';
 import { METERS } from './meters.js';
-import { METHOD_BYTES_MAX, PATH_BYTES_MAX, RECORDS_MAX, STAGE_BYTES_MAX } from './usage-batch.js';
+import { RECORDS_MAX } from './usage-batch.js';
 
 /** A key of a stage, as records name it. */
 export interface UsagePlace {

@@ -8,8 +8,21 @@ import {
   readCorrection,
   type SentCorrection,
 } from './corrections.js';
+import {
+  decisionCountsContent,
+  readDecisionCounts,
+  type DecisionCount,
+} from './decision-counts.js';
 import { FAULTS_MAX } from './errors.js';
-import { instantMs, isObject, isPlainText, matchesId } from './json-fields.js';
+import {
+  instantMs,
+  isObject,
+  isPlainText,
+  matchesId,
+  METHOD_BYTES_MAX,
+  PATH_BYTES_MAX,
+  STAGE_BYTES_MAX,
+} from './json-fields.js';
 import {
   checkQuantities,
   quantitiesContent,
@@ -46,6 +59,8 @@ export interface UsageBatch {
   readonly corrections?: readonly SentCorrection[];
   /** What it tells of connections. */
   readonly connections?: ConnectionEvents;
+  /** How many calls its gateway allowed by itself; absent when it does not tell. */
+  readonly decisions?: readonly DecisionCount[];
 }
 
 /** What is not in `records` of a batch, since it does not count. */
@@ -65,7 +80,13 @@ export const RECORDS_MAX = 10_000;
 /** The epoch, of each gateway, of batches that count records out of the quarantine. */
 export const QUARANTINE_EPOCH = `${OWN_EPOCHS}quarantine`;
 
-const BATCH_FIELDS: ReadonlySet<string> = new Set(['epoch', 'sequence', 'records', 'connections']);
+const BATCH_FIELDS: ReadonlySet<string> = new Set([
+  'epoch',
+  'sequence',
+  'records',
+  'connections',
+  'decisions',
+]);
 const RECORD_FIELDS: ReadonlySet<string> = new Set([
   'at',
   'keyId',
@@ -77,10 +98,6 @@ const RECORD_FIELDS: ReadonlySet<string> = new Set([
   'quantities',
 ]);
 const STATUS_CLASSES = new Set<unknown>(['1xx', '2xx', '3xx', '4xx', '5xx']);
-/** Bytes, not characters: with the other columns they must fit a row of the roll-up's index (2,704 bytes). */
-export const STAGE_BYTES_MAX = 128;
-export const METHOD_BYTES_MAX = 128;
-export const PATH_BYTES_MAX = 1_536;
 
 /**
  * Reads a batch from untrusted JSON: either the batch, or what is wrong with its envelope. A record that is malformed is
@@ -91,7 +108,7 @@ export const PATH_BYTES_MAX = 1_536;
 export function readUsageBatch(json: unknown): UsageBatch | { readonly faults: FieldFault[] } {
   const faults: FieldFault[] = [];
   if (!isObject(json)) return { faults: [{ pointer: '', detail: 'must be a JSON object' }] };
-  const { epoch, sequence, records, connections } = json;
+  const { epoch, sequence, records, connections, decisions } = json;
   for (const name of Object.keys(json)) {
     if (!BATCH_FIELDS.has(name))
       faults.push({ pointer: atPointer('', name), detail: 'is not a field of this request' });
@@ -112,7 +129,8 @@ export function readUsageBatch(json: unknown): UsageBatch | { readonly faults: F
       detail: 'must be a whole number from 0 to 9007199254740991',
     });
   const told = connections === undefined ? undefined : readConnections(connections, faults);
-  const recordsMin = connections === undefined ? 1 : 0;
+  const counts = decisions === undefined ? undefined : readDecisionCounts(decisions, faults);
+  const recordsMin = connections === undefined && decisions === undefined ? 1 : 0;
   if (!Array.isArray(records) || records.length < recordsMin || records.length > RECORDS_MAX)
     faults.push({
       pointer: '/records',
@@ -120,7 +138,8 @@ export function readUsageBatch(json: unknown): UsageBatch | { readonly faults: F
     });
   if (faults.length > 0) return { faults: faults.slice(0, FAULTS_MAX) };
   const batch = readRecords(epoch as string, sequence as number, records as unknown[]);
-  return told === undefined || 'faults' in batch ? batch : { ...batch, connections: told };
+  if ('faults' in batch || (told === undefined && counts === undefined)) return batch;
+  return { ...batch, ...(told && { connections: told }), ...(counts && { decisions: counts }) };
 }
 
 /** Checks each record, and keeps what is wrong with it. */
@@ -236,7 +255,7 @@ const pathSays = `must be a resource path of at most ${PATH_BYTES_MAX} bytes wit
  * record is, since that may change.
  */
 export function canonicalContent(batch: UsageBatch): string {
-  const { records, instants, leftOut, corrections, connections } = batch;
+  const { records, instants, leftOut, corrections, connections, decisions } = batch;
   let content = '';
   for (const [index, record] of records.entries()) {
     const { keyId, apiId, stage, method, resourcePath, statusClass, quantities } = record;
@@ -247,6 +266,7 @@ export function canonicalContent(batch: UsageBatch): string {
   for (const { ordinal, text } of leftOut?.quarantined ?? []) content += `\0${ordinal}\t${text}\n`;
   for (const correction of corrections ?? []) content += correctionContent(correction);
   if (connections) content += connectionContent(connections);
+  if (decisions) content += decisionCountsContent(decisions);
   return content;
 }
 

@@ -1,5 +1,6 @@
 import {
   CONNECTIONS_MAX,
+  DECISION_COUNTS_MAX,
   INDEX_MAX,
   METERS,
   OPENED_BEFORE_DAYS_MAX,
@@ -169,6 +170,27 @@ const CONNECTIONS = {
   },
 };
 
+const DECISIONS = {
+  type: 'array',
+  description:
+    'How many calls the gateway allowed by itself, each once, for reconciliation; it is not charged. Counts of unknown keys or stages are left out.',
+  maxItems: DECISION_COUNTS_MAX,
+  items: {
+    type: 'object',
+    additionalProperties: false,
+    required: ['hour', 'keyId', 'apiId', 'stage', 'method', 'resourcePath', 'allowed'],
+    properties: {
+      hour: { type: 'string', format: 'date-time', description: 'Of UTC, in business time.' },
+      keyId: text('The API key that was used.', 64),
+      apiId: text('The api that was called.', 64),
+      stage: text('The stage that was called.', 128),
+      method: text('The verb.', 128),
+      resourcePath: text('The template, as in records.', 1_536),
+      allowed: { type: 'integer', minimum: 1, maximum: Number.MAX_SAFE_INTEGER },
+    },
+  },
+};
+
 const OPERATION: NonNullable<HotPaths[string]['post']> = {
   operationId: 'Usage.receiveBatch',
   tags: ['Usage'],
@@ -189,11 +211,12 @@ const OPERATION: NonNullable<HotPaths[string]['post']> = {
             sequence: { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER },
             records: {
               type: 'array',
-              description: 'At least one, unless there are `connections`.',
+              description: 'At least one, unless there are `connections` or `decisions`.',
               maxItems: RECORDS_MAX,
               items: { anyOf: [RECORD, CORRECTS, VOIDS] },
             },
             connections: CONNECTIONS,
+            decisions: DECISIONS,
           },
         },
       },

@@ -32,6 +32,7 @@ function aReporter(options: { spoolDir?: string; token?: string } = {}): UsageRe
   const reporter = new UsageReporter({
     client: new ServiceClient({ url: service.url, token }),
     onEvent: (event) => events.push(event),
+    place: { apiId: 'petstore01', stage: 'prod' },
     intervalMs: 20,
     spoolDir,
   });

@@ -1,6 +1,7 @@
 import { MemoryStore, SpoolStore, type BatchStore, type StoredBatch } from './batch-store.js';
 import { deliverBatch, pause } from './batch-delivery.js';
 import { ConnectionLog, type ToldConnections } from './connection-log.js';
+import { DecisionLog } from './decision-log.js';
 import { newEpoch } from './epoch.js';
 import type { EventListener } from '../events.js';
 import type { ServiceClient } from '../service/service-client.js';
@@ -16,6 +17,8 @@ import {
 export interface ReporterOptions {
   readonly client: ServiceClient;
   readonly onEvent: EventListener;
+  /** Where the calls are that it decides on. */
+  readonly place: { readonly apiId: string; readonly stage: string };
   /** How often open records become a batch. */
   readonly intervalMs: number;
   /** A folder for unsent batches; without one they are in memory. */
@@ -35,6 +38,8 @@ export class UsageReporter {
   private readonly aggregator: UsageAggregator;
   /** What is told of connections, in the same batches. */
   readonly connections: ConnectionLog;
+  /** What it allowed by itself, in the same batches. */
+  readonly decisions: DecisionLog;
   /** Of all batches of this reporter; names the process. */
   readonly epoch: string;
   private readonly stop = new AbortController();
@@ -50,6 +55,7 @@ export class UsageReporter {
     this.aggregator = options.aggregator ?? new UsageAggregator();
     this.epoch = newEpoch(Date.now());
     this.connections = new ConnectionLog(() => options.client.clock.now());
+    this.decisions = new DecisionLog(options.place, () => performance.now());
     this.timer = setInterval(() => void this.tick(), options.intervalMs);
     this.timer.unref();
     if (options.spoolDir !== undefined) void this.tick();
@@ -63,6 +69,7 @@ export class UsageReporter {
   /** Sends what is open. Resolves when all of it is acknowledged or set aside, or when the reporter is closed. */
   async flush(): Promise<void> {
     while (this.hasUnsent() && !this.stop.signal.aborted) {
+      this.decisions.hurry();
       const isStored = await this.tick();
       if (!isStored) await pause(this.options.intervalMs, this.stop.signal);
     }
@@ -86,6 +93,7 @@ export class UsageReporter {
     return (
       this.aggregator.size > 0 ||
       this.connections.waiting > 0 ||
+      this.decisions.hasUntold ||
       this.unstored !== undefined ||
       this.store?.first() !== undefined ||
       (this.store === undefined && this.options.spoolDir !== undefined)
@@ -120,12 +128,14 @@ export class UsageReporter {
   private nextBatch(store: BatchStore): typeof this.unstored {
     if (!store.isDurable && store.first() !== undefined) return undefined;
     const records = this.aggregator.take(BATCH_RECORDS_MAX);
-    const told = this.connections.take();
-    if (records.length === 0 && told === undefined) return undefined;
+    const connections = this.connections.take();
+    const decisions = this.decisions.take();
+    if (records.length === 0 && connections === undefined && decisions === undefined)
+      return undefined;
     const batch = { epoch: this.epoch, sequence: this.nextSequence };
     this.nextSequence += 1;
-    const body = batchBody(batch.epoch, batch.sequence, records, told);
-    const events = (told?.opened.length ?? 0) + (told?.closed.length ?? 0);
+    const body = batchBody(batch.epoch, batch.sequence, records, { connections, decisions });
+    const events = (connections?.opened.length ?? 0) + (connections?.closed.length ?? 0);
     return { batch, body, records: records.length + events };
   }
 

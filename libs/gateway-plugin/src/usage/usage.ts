@@ -1,4 +1,5 @@
 import type { ToldConnections } from './connection-log.js';
+import type { ToldDecisions } from './decision-log.js';
 
 /** What a gateway reports: sums of meters for one minute, key, api, stage, method, path and status class. */
 export interface UsageRecord {
@@ -256,7 +257,11 @@ export function batchBody(
   epoch: string,
   sequence: number,
   records: readonly UsageRecord[],
-  connections?: ToldConnections,
+  told: {
+    readonly connections?: ToldConnections | undefined;
+    readonly decisions?: readonly ToldDecisions[] | undefined;
+  } = {},
 ): string {
-  return JSON.stringify({ epoch, sequence, records, connections });
+  const { connections, decisions } = told;
+  return JSON.stringify({ epoch, sequence, records, connections, decisions });
 }

@@ -104,11 +104,14 @@ export class ReconciliationRepository {
     };
   }
 
-  /** Gateways of the account that decide in their own process at the moment: what they allow is not counted. */
+  /** Gateways of the account that decide in a process of their own at the moment which does not tell what it allows. */
   async selfDeciding(accountId: string): Promise<string[]> {
     const rows = await this.db.$queryRaw<{ id: string }[]>`
       SELECT id FROM gateway g WHERE account_id = ${accountId}
-        AND EXISTS (SELECT FROM quota_holder h WHERE split_part(h.id, '/', 1) = g.id) ORDER BY id`;
+        AND EXISTS (
+          SELECT FROM quota_holder h WHERE split_part(h.id, '/', 1) = g.id AND NOT EXISTS (
+            SELECT FROM usage_epoch e
+            WHERE e.gateway_id = g.id AND e.epoch = split_part(h.id, '/', 2) AND e.counts_decisions)) ORDER BY id`;
     return rows.map(({ id }) => id);
   }
 }

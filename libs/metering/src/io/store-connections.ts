@@ -37,7 +37,10 @@ export async function storeConnections(
   { owners, receivedAt }: { owners: readonly UsageOwner[]; receivedAt: string },
 ): Promise<FieldFault[]> {
   if (connections === undefined) return [];
-  const rows = rowsOf(connections, owners.slice(records.length));
+  const rows = rowsOf(
+    connections,
+    owners.slice(records.length, records.length + connections.opened.length),
+  );
   const faults =
     rows.length === 0
       ? new Map<string, string>()

@@ -12,6 +12,7 @@ import pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { storeConnections } from './store-connections.js';
 import { storeCorrections } from './store-corrections.js';
+import { noteDecider, storeDecisions } from './store-decisions.js';
 import type { UsageOwner } from './usage-owners.repository.js';
 import { insertQuarantined } from './insert-quarantined.js';
 import { plainRows } from './plain-rows.js';
@@ -41,8 +42,8 @@ export class UsageBatchesRepository {
 
   /**
    * Stores a batch with its records, counted and quarantined, in one transaction, or nothing when its number was used before. When it
-   * returns, it is committed. The owners are those of the records, then those of the connections that are opened; of a
-   * plain batch those of its places.
+   * returns, it is committed. The owners are those of the records, then those of the connections that are opened, then
+   * those of the counts of decisions; of a plain batch those of its places.
    * Throws `UnusableConnections` when one contradicts what was told of it before. The epoch's row, which all its batches share, is written last: its lock is held
    * only for the commit.
    */
@@ -93,8 +94,12 @@ export class UsageBatchesRepository {
           isDone = true;
           throw new UnusableConnections(faults);
         }
+        const { decisions = [] } = batch;
+        const deciders = owners.slice(owners.length - decisions.length);
+        await storeDecisions(client, source.accountId, decisions, deciders);
       }
       await countInEpoch(client, source, batch, receivedAt);
+      if (!isPlain(batch)) await noteDecider(client, source.gatewayId, batch);
       await client.query('COMMIT');
       isDone = true;
       return { isNew: true, quarantined };

@@ -19,6 +19,7 @@ import { connectionOwners } from './connection-owners.js';
 import { IncidentsRepository } from './incidents.repository.js';
 import { QuarantineRepository } from './quarantine.repository.js';
 import { resolveUsage } from './resolve-usage.js';
+import { knownDecisions } from './store-decisions.js';
 import { RollUpWakeUp } from './roll-up-wake-up.js';
 import {
   UsageBatchesRepository,
@@ -109,12 +110,22 @@ export class UsageIngestionService {
     const read = readUsageBatch(json);
     if ('faults' in read) throw new InvalidRequest(read.faults);
     const contentHash = createHash('sha256').update(canonicalContent(read)).digest();
-    const { batch, owners } = await resolveUsage(this.owners, source.accountId, { read, now });
+    const usage = await resolveUsage(this.owners, source.accountId, { read, now });
+    const decided = await knownDecisions(this.owners, source, {
+      counts: read.decisions ?? [],
+      now,
+    });
+    const batch = { ...usage.batch, ...(read.decisions && { decisions: decided.decisions }) };
     const opened = await connectionOwners(this.owners, source, { told: batch.connections, now });
     // A batch that was acknowledged stays so, also when its connections could not come in any more.
     const stored =
       opened.faults.length === 0
-        ? await this.batches.store(source, batch, [...owners, ...opened.owners], contentHash)
+        ? await this.batches.store(
+            source,
+            batch,
+            [...usage.owners, ...opened.owners, ...decided.owners],
+            contentHash,
+          )
         : { isNew: false as const, contentHash: await this.batches.find(source, batch) };
     if (!stored.isNew && stored.contentHash === null) throw new UnusableConnections(opened.faults);
     return this.acknowledge(source, batch, stored as StoredBatch, {
