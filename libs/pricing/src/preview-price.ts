@@ -9,7 +9,7 @@ import {
 } from '@core/kernel';
 import { AMOUNT, type TierCharge } from './charge.js';
 import { InvalidPricePreview } from './errors.js';
-import { priceAmount, readPrice, type Price, type PricedUse } from './price.js';
+import { rateOf, readPrice, type Price, type PricedUse, type Rate } from './price.js';
 
 const STEPS_MAX = 1_000;
 const QUANTITY: DecimalForm = { sign: 'not-negative', scale: 12 };
@@ -41,7 +41,7 @@ export interface PriceStepsPreview {
 
 interface PreviewRequest {
   readonly currency: string;
-  readonly price: Price;
+  readonly rate: Rate;
   /** Cumulative uses over the period, in order. */
   readonly uses: readonly PricedUse[];
   /** Whether they were sent as a list, which is answered with deltas. */
@@ -57,9 +57,9 @@ interface PreviewRequest {
  * The deltas of several quantities add up to what the last of them alone would be charged, rounded.
  */
 export function previewPrice(json: unknown): PricePreview | PriceStepsPreview {
-  const { currency, price, uses, isSteps, billed, isFinal } = parsePreview(json);
+  const { currency, rate, uses, isSteps, billed, isFinal } = parsePreview(json);
   const priced = uses.map((use, index) =>
-    priceAmount(price, use, { isFinal: isFinal && index === uses.length - 1 }),
+    rate(use, { isFinal: isFinal && index === uses.length - 1 }),
   );
   const booked = priced.map(({ amount }) => toMoney(amount.sub(billed), currency).minor);
   if (isSteps) {
@@ -99,11 +99,12 @@ function parsePreview(json: unknown): PreviewRequest {
   fields.refuseUnknown();
   if (faults.length > 0) throw new InvalidPricePreview({ errors: faults });
 
+  const rate = rateOf(price);
   const billed =
     billedUse === undefined
       ? new Decimal(billedAmount ?? 0)
-      : priceAmount(price, billedUse, { isFinal: false }).amount;
-  return { currency, price, uses, isSteps, billed, isFinal };
+      : rate(billedUse, { isFinal: false }).amount;
+  return { currency, rate, uses, isSteps, billed, isFinal };
 }
 
 function readEvents(fields: JsonFields): PricedUse[] {
