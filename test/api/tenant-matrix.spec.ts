@@ -111,7 +111,7 @@ const ROWS: Readonly<Record<string, Row>> = {
 };
 
 /** Routes whose path parameters are no ids of rows, or whose caller is a gateway. They have tests of their own. */
-const NOT_HERE = [/ \/v1\/forward-auth\//];
+const NOT_HERE = [/ \/v1\/forward-auth\//, / \/v1\/exports\//];
 
 let api: TestApi;
 let ids: Ids;

@@ -260,3 +260,14 @@ export class UsageQuarantined extends DomainError {
     this.facts = { recordIds };
   }
 }
+
+/** As many exports are being read as may be at once. */
+export class ExportsBusy extends DomainError {
+  readonly code = 'exports-busy';
+  readonly kind = 'unavailable';
+  readonly facts = { retryAfterSeconds: 10 };
+
+  constructor() {
+    super('Other exports are being read. Ask again when one of them is done.');
+  }
+}

@@ -29,6 +29,7 @@ export {
   InvalidPeriodPreview,
   InvalidPeriodRule,
   InvalidRateCard,
+  ExportsBusy,
   InvoiceSettledInPart,
   NothingToCredit,
   PaymentReferenceTaken,

@@ -1,5 +1,5 @@
 /**
- * Currencies of ISO 4217 whose minor unit is not a hundredth (list one, 2024-06-25 amendment).
+ * Currencies of ISO 4217 and how many decimals their minor unit has; first those of which it is not a hundredth (list one, 2024-06-25 amendment).
  * Never from `Intl`, which says HUF 0 where ISO says 2.
  */
 const EXPONENTS = new Map<string, number>([
@@ -41,3 +41,6 @@ export function currencyExponent(code: string): number {
   if (exponent === undefined) throw new RangeError(`"${code}" is not an ISO 4217 currency.`);
   return exponent;
 }
+
+/** Every currency that money can be charged in, and how many decimals its minor unit has. */
+export const CURRENCY_EXPONENTS: ReadonlyMap<string, number> = EXPONENTS;

@@ -1,7 +1,7 @@
 export { Decimal, decimal, type DecimalInput } from './decimal.js';
 export { DomainError, type RefusalKind } from './domain-error.js';
 export { DURATION_BOUNDS_SECONDS, Durations } from './durations.js';
-export { currencyExponent, isCurrency } from './currency.js';
+export { CURRENCY_EXPONENTS, currencyExponent, isCurrency } from './currency.js';
 export { addMoney, exactMoney, formatMoney, toMoney, zeroMoney, type Money } from './money.js';
 export { allocate, allocateQuantity } from './allocation.js';
 export { contains, type Period } from './period.js';

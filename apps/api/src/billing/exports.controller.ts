@@ -1,35 +1,37 @@
-import { Readable } from 'node:stream';
-import { Controller, Get, Query, StreamableFile } from '@nestjs/common';
-import { ApiOkResponse, ApiProduces } from '@nestjs/swagger';
+import { Controller, Get, Param, Query, StreamableFile } from '@nestjs/common';
+import { ApiOkResponse, ApiParam, ApiProduces } from '@nestjs/swagger';
 import type { Scope } from '@core/identity';
-import { InvoicesService, linesCsv, registerCsv } from '@io/billing';
+import { ExportsService } from '@io/billing';
 import { Allow, Caller } from '../access/access.js';
+import { EXPORT_FILES, ExportListView, exportView } from './exports.dto.js';
 import { readSpan, SpanQuery } from './invoices.dto.js';
 
-/** Issued invoices for finance, as CSV; `from` and `to` are of the issue. Void ones are listed too, with their status. */
+/** Tables for finance, as CSV, streamed. */
 @Controller('exports')
 @Allow('read')
 export class ExportsController {
-  constructor(private readonly invoices: InvoicesService) {}
+  constructor(private readonly exports: ExportsService) {}
 
-  @Get('invoice-register.csv')
-  @ApiProduces('text/csv')
-  @ApiOkResponse({ schema: { type: 'string' } })
-  register(@Caller() scope: Scope, @Query() query: SpanQuery): StreamableFile {
-    return csvFile('invoice-register', registerCsv(this.invoices.issued(scope, readSpan(query))));
+  @Get()
+  @ApiOkResponse({ type: ExportListView })
+  list(): ExportListView {
+    return { items: this.exports.list().map(exportView) };
   }
 
-  @Get('invoice-lines.csv')
+  @Get(':file')
+  @ApiParam({ name: 'file', schema: { type: 'string', enum: EXPORT_FILES } })
   @ApiProduces('text/csv')
   @ApiOkResponse({ schema: { type: 'string' } })
-  lines(@Caller() scope: Scope, @Query() query: SpanQuery): StreamableFile {
-    return csvFile('invoice-lines', linesCsv(this.invoices.issued(scope, readSpan(query))));
+  async file(
+    @Caller() scope: Scope,
+    @Param('file') file: string,
+    @Query() query: SpanQuery,
+  ): Promise<StreamableFile> {
+    // A name without the ending is none of an export.
+    const name = /^(.+)\.csv$/.exec(file)?.[1] ?? `${file}?`;
+    return new StreamableFile(await this.exports.csv(scope, name, readSpan(query)), {
+      type: 'text/csv; charset=utf-8',
+      disposition: `attachment; filename="${name}.csv"`,
+    });
   }
-}
-
-function csvFile(name: string, rows: AsyncIterable<string>): StreamableFile {
-  return new StreamableFile(Readable.from(rows, { objectMode: false }), {
-    type: 'text/csv; charset=utf-8',
-    disposition: `attachment; filename="${name}.csv"`,
-  });
 }

@@ -2,6 +2,7 @@ import { Module } from '@nestjs/common';
 import { MeteringModule } from '@io/metering';
 import { CreditNotesRepository } from './credit-notes.repository.js';
 import { CreditNotesService } from './credit-notes.service.js';
+import { ExportsService } from './exports/exports.service.js';
 import { InvoicesRepository } from './invoices.repository.js';
 import { InvoicesService } from './invoices.service.js';
 import { InvoicingService } from './invoicing.service.js';
@@ -21,6 +22,7 @@ import { WhatIfService } from './what-if.service.js';
 @Module({
   imports: [MeteringModule],
   providers: [
+    ExportsService,
     CreditNotesRepository,
     CreditNotesService,
     InvoicesRepository,
@@ -40,6 +42,7 @@ import { WhatIfService } from './what-if.service.js';
     WhatIfService,
   ],
   exports: [
+    ExportsService,
     CreditNotesService,
     InvoicesService,
     InvoicingService,

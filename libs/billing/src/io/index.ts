@@ -1,5 +1,8 @@
 export { BillingModule } from './billing.module.js';
-export { invoiceCsv, linesCsv, registerCsv } from './invoice-csv.js';
+export { EXPORT_NAMES } from './exports/definitions.js';
+export type { ExportDefinition } from './exports/export.js';
+export { ExportsService } from './exports/exports.service.js';
+export { invoiceCsv } from './invoice-csv.js';
 export { creditNotePdf, invoicePdf } from './invoice-pdf.js';
 export type { Invoice, InvoiceHead, Party, StoredLine } from './invoice-rows.js';
 export type { InvoiceFilter } from './invoices.repository.js';

@@ -11,24 +11,6 @@ const instant = (value: Date | null) => plain(value && value.toISOString());
 const money = (minor: bigint, { currency }: Invoice) => plain(formatMoney({ minor, currency }));
 const nameOf = ({ recipient }: Invoice) => recipient.legalName ?? recipient.name;
 
-const REGISTER: Columns<Invoice> = {
-  number: ({ number }) => text(number),
-  status: ({ status }) => plain(status),
-  issuedAt: ({ issuedAt }) => instant(issuedAt),
-  dueAt: ({ dueAt }) => instant(dueAt),
-  invoiceId: ({ id }) => text(id),
-  customerId: ({ customerId }) => text(customerId),
-  customerName: (invoice) => text(nameOf(invoice)),
-  customerTaxId: ({ recipient }) => text(recipient.taxId),
-  subscriptionId: ({ subscriptionId }) => text(subscriptionId),
-  periodFrom: ({ period }) => instant(period.from),
-  periodTo: ({ period }) => instant(period.to),
-  currency: ({ currency }) => plain(currency),
-  subtotal: (invoice) => money(invoice.subtotalMinor, invoice),
-  tax: (invoice) => money(invoice.taxMinor, invoice),
-  total: (invoice) => money(invoice.totalMinor, invoice),
-};
-
 const LINES: Columns<InvoiceLineRow> = {
   number: ({ invoice }) => text(invoice.number),
   status: ({ invoice }) => plain(invoice.status),
@@ -59,18 +41,4 @@ const LINES: Columns<InvoiceLineRow> = {
 /** The lines of one invoice as CSV (RFC 4180), with the columns of the line detail. */
 export function invoiceCsv(invoice: Invoice): string {
   return head(LINES) + invoice.lines.map((line) => row(LINES, { invoice, line })).join('');
-}
-
-/** The invoice register: one row for each invoice. */
-export async function* registerCsv(invoices: AsyncIterable<Invoice>): AsyncGenerator<string> {
-  yield head(REGISTER);
-  for await (const invoice of invoices) yield row(REGISTER, invoice);
-}
-
-/** The line detail: one row for each line of each invoice. */
-export async function* linesCsv(invoices: AsyncIterable<Invoice>): AsyncGenerator<string> {
-  yield head(LINES);
-  for await (const invoice of invoices) {
-    yield invoice.lines.map((line) => row(LINES, { invoice, line })).join('');
-  }
 }

@@ -15,7 +15,6 @@ import type { Scope } from '@core/identity';
 import { prefixedId } from '@core/kernel';
 import { appendAudit, Database, pageArguments, Prisma, type PageRequest } from '@io/platform';
 import {
-  allWithLines,
   toHeads,
   storedTaxGroup,
   withLines,
@@ -42,12 +41,6 @@ export interface InvoiceFilter {
   readonly status?: InvoiceStatus;
   readonly from?: Date;
   readonly to?: Date;
-}
-
-/** A place in the order of issue. */
-export interface IssuePosition {
-  readonly issuedAt: Date;
-  readonly id: string;
 }
 
 /** A subscription whose open period has ended. */
@@ -208,33 +201,6 @@ export class InvoicesRepository {
     ];
     const rows = await this.db.invoice.findMany({ where: { accountId, AND: filters }, ...rest });
     return toHeads(this.db, rows);
-  }
-
-  /** Issued invoices in the order of their issue, with their lines; `after` is the last of the page before. */
-  async issued(
-    { accountId }: Scope,
-    { from, to }: { readonly from?: Date; readonly to?: Date },
-    { after, limit }: { readonly after: IssuePosition | null; readonly limit: number },
-  ): Promise<Invoice[]> {
-    const filters: Prisma.InvoiceWhereInput[] = [
-      { issuedAt: { not: null } },
-      from ? { issuedAt: { gte: from } } : {},
-      to ? { issuedAt: { lt: to } } : {},
-      after
-        ? {
-            OR: [
-              { issuedAt: { gt: after.issuedAt } },
-              { issuedAt: after.issuedAt, id: { gt: after.id } },
-            ],
-          }
-        : {},
-    ];
-    const rows = await this.db.invoice.findMany({
-      where: { accountId, AND: filters },
-      orderBy: [{ issuedAt: 'asc' }, { id: 'asc' }],
-      take: limit,
-    });
-    return allWithLines(this.db, rows);
   }
 }
 

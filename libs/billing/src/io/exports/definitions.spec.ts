@@ -1,0 +1,39 @@
+import { format, resolveConfig } from 'prettier';
+import { expect, it } from 'vitest';
+import { EXPORTS } from './definitions.js';
+
+const INTRO = `# Exports for finance
+
+\`GET /v1/exports\` lists these tables, \`GET /v1/exports/{name}.csv?from=&to=\` answers one as CSV (RFC 4180, UTF-8, with a head), streamed from one snapshot of
+the database: it may have any number of rows. The same rows have the same bytes. At most three are read at once from one api process; others get 503 (\`exports-busy\`).
+
+Money is in major units with the decimals of its currency, instants are ISO 8601 in UTC, and numbers are never quoted or changed. Cells of kind text begin with an
+apostrophe where a spreadsheet would run them as a formula. Columns are added at the end only.
+
+The sums agree: \`total\` of the register is the sum of its lines and their tax, \`due\` of the register is the receivable of the journal and the total of the ageing, and \`billed\` of
+the revenue is what the journal has as revenue.
+`;
+
+it('docs/exports.md describes every column; if not, run vitest with -u', async () => {
+  const sections = EXPORTS.map(
+    ({ name, description, span, columns }) => `
+## ${name}
+
+${description} \`from\` and \`to\` are ${span}.
+
+| column | kind | |
+| --- | --- | --- |
+${columns.map((column) => `| \`${column.name}\` | ${column.kind} | ${column.description} |`).join('\n')}
+`,
+  );
+  const path = 'docs/exports.md';
+  const options = { ...(await resolveConfig(path)), parser: 'markdown' };
+  const text = await format(INTRO + sections.join(''), options);
+  await expect(text).toMatchFileSnapshot(`../../../../../${path}`);
+});
+
+it('gives every export its own name, and every column of an export', () => {
+  expect(new Set(EXPORTS.map(({ name }) => name)).size).toBe(EXPORTS.length);
+  for (const { columns } of EXPORTS)
+    expect(new Set(columns.map(({ name }) => name)).size).toBe(columns.length);
+});

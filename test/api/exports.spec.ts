@@ -1,0 +1,221 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { readCsv } from '../support/csv.js';
+import { startInvoicing, type Drafted, type Invoicing } from '../support/invoicing.js';
+
+let on: Invoicing;
+beforeAll(async () => {
+  on = await startInvoicing();
+});
+
+type Row = Readonly<Record<string, string>>;
+
+const DECEMBER = 'from=2026-12-01T00:00:00Z&to=2027-01-01T00:00:00Z';
+const text = async (path: string) => (await on.api.call('GET', path)).body as unknown as string;
+const table = async (name: string, query = DECEMBER): Promise<Row[]> =>
+  readCsv(await text(`/v1/exports/${name}.csv?${query}`));
+const of = (rows: readonly Row[], { customerId }: { readonly customerId: string }) =>
+  rows.filter((row) => row['customerId'] === customerId);
+/** Hundredths, of dollars. */
+const cents = (amount: string | undefined) => {
+  expect(amount).toMatch(/^-?\d+\.\d\d$/);
+  return BigInt((amount ?? '').replace('.', ''));
+};
+const sum = (rows: readonly Row[], column: string) =>
+  rows.reduce((total, row) => total + cents(row[column]), 0n);
+const pay = ({ path }: Drafted, amount: string, reference: string) =>
+  on.api.call('POST', `${path}/payments`, {
+    body: { amount, reference, method: 'bank-transfer', paidAt: '2026-12-01T00:05:00Z' },
+  });
+
+describe('GET /v1/exports', () => {
+  it('lists every table with its columns, which its head has too', async () => {
+    const { body } = await on.api.call<{ items: { name: string; columns: { name: string }[] }[] }>(
+      'GET',
+      '/v1/exports',
+    );
+    expect(body.items.length).toBeGreaterThan(5);
+    for (const { name, columns } of body.items) {
+      const [head] = (await text(`/v1/exports/${name}.csv?${DECEMBER}`)).split('\r\n');
+      expect(head?.split(',')).toEqual(columns.map((column) => column.name));
+    }
+  });
+});
+
+describe('GET /v1/exports/:file', () => {
+  it('answers a register and lines that both add up to the invoices', async () => {
+    await on.aDraft();
+    await on.aFinalised();
+    const issued = await on.rows.db.invoice.findMany({ where: { issuedAt: { not: null } } });
+    const total = issued.reduce((all, { totalMinor }) => all + totalMinor, 0n);
+    const register = await table('invoice-register');
+    const lines = await table('invoice-lines');
+    expect(register).toHaveLength(issued.length);
+    expect(total).toBeGreaterThan(0n);
+    expect(sum(register, 'total')).toBe(total);
+    expect(sum(lines, 'amount')).toBe(sum(register, 'subtotal'));
+    expect(new Set(register.map((row) => row['number'])).size).toBe(issued.length);
+  });
+
+  it('answers the lines of an invoice as the CSV of that invoice does', async () => {
+    const finalised = await on.aFinalised();
+    const [head, ...records] = (await text(`${finalised.path}/csv`)).split('\r\n');
+    const all = (await text(`/v1/exports/invoice-lines.csv?${DECEMBER}`)).split('\r\n');
+    expect(all[0]).toBe(head);
+    expect(all).toEqual(expect.arrayContaining(records));
+  });
+
+  it('answers what is paid, credited and due, and the revenue that the journal has', async () => {
+    const [paid, credited, voided, open] = [
+      await on.aFinalised(),
+      await on.aFinalised(),
+      await on.aFinalised(),
+      await on.aFinalised(),
+    ];
+    expect((await pay(paid, '1.50', '=HYPERLINK("x")')).status).toBe(201);
+    const { body: invoice } = await on.api.call('GET', credited.path);
+    const creditNote = {
+      reason: 'too\nmuch',
+      lines: [{ lineId: invoice.lines[0].id, amount: '1.00' }],
+    };
+    const { status } = await on.api.call('POST', `${credited.path}/credit-notes`, {
+      body: creditNote,
+    });
+    expect(status).toBe(201);
+    expect((await on.post(`${voided.path}/void`)).status).toBe(200);
+
+    const register = await table('invoice-register');
+    const standing = (drafted: Drafted) => {
+      const [row] = of(register, drafted);
+      return [row?.['status'], row?.['total'], row?.['paid'], row?.['credited'], row?.['due']];
+    };
+    expect(standing(paid)).toEqual(['finalised', '3.50', '1.50', '0.00', '2.00']);
+    expect(standing(credited)).toEqual(['finalised', '3.50', '0.00', '1.00', '2.50']);
+    expect(standing(voided)).toEqual(['void', '3.50', '0.00', '0.00', '0.00']);
+    expect(standing(open)).toEqual(['finalised', '3.50', '0.00', '0.00', '3.50']);
+
+    const ageing = await table('receivables-ageing', '');
+    expect(sum(ageing, 'total')).toBe(sum(register, 'due'));
+    expect(of(ageing, open)).toMatchObject([{ total: '3.50', notDue: '3.50', days1To30: '0.00' }]);
+    const [later] = of(await table('receivables-ageing', 'to=2027-02-10T00:00:00Z'), open);
+    expect(later).toMatchObject({ notDue: '0.00', days1To30: '0.00', days31To60: '3.50' });
+
+    const journal = await table('journal');
+    expect(sum(journal, 'debit')).toBe(sum(journal, 'credit'));
+    const ofRevenue = journal.filter((row) => row['ledgerAccount'] === 'revenue');
+    const earned = sum(ofRevenue, 'credit') - sum(ofRevenue, 'debit');
+    expect(sum(await table('revenue'), 'billed')).toBe(earned);
+    const november = await table('revenue', 'from=2026-11-01T00:00:00Z&to=2026-12-01T00:00:00Z');
+    expect(sum(november, 'recognised')).toBe(earned);
+    expect(of(await table('payments'), paid)).toMatchObject([
+      { amount: '1.50', reference: `'=HYPERLINK("x")` },
+    ]);
+    expect(of(await table('credit-notes'), credited)).toMatchObject([
+      { amount: '1.00', reason: 'too\nmuch' },
+    ]);
+  });
+
+  it('answers months that add up to what was billed, of a period that lies in two', async () => {
+    const periodRule = {
+      kind: 'anniversary',
+      interval: 'month',
+      anchor: '2026-10-20',
+      timezone: 'Asia/Kathmandu',
+    };
+    const subscriber = await on.aSubscriber({ startsAt: '2026-10-20T00:00:00Z', periodRule });
+    await on.use(subscriber, { hour: '2026-11-15T10:00:00Z', quantity: '1000003' });
+    await on.invoicing.closeDue();
+    const [invoice] = await on.invoicesOf(subscriber);
+    expect((await on.post(`/v1/invoices/${String(invoice?.['id'])}/finalise`)).status).toBe(200);
+    const plan = (row: Row) => row['usagePlanId'] === subscriber.usagePlanId;
+    const months = (await table('revenue', '')).filter(plan);
+    expect(months.map((row) => row['month'])).toEqual(['2026-10', '2026-11', '2026-12']);
+    expect(sum(months, 'recognised')).toBe(sum(months, 'billed'));
+    expect(months.filter((row) => cents(row['recognised']) > 0n)).toHaveLength(2);
+  });
+
+  it('answers usage hour by hour, and money with the decimals of its currency', async () => {
+    const subscriber = await on.aSubscriber();
+    await on.use(subscriber, { hour: '2026-11-03T04:00:00Z', quantity: '0.125' });
+    const usage = of(await table('usage-detail', 'from=2026-11-03T00:00:00Z'), subscriber);
+    expect(usage).toMatchObject([
+      { hour: '2026-11-03T04:00:00.000Z', quantity: '0.125', resourcePath: '/pets' },
+    ]);
+    const { rows } = on;
+    const { accountId } = subscriber;
+    const customerId = await rows.customer();
+    const legs = [
+      { currency: 'JPY', amountMinor: -7n },
+      { currency: 'KWD', amountMinor: -1_234n },
+    ];
+    for (const { currency, amountMinor } of legs) {
+      const transaction = await rows.db.ledgerTransaction.create({
+        data: {
+          id: `ltx_${currency}`,
+          accountId,
+          customerId,
+          act: 'record-payment',
+          subjectId: currency,
+          occurredAt: new Date('2026-12-01T00:00:00Z'),
+        },
+      });
+      const leg = { transactionId: transaction.id, accountId, customerId, currency };
+      await rows.db.posting.createMany({
+        data: [
+          { ...leg, ordinal: 0, ledgerAccount: 'customer-credit', amountMinor },
+          { ...leg, ordinal: 1, ledgerAccount: 'cash', amountMinor: -amountMinor },
+        ],
+      });
+    }
+    expect(of(await table('customer-credit'), { customerId })).toMatchObject([
+      { currency: 'JPY', opening: '0', added: '7', used: '0', closing: '7' },
+      { currency: 'KWD', opening: '0.000', added: '1.234', used: '0.000', closing: '1.234' },
+    ]);
+  });
+
+  it('answers only the heads for a span without rows, 400 to a bad one, 404 to no export', async () => {
+    const from = 'from=2020-01-01T00:00:00Z&to=2020-02-01T00:00:00Z';
+    expect(await table('invoice-register', from)).toEqual([]);
+    const status = async (file: string) => (await on.api.call('GET', `/v1/exports/${file}`)).status;
+    expect(await status('invoice-register.csv?from=x')).toBe(400);
+    expect(await status('invoice-lines.csv?till=x')).toBe(400);
+    expect(await status('invoice-lines')).toBe(404);
+    expect(await status('nothing.csv')).toBe(404);
+  });
+
+  it('answers 403 to a customer and nothing of ours to another account', async () => {
+    await on.aFinalised();
+    const customer = await on.rows.customerToken(await on.rows.customer());
+    const stranger = await on.rows.operatorToken(await on.rows.otherAccount());
+    const { body } = await on.api.call<{ items: { name: string }[] }>('GET', '/v1/exports');
+    for (const { name } of body.items) {
+      const path = `/v1/exports/${name}.csv`;
+      expect((await on.api.call('GET', path, { token: customer })).status).toBe(403);
+      const answer = await on.api.call('GET', path, { token: stranger });
+      expect((answer.body as unknown as string).trimEnd().split('\r\n')).toHaveLength(1);
+    }
+  });
+
+  it('answers 503 while three others are read, and serves again when they are left', async () => {
+    const { ExportsService } = await import('@io/billing');
+    const exports = on.api.app.get(ExportsService);
+    const subscriber = await on.aSubscriber();
+    const { accountId } = subscriber;
+    // More than what stands in buffers on the way.
+    await on.rows.db.$executeRaw`
+      INSERT INTO usage_hour (customer_id, key_id, hour, meter, api_id, stage, usage_plan_id, method, resource_path, status_class, account_id, quantity)
+      SELECT ${subscriber.customerId}, ${subscriber.keyId}, timestamptz '2020-01-01' + hour * interval '1 hour', 'calls', ${subscriber.apiId},
+        ${subscriber.stage}, ${subscriber.usagePlanId}, 'GET', '/pets', '2xx', ${accountId}, 1
+      FROM generate_series(1, 50000) hour`;
+    const scope = { accountId } as never;
+    const open = await Promise.all([0, 1, 2].map(() => exports.csv(scope, 'usage-detail', {})));
+    const busy = await on.api.call('GET', '/v1/exports/journal.csv');
+    expect(busy).toMatchObject({
+      status: 503,
+      body: { type: expect.stringMatching(/exports-busy$/) },
+    });
+    for (const stream of open) stream.destroy();
+    await expect
+      .poll(async () => (await on.api.call('GET', '/v1/exports/journal.csv')).status)
+      .toBe(200);
+  });
+});
