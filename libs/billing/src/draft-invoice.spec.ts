@@ -143,6 +143,21 @@ describe('draftInvoice', () => {
     expect(amounts(draft)).toEqual(['20', '1']);
   });
 
+  it('asks fees and minimums for a part of the period only, and keeps the share', () => {
+    const minimum: PriceItem = { ...BYTES, price: { ...BYTES.price, minimumAmount: '9' } };
+    const draft = draftInvoice(
+      aBilling({ usage: [used('calls', 2_000)], share: { used: 10, of: 30 } }, [
+        FEE,
+        CALLS,
+        minimum,
+      ]),
+    );
+    expect(amounts(draft)).toEqual(['6.67', '1.00', '3.00']);
+    expect(draft.lines[0]).toMatchObject({
+      rating: { price: FEE.price, share: { used: 10, of: 30 }, roundedMinor: '667' },
+    });
+  });
+
   it('refuses to price a subscription in another currency', () => {
     const rateCard = { id: 'rc_1', version: 1, currency: 'EUR', prices: [FEE] };
     expect(() => draftInvoice(aBilling({ rateCard }))).toThrow('own currency');

@@ -8,6 +8,7 @@ import {
   type RateCardPrice,
   type TierChargeJson,
 } from '@core/pricing';
+import { proratedPrice, type ProrationShare } from './proration.js';
 
 /** Who is billed, in which currency. */
 export interface BilledSubscription {
@@ -51,6 +52,8 @@ export interface RatingSnapshot {
   readonly price: Price;
   readonly meter: string | null;
   readonly protocol?: Protocol;
+  /** Of a part of a period: fee and minimum were asked for this share. */
+  readonly share?: ProrationShare;
   /** As metered, before conversion. */
   readonly quantity: string;
   /** As charged: after conversion, rounding and included units. */
@@ -97,6 +100,8 @@ export interface Billing {
   readonly usage: readonly MeteredUsage[];
   readonly rateCard: BilledRateCard;
   readonly adjustments?: readonly Adjustment[];
+  /** How much of the would-be period it is: fees and minimums are asked for that only. Absent means all. */
+  readonly share?: ProrationShare;
 }
 
 /**
@@ -107,14 +112,14 @@ export interface Billing {
  * of the usage nor how it was cut into parts matters.
  */
 export function draftInvoice(billing: Billing): InvoiceDraft {
-  const { subscription, period, rateCard, adjustments = [] } = billing;
+  const { subscription, period, rateCard, adjustments = [], share } = billing;
   const { currency } = subscription;
   assert.equal(rateCard.currency, currency, 'A subscription is priced in its own currency.');
 
   const { byPrice, unpriced } = assignUsage(billing.usage, rateCard.prices);
   const lines: DraftLine[] = [
     ...rateCard.prices.map((item) =>
-      priceLine({ rateCard, item, quantity: byPrice.get(item) ?? new Decimal(0) }),
+      priceLine({ rateCard, item, share, quantity: byPrice.get(item) ?? new Decimal(0) }),
     ),
     ...adjustments.map((adjustment) => ({ kind: 'adjustment' as const, ...adjustment })),
   ];
@@ -136,10 +141,12 @@ export function draftInvoice(billing: Billing): InvoiceDraft {
 function priceLine(priced: {
   rateCard: BilledRateCard;
   item: PriceItem;
+  share: ProrationShare | undefined;
   quantity: Decimal;
 }): DraftLine {
-  const { rateCard, item, quantity } = priced;
-  const { units, tiers, gross, amount } = priceAmount(item.price, { quantity }, { isFinal: true });
+  const { rateCard, item, share, quantity } = priced;
+  const price = share ? proratedPrice(item.price, share) : item.price;
+  const { units, tiers, gross, amount } = priceAmount(price, { quantity }, { isFinal: true });
   const rounded = toMoney(amount, rateCard.currency);
   return {
     kind: 'price',
@@ -155,6 +162,7 @@ function priceLine(priced: {
       price: item.price,
       meter: item.meter,
       ...(item.protocol && { protocol: item.protocol }),
+      ...(share && { share }),
       quantity: quantity.toFixed(),
       units: units.toFixed(),
       tiers: tiers.map(tierChargeJson),

@@ -74,7 +74,9 @@ export { groupedDecimal, printableText, spreadsheetText } from './plain-text.js'
 export { parsePeriodRule, type BillingInterval, type PeriodRule } from './period-rule.js';
 export { previewBillingPeriod, type PeriodJson } from './preview-billing-period.js';
 export {
+  billedShare,
   prorate,
+  proratedPrice,
   prorateAt,
   prorationShare,
   type PartEnd,

@@ -25,6 +25,7 @@ import {
   periodAfterChange,
   prorate,
   prorateAt,
+  proratedPrice,
   prorationShare,
   stripeAmount,
   taxedDraft,
@@ -552,6 +553,23 @@ describe('8: the parts of a period', () => {
         },
       ),
       { numRuns: 300 },
+    );
+  });
+
+  it('ask together for the fee and the minimum of the whole, exactly', () => {
+    fc.assert(
+      fc.property(wholes, bases, places, amountText, (whole, basis, at, amount) => {
+        const price: Price = { model: 'flat', amount, minimumAmount: amount };
+        const parts = partsOf(whole, cutsOf(whole, at)).map((part) => {
+          const share = prorationShare(part, { whole, basis, end: 'hand-over' });
+          return priced(proratedPrice(price, share), decimal(0)).amount;
+        });
+        expect(
+          Decimal.sum(0, ...parts)
+            .toDecimalPlaces(70)
+            .toFixed(),
+        ).toBe(decimal(amount).toFixed());
+      }),
     );
   });
 

@@ -1,6 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { decimal, toMoney, type Period } from '@core/kernel';
-import { prorate, prorateAt, prorationShare, type PartEnd, type ProrationBasis } from './index.js';
+import {
+  billedShare,
+  prorate,
+  prorateAt,
+  prorationShare,
+  type PartEnd,
+  type PeriodRule,
+  type ProrationBasis,
+} from './index.js';
 
 const period = (from: string, to: string): Period => ({ from: new Date(from), to: new Date(to) });
 const byDay = (timezone: string): ProrationBasis => ({ unit: 'day', timezone });
@@ -118,6 +126,52 @@ describe('prorationShare', () => {
     const amount = prorate(decimal('31'), { used: 7, of: 31 });
     expect(amount.toFixed()).toBe('7');
     expect(toMoney(prorate(decimal('100'), { used: 1, of: 3 }), 'USD').minor).toBe(3333n);
+  });
+});
+
+describe('billedShare', () => {
+  const month: PeriodRule = { kind: 'calendar', interval: 'month', timezone: 'America/New_York' };
+  const seconds: PeriodRule = {
+    kind: 'anchored-instant',
+    interval: 'day',
+    anchor: '2026-02-01T12:00:00Z',
+  };
+  it.each<{ rule?: PeriodRule; part: Period; end: PartEnd; share: object | null; why: string }>([
+    { part: FEBRUARY_NY, end: 'hand-over', share: null, why: 'all of it' },
+    { part: FEBRUARY_NY, end: 'end', share: null, why: 'all of it, and then no more' },
+    {
+      part: { ...FEBRUARY_NY, from: new Date('2026-02-15T20:00Z') },
+      end: 'hand-over',
+      share: { used: 14, of: 28 },
+      why: 'from the 15th in New York: the day counts',
+    },
+    {
+      part: { ...FEBRUARY_NY, to: new Date('2026-02-15T20:00Z') },
+      end: 'hand-over',
+      share: { used: 14, of: 28 },
+      why: 'until the 15th, which belongs to the plan that follows',
+    },
+    {
+      part: { ...FEBRUARY_NY, to: new Date('2026-02-15T20:00Z') },
+      end: 'end',
+      share: { used: 15, of: 28 },
+      why: 'until the 15th, and nothing follows',
+    },
+    {
+      part: period('2026-02-15T20:00Z', '2026-02-15T21:00Z'),
+      end: 'end',
+      share: { used: 1, of: 28 },
+      why: 'an hour is a day',
+    },
+    {
+      rule: seconds,
+      part: period('2026-02-01T12:00Z', '2026-02-01T18:00Z'),
+      end: 'end',
+      share: { used: 21_600, of: 86_400 },
+      why: 'by seconds where the rule counts from an instant',
+    },
+  ])('is $share: $why', ({ rule = month, part, end, share }) => {
+    expect(billedShare({ rule, period: part, end })).toEqual(share);
   });
 });
 

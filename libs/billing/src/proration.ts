@@ -1,5 +1,9 @@
 import assert from 'node:assert';
-import { Decimal, Temporal, allocate, type Money, type Period } from '@core/kernel';
+import { Decimal, Temporal, allocate, decimal, type Money, type Period } from '@core/kernel';
+import type { Price } from '@core/pricing';
+import { billingPeriod } from './billing-period.js';
+import { timezoneOf } from './invoice-dates.js';
+import type { PeriodRule } from './period-rule.js';
 
 /** By whole local days of the customer's zone, or by seconds. */
 export type ProrationBasis =
@@ -37,6 +41,36 @@ export function prorationShare(
     return { used: daysHandedOver(part, basis.timezone), of: days };
   }
   return { used: Math.min(days, daysTouched(part, basis.timezone)), of: days };
+}
+
+/**
+ * How much of the period of its rule is billed: null when it is all of it. By the days of the rule's zone, or by seconds where
+ * the rule counts from an instant.
+ */
+export function billedShare(billed: {
+  readonly rule: PeriodRule;
+  readonly period: Period;
+  readonly end: PartEnd;
+}): ProrationShare | null {
+  const { rule, period, end } = billed;
+  const whole = billingPeriod(rule, period.from, 'containing');
+  if (period.from <= whole.from && period.to >= whole.to) return null;
+  const part = { from: period.from, to: period.to < whole.to ? period.to : whole.to };
+  const basis: ProrationBasis =
+    rule.kind === 'anchored-instant'
+      ? { unit: 'second' }
+      : { unit: 'day', timezone: timezoneOf(rule) };
+  return prorationShare(part, { whole, basis, end: part.to < whole.to ? end : 'hand-over' });
+}
+
+/** The price of a part of a period: its fee and its minimum for that part. What is counted costs what it costs. */
+export function proratedPrice(price: Price, share: ProrationShare): Price {
+  const part = (amount: string) => prorate(decimal(amount), share).toFixed();
+  return {
+    ...price,
+    ...(price.model === 'flat' && { amount: part(price.amount) }),
+    ...(price.minimumAmount !== undefined && { minimumAmount: part(price.minimumAmount) }),
+  };
 }
 
 /** The share of an amount, exact to the digits of a decimal; the line rounds it. */
