@@ -7,8 +7,9 @@ let rows: Invoicing['rows'];
 let aFinalised: Invoicing['aFinalised'];
 let aDraft: Invoicing['aDraft'];
 let post: Invoicing['post'];
+let use: Invoicing['use'];
 beforeAll(async () => {
-  ({ api, rows, aFinalised, aDraft, post } = await startInvoicing());
+  ({ api, rows, aFinalised, aDraft, post, use } = await startInvoicing());
   const body = { name: 'VAT', category: 'standard', ratePercent: '10' };
   await api.call('POST', '/v1/tax-rules', { body });
 });
@@ -91,10 +92,7 @@ describe('POST /v1/invoices/:id/credit-notes', () => {
       credit: { amount: '3.85' },
       balance: { amount: '-3.85' },
     });
-    await rows.db.usageHour.updateMany({
-      where: { customerId: of.customerId },
-      data: { hour: new Date('2026-12-02T00:00:00Z') },
-    });
+    await use(of, { hour: '2026-12-02T00:00:00Z', quantity: '1000000' });
     const body = { at: '2026-12-03T00:00:00Z' };
     await api.call('POST', `/v1/subscriptions/${of.subscriptionId}/end`, { body });
     await rows.moveClockTo('2026-12-03T00:10:00Z');

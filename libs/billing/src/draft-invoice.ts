@@ -38,10 +38,35 @@ export interface MeteredUsage {
   readonly quantity: Decimal;
 }
 
+/** What a line was for that is not of a price and its usage in the period, as plain JSON. */
+export type AdjustmentSource =
+  | {
+      /** Usage of a finished period that came, or was taken back, after its invoice was final. */
+      readonly kind: 'late-usage';
+      readonly invoiceId: string | null;
+      readonly invoiceNumber: string | null;
+      readonly periodFrom: string;
+      readonly periodTo: string;
+      /** What that period costs by this price as it is known now, with all usage; before tax that is on top. */
+      readonly rating: RatingSnapshot;
+      /** What of it was billed before, on any invoice. */
+      readonly billedMinor: string;
+      /** The difference, which this line charges, before tax was taken out of it. */
+      readonly roundedMinor: string;
+    }
+  | {
+      /** A sum that a person decided on. */
+      readonly kind: 'manual';
+      readonly id: string;
+      readonly reason: string;
+      readonly createdBy: string;
+    };
+
 /** A sum decided elsewhere, such as a correction of an earlier period. May be negative. */
 export interface Adjustment {
   readonly description: string;
   readonly amount: Money;
+  readonly source?: AdjustmentSource;
 }
 
 /** What a line was made of, as plain JSON: enough to compute it again and to explain it. */
@@ -77,7 +102,7 @@ export type DraftLine =
       readonly amount: Money;
       readonly rating: RatingSnapshot;
     }
-  | { readonly kind: 'adjustment'; readonly description: string; readonly amount: Money };
+  | ({ readonly kind: 'adjustment' } & Adjustment);
 
 /** An invoice before it has a number. Its lines add up to its subtotal, and with the tax to its total. */
 export interface InvoiceDraft {

@@ -15,6 +15,7 @@ export {
 export {
   draftInvoice,
   type Adjustment,
+  type AdjustmentSource,
   type BilledRateCard,
   type BilledSubscription,
   type Billing,
@@ -59,6 +60,11 @@ export { taxTermsFaults, taxTermsFor, type TaxRule } from './tax-rules.js';
 export { meteredUsage } from './metered-usage.js';
 export { invoiceNumber } from './invoice-number.js';
 export { amountDue, COMES_FROM, type InvoiceStatus } from './invoice-status.js';
+export {
+  billedElsewhereAdjustments,
+  lateUsageAdjustments,
+  type BilledPeriod,
+} from './late-usage.js';
 export {
   creditNoteLegs,
   invoiceLegs,

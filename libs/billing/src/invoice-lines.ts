@@ -1,5 +1,5 @@
 import { formatMoney } from '@core/kernel';
-import type { RatingSnapshot } from './draft-invoice.js';
+import type { AdjustmentSource, RatingSnapshot } from './draft-invoice.js';
 import type { LineTax, TaxedLine } from './taxed-draft.js';
 
 /** A line as it is kept: what it says, what was counted, and what it was made of. */
@@ -13,6 +13,8 @@ export interface InvoiceLine {
   readonly amountMinor: bigint;
   /** Null for an adjustment, which was decided elsewhere. */
   readonly rating: RatingSnapshot | null;
+  /** What an adjustment is for; null for the line of a price. */
+  readonly source: AdjustmentSource | null;
   /** Null when no rule said how it is taxed. */
   readonly tax: LineTax | null;
 }
@@ -29,7 +31,7 @@ function isIdle(line: TaxedLine): boolean {
 function invoiceLine(line: TaxedLine): InvoiceLine {
   const { description, amount, tax } = line;
   if (line.kind === 'adjustment') {
-    const none = { meter: null, quantity: '0', rating: null };
+    const none = { meter: null, quantity: '0', rating: null, source: line.source ?? null };
     return {
       description,
       ...none,
@@ -45,6 +47,7 @@ function invoiceLine(line: TaxedLine): InvoiceLine {
     exactAmount: line.exactAmount.toFixed(),
     amountMinor: amount.minor,
     rating: line.rating,
+    source: null,
     tax,
   };
 }

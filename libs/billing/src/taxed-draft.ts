@@ -29,7 +29,7 @@ export function taxedDraft(
   const { currency } = draft;
   const taxable = draft.lines.map((line) => ({
     amount: line.amount,
-    terms: termsOf(line.kind === 'price' ? line.meter : null),
+    terms: termsOf(meterOf(line)),
   }));
   const { nets, groups } = taxLines(taxable, currency);
   const lines = draft.lines.map((line, index): TaxedLine => {
@@ -40,6 +40,12 @@ export function taxedDraft(
   const subtotal = lines.reduce((sum, { amount }) => addMoney(sum, amount), zero);
   const tax = groups.reduce((sum, group) => addMoney(sum, group.tax), zero);
   return { ...draft, lines, subtotal, tax, total: addMoney(subtotal, tax), taxes: groups };
+}
+
+/** The meter that a line is taxed by: that of late usage is its own. */
+function meterOf(line: DraftLine): string | null {
+  if (line.kind === 'price') return line.meter;
+  return line.source?.kind === 'late-usage' ? line.source.rating.meter : null;
 }
 
 function lineTax({ reason: _, ...terms }: TaxTerms, { amount }: DraftLine): LineTax {

@@ -1,6 +1,7 @@
 import {
   Body,
   Controller,
+  Delete,
   Get,
   HttpCode,
   Param,
@@ -22,6 +23,7 @@ import {
 import { PageQuery } from '@io/platform';
 import { Allow, AllowCustomersToo, Caller } from '../access/access.js';
 import {
+  CreateLineBody,
   invoiceHeadView,
   InvoiceListView,
   InvoiceQuery,
@@ -106,6 +108,36 @@ export class InvoicesController {
   @ApiOkResponse({ type: InvoiceView })
   async void(@Caller() scope: Scope, @Param('id') id: string) {
     return invoiceView(await this.settlements.void(scope, id));
+  }
+
+  @Post(':id/reissue')
+  @Allow('billing:write')
+  @ApiCreatedResponse({ type: InvoiceView })
+  async reissue(@Caller() scope: Scope, @Param('id') id: string) {
+    return invoiceView(await this.invoicing.reissue(scope, id));
+  }
+
+  @Post(':id/lines')
+  @Allow('billing:write')
+  @ApiCreatedResponse({ type: InvoiceView })
+  async addLine(
+    @Caller() scope: Scope,
+    @Param('id') id: string,
+    @Body() { amount, ...line }: CreateLineBody,
+  ) {
+    const request = { ...line, amount: decimal(amount) };
+    return invoiceView(await this.invoicing.addLine(scope, id, request));
+  }
+
+  @Delete(':id/lines/:lineId')
+  @Allow('billing:write')
+  @ApiOkResponse({ type: InvoiceView })
+  async removeLine(
+    @Caller() scope: Scope,
+    @Param('id') id: string,
+    @Param('lineId') lineId: string,
+  ) {
+    return invoiceView(await this.invoicing.removeLine(scope, id, lineId));
   }
 
   @Post(':id/mark-uncollectible')

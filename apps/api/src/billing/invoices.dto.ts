@@ -5,6 +5,7 @@ import {
   Email,
   Id,
   Instant,
+  Int,
   InvalidRequest,
   JsonObject,
   ListOf,
@@ -42,6 +43,23 @@ export class InvoiceQuery extends PageQuery {
 
   @Instant({ optional: true, description: 'Drafted before.' })
   to?: string;
+}
+
+export class CreateLineBody {
+  @Text({ max: 200, description: 'As it stands on the invoice.' })
+  description: string;
+
+  @Text({
+    max: 24,
+    pattern: /^-?(0|[1-9]\d{0,13})(\.\d{1,4})?$/,
+    patternSays: 'be an amount in major units in a string, such as "12.50" or "-5"',
+    example: '-5.00',
+    description: 'In major units; negative for a rebate. Taxed as the customer and the plan are.',
+  })
+  amount: string;
+
+  @Text({ max: 500, description: 'Kept with the line, for whoever asks later.' })
+  reason: string;
 }
 
 export class PartyView {
@@ -84,6 +102,13 @@ export class PreviewLineView {
   })
   rating: object | null;
 
+  @JsonObject({
+    nullable: true,
+    description:
+      'What an adjustment is for: late usage of a finished period, or a sum with its reason. Null for prices.',
+  })
+  source: object | null;
+
   @Nested(() => LineTaxView, { nullable: true, description: 'Null when no rule is for it.' })
   tax: LineTaxView | null;
 }
@@ -114,6 +139,9 @@ export class InvoiceHeadView {
 
   @Zone()
   timezone: string;
+
+  @Int({ min: 1, max: 1_000, description: 'Above 1 after an invoice of the period was made void.' })
+  revision: number;
 
   @Currency()
   currency: string;
@@ -226,6 +254,7 @@ export function invoiceHeadView(invoice: InvoiceHead): InvoiceHeadView {
     subscriptionId,
     period: { from: period.from.toISOString(), to: period.to.toISOString() },
     timezone,
+    revision: invoice.revision,
     currency,
     subtotal: money(invoice.subtotalMinor),
     tax: money(invoice.taxMinor),
@@ -256,10 +285,10 @@ function storedLineView(line: StoredLine, currency: string): InvoiceLineView {
 }
 
 function lineView(line: InvoiceLine, currency: string): PreviewLineView {
-  const { description, meter, quantity, exactAmount, amountMinor, rating } = line;
+  const { description, meter, quantity, exactAmount, amountMinor, rating, source } = line;
   const tax = line.tax && lineTaxView(line.tax, currency);
   const amount = moneyView({ minor: amountMinor, currency });
-  return { description, meter, quantity, exactAmount, amount, rating, tax };
+  return { description, meter, quantity, exactAmount, amount, rating, source, tax };
 }
 
 function lineTaxView({ grossMinor, ...terms }: LineTax, currency: string): LineTaxView {

@@ -2,6 +2,7 @@ import { Module } from '@nestjs/common';
 import { MeteringModule } from '@io/metering';
 import { CreditNotesRepository } from './credit-notes.repository.js';
 import { CreditNotesService } from './credit-notes.service.js';
+import { DraftsRepository } from './drafts.repository.js';
 import { ExportsService } from './exports/exports.service.js';
 import { InvoicesRepository } from './invoices.repository.js';
 import { InvoicesService } from './invoices.service.js';
@@ -10,6 +11,7 @@ import { LedgerRepository } from './ledger.repository.js';
 import { LedgerService } from './ledger.service.js';
 import { RateCardsRepository } from './rate-cards.repository.js';
 import { RateCardsService } from './rate-cards.service.js';
+import { RatingService } from './rating.service.js';
 import { SettlementsRepository } from './settlements.repository.js';
 import { SettlementsService } from './settlements.service.js';
 import { SubscriptionsRepository } from './subscriptions.repository.js';
@@ -25,6 +27,7 @@ import { WhatIfService } from './what-if.service.js';
     ExportsService,
     CreditNotesRepository,
     CreditNotesService,
+    DraftsRepository,
     InvoicesRepository,
     InvoicesService,
     InvoicingService,
@@ -32,6 +35,7 @@ import { WhatIfService } from './what-if.service.js';
     LedgerService,
     RateCardsRepository,
     RateCardsService,
+    RatingService,
     SettlementsRepository,
     SettlementsService,
     SubscriptionsRepository,

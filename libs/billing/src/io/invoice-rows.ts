@@ -1,4 +1,5 @@
 import {
+  type AdjustmentSource,
   amountDue,
   type InvoiceLine,
   type InvoiceStatus,
@@ -26,6 +27,8 @@ export interface InvoiceHead {
   readonly subscriptionId: string;
   readonly period: Period;
   readonly timezone: string;
+  /** 1, and one more for each invoice of the period that was made void before. */
+  readonly revision: number;
   readonly status: InvoiceStatus;
   readonly number: string | null;
   readonly currency: string;
@@ -60,6 +63,21 @@ export interface Invoice extends InvoiceHead {
 /** A row of the table of invoices. */
 export type HeadRow = Prisma.InvoiceGetPayload<object>;
 type LineRow = Prisma.InvoiceLineGetPayload<object>;
+
+/** What a line was made of: the rating of a price, or the source of an adjustment; `{}` when neither was kept. */
+export function snapshotOf(snapshot: unknown): {
+  readonly rating: RatingSnapshot | null;
+  readonly source: AdjustmentSource | null;
+} {
+  const kept = snapshot as RatingSnapshot | { readonly source: AdjustmentSource } | object;
+  if ('source' in kept) return { rating: null, source: kept.source };
+  return { rating: 'priceId' in kept ? kept : null, source: null };
+}
+
+/** The same as it is kept. */
+export function storedSnapshot({ rating, source }: InvoiceLine): object {
+  return rating ?? (source ? { source } : {});
+}
 
 interface StoredTaxGroup extends Pick<TaxGroup, 'name' | 'category' | 'ratePercent' | 'reason'> {
   readonly netMinor: string;
@@ -157,10 +175,9 @@ function toHead(
 
 function toLine(row: LineRow): StoredLine {
   const { id, description, meter, amountMinor } = row;
-  const snapshot = row.snapshot as unknown as RatingSnapshot;
-  const rating = Object.keys(snapshot).length > 0 ? snapshot : null;
+  const { rating, source } = snapshotOf(row.snapshot);
   const exactAmount = rating?.exactAmount ?? decimal(row.amount).toFixed();
   const quantity = decimal(row.quantity).toFixed();
   const tax = row.tax as unknown as LineTax | null;
-  return { id, description, meter, quantity, exactAmount, amountMinor, rating, tax };
+  return { id, description, meter, quantity, exactAmount, amountMinor, rating, source, tax };
 }

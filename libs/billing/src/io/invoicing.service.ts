@@ -1,9 +1,5 @@
 import { Injectable, Logger } from '@nestjs/common';
 import {
-  draftInvoice,
-  meteredUsage,
-  taxedDraft,
-  taxTermsFor,
   dueAt,
   periodToBill,
   timezoneOf,
@@ -14,11 +10,20 @@ import {
   type TaxedDraft,
 } from '@core/billing';
 import type { Scope } from '@core/identity';
-import type { Period } from '@core/kernel';
-import { MissingUsageService, UsageService } from '@io/metering';
-import { BusinessClock, NotFound, SystemClock } from '@io/platform';
+import { exactMoney, type Decimal, type Period } from '@core/kernel';
+import { MissingUsageService } from '@io/metering';
+import { BusinessClock, InvalidRequest, NotFound, SystemClock } from '@io/platform';
 import type { Invoice } from './invoice-rows.js';
+import { DraftsRepository, RatingOutdated, type Rating } from './drafts.repository.js';
 import { InvoicesRepository, type BillingTerms } from './invoices.repository.js';
+import { RatingService } from './rating.service.js';
+
+/** A line as a person puts it on a draft; its amount is in major units and may be negative. */
+export interface ManualLineRequest {
+  readonly description: string;
+  readonly amount: Decimal;
+  readonly reason: string;
+}
 
 /** The repeating job that closes what is due, and its queue. */
 export const CLOSE_PERIODS = 'close-periods';
@@ -26,7 +31,8 @@ export const CLOSE_PERIODS = 'close-periods';
 /** Who acts when no person does, for the audit log. */
 const WORKER = 'worker';
 const DUE_MAX = 500;
-
+/** How often a draft is rated again because another invoice of its subscription came in between. */
+const ATTEMPTS_MAX = 10;
 /**
  * Turns periods into invoices. Preview, closing, refreshing and finalising rate alike: what is rolled up of the
  * period, priced by the subscription's version of its rate card.
@@ -39,7 +45,8 @@ export class InvoicingService {
 
   constructor(
     private readonly invoices: InvoicesRepository,
-    private readonly usage: UsageService,
+    private readonly drafts: DraftsRepository,
+    private readonly rating: RatingService,
     private readonly missing: MissingUsageService,
     private readonly clock: BusinessClock,
     private readonly systemClock: SystemClock,
@@ -49,18 +56,23 @@ export class InvoicingService {
   async preview(scope: Scope, subscriptionId: string): Promise<TaxedDraft | null> {
     const terms = await this.terms(scope, subscriptionId);
     const { billedTo: from, closesAt: to } = terms.subscription;
-    return to && this.rate(terms, { from, to });
+    if (to === null) return null;
+    const { draft } = await this.rating.rate(terms, { from, to }, null);
+    return draft;
   }
 
   /** Makes the draft of the open period and opens the next. Idempotent: a period has one invoice. */
-  async close(scope: Scope, subscriptionId: string, period: Period): Promise<Invoice> {
-    const terms = await this.terms(scope, subscriptionId);
-    const { subscription } = terms;
-    const { periodRule: rule, endsAt } = subscription;
-    const draft = await this.rate(terms, period);
-    const next = periodToBill({ rule, billedTo: period.to, endsAt });
-    const at = await this.clock.now(scope.accountId);
-    return this.invoices.saveOnce({ subscription, draft }, { at, closesAt: next && next.to });
+  close(scope: Scope, subscriptionId: string, period: Period): Promise<Invoice> {
+    return upToDate(async () => {
+      const terms = await this.terms(scope, subscriptionId);
+      const { subscription } = terms;
+      const { periodRule: rule, endsAt } = subscription;
+      const rating = await this.rating.rate(terms, period, null);
+      const next = periodToBill({ rule, billedTo: period.to, endsAt });
+      const at = await this.clock.now(scope.accountId);
+      const dates = { at, closesAt: next && next.to };
+      return this.drafts.saveOnce({ subscription, ...rating }, dates);
+    });
   }
 
   /**
@@ -70,7 +82,7 @@ export class InvoicingService {
   async closeDue(): Promise<number> {
     const due = await this.invoices.due(this.systemClock.now(), DUE_MAX);
     for (const accountId of new Set(due.map((one) => one.accountId))) {
-      await this.usage.rollUpNow(accountId);
+      await this.rating.rollUpNow(accountId);
     }
     let closed = 0;
     const failures: unknown[] = [];
@@ -90,8 +102,10 @@ export class InvoicingService {
 
   /** Rates a draft anew, with what came in since. Throws `WrongInvoiceStatus` when it is none any more. */
   async refresh(scope: Scope, id: string): Promise<Invoice> {
-    const { draft } = await this.rateAgain(scope, id);
-    const invoice = draft && (await this.invoices.replaceDraft(scope, id, draft));
+    const invoice = await upToDate(async () => {
+      const { rating } = await this.rateAgain(scope, id);
+      return rating && this.drafts.replace(scope, id, rating);
+    });
     if (invoice) return invoice;
     const { status } = await this.get(scope, id);
     throw new WrongInvoiceStatus(status, ['draft']);
@@ -106,12 +120,14 @@ export class InvoicingService {
     const { status, period, customerId } = await this.get(scope, id);
     // Before the last rating: what filled a gap by then is in it.
     if (status === 'draft') await this.holdForMissing(scope, customerId, period);
-    const { draft, terms } = await this.rateAgain(scope, id);
-    if (!draft) return this.get(scope, id);
-    const { netTermsDays, periodRule } = terms.subscription;
-    const issuedAt = await this.clock.now(scope.accountId);
-    const due = dueAt(issuedAt, { netTermsDays, timezone: timezoneOf(periodRule) });
-    const invoice = await this.invoices.finalise(scope, id, { draft, issuedAt, dueAt: due });
+    const invoice = await upToDate(async () => {
+      const { rating, terms } = await this.rateAgain(scope, id);
+      if (!rating) return null;
+      const { netTermsDays, periodRule } = terms.subscription;
+      const issuedAt = await this.clock.now(scope.accountId);
+      const due = dueAt(issuedAt, { netTermsDays, timezone: timezoneOf(periodRule) });
+      return this.drafts.finalise(scope, id, { ...rating, issuedAt, dueAt: due });
+    });
     return invoice ?? this.get(scope, id);
   }
 
@@ -121,13 +137,53 @@ export class InvoicingService {
     return invoice;
   }
 
+  /**
+   * Makes a draft for the period of an invoice that was made void, rated anew. Idempotent: again, it returns the same. Throws
+   * `WrongInvoiceStatus`.
+   */
+  async reissue(scope: Scope, id: string): Promise<Invoice> {
+    const { subscriptionId, period } = await this.get(scope, id);
+    await this.rating.rollUpNow(scope.accountId);
+    const invoice = await upToDate(async () => {
+      const terms = await this.terms(scope, subscriptionId);
+      const { subscription } = terms;
+      const rating = await this.rating.rate(terms, period, null);
+      const at = await this.clock.now(scope.accountId);
+      return this.drafts.reissue(scope, id, { subscription, at, ...rating });
+    });
+    if (!invoice) throw new NotFound('invoice', id);
+    return invoice;
+  }
+
+  /** Puts a line on a draft and rates it again. Throws `WrongInvoiceStatus`. */
+  async addLine(scope: Scope, id: string, line: ManualLineRequest): Promise<Invoice> {
+    const { currency } = await this.get(scope, id);
+    const { description, reason } = line;
+    const amount = exactMoney(line.amount, currency);
+    if (!amount || amount.minor === 0n) {
+      const detail = amount ? 'must not be 0' : `has more decimals than ${currency}`;
+      throw new InvalidRequest([{ pointer: '/amount', detail }]);
+    }
+    const at = await this.clock.now(scope.accountId);
+    await this.drafts.addLine(scope, id, { description, reason, amountMinor: amount.minor, at });
+    return this.refresh(scope, id);
+  }
+
+  /** Takes a line that a person put on a draft off again, and rates it again. Throws `WrongInvoiceStatus`. */
+  async removeLine(scope: Scope, id: string, lineId: string): Promise<Invoice> {
+    await this.get(scope, id);
+    if (!(await this.drafts.removeLine(scope, id, lineId))) throw new NotFound('line', lineId);
+    return this.refresh(scope, id);
+  }
+
+  /** Any gateway of the account may have seen the customer's calls, so a gap of any of them counts. */
   private async holdForMissing(
     { accountId }: Scope,
     customerId: string,
     period: Period,
   ): Promise<void> {
     // So that no correction waits any more that can be applied.
-    await this.usage.rollUpNow(accountId);
+    await this.rating.rollUpNow(accountId);
     const customer = { accountId, customerId };
     const { gaps, recordIds, correctionIds } = await this.missing.touching(customer, period);
     if (gaps.length > 0) throw new UsageGapOpen(gaps);
@@ -151,27 +207,28 @@ export class InvoicingService {
   private async rateAgain(
     scope: Scope,
     id: string,
-  ): Promise<{ draft: TaxedDraft | null; terms: BillingTerms }> {
+  ): Promise<{ rating: Rating | null; terms: BillingTerms }> {
     const { subscriptionId, status, period } = await this.get(scope, id);
     const terms = await this.terms(scope, subscriptionId);
-    if (status !== 'draft') return { draft: null, terms };
-    await this.usage.rollUpNow(scope.accountId);
-    return { draft: await this.rate(terms, period), terms };
-  }
-
-  private async rate(
-    { subscription, rateCard, taxRules }: BillingTerms,
-    period: Period,
-  ): Promise<TaxedDraft> {
-    const { accountId, customerId, usagePlanId } = subscription;
-    const used = await this.usage.periodUsage({ accountId, customerId, usagePlanId, period });
-    const draft = draftInvoice({ subscription, period, rateCard, usage: meteredUsage(used) });
-    return taxedDraft(draft, (meter) => taxTermsFor(taxRules, { customerId, usagePlanId, meter }));
+    if (status !== 'draft') return { rating: null, terms };
+    await this.rating.rollUpNow(scope.accountId);
+    return { rating: await this.rating.rate(terms, period, id), terms };
   }
 
   private async terms(scope: Scope, subscriptionId: string): Promise<BillingTerms> {
     const terms = await this.invoices.terms(scope, subscriptionId);
     if (!terms) throw new NotFound('subscription', subscriptionId);
     return terms;
+  }
+}
+
+/** Rates and stores again while another invoice of the subscription comes in between. */
+async function upToDate<T>(rateAndStore: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await rateAndStore();
+    } catch (error) {
+      if (!(error instanceof RatingOutdated) || attempt === ATTEMPTS_MAX) throw error;
+    }
   }
 }
