@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { readCsv } from '../support/csv.js';
+import { runFinance } from '../../apps/cli/src/exports/run-finance.js';
+import { readCsv } from '../../apps/cli/src/exports/read-csv.js';
 import { startInvoicing, type Drafted, type Invoicing } from '../support/invoicing.js';
 
 let on: Invoicing;
@@ -193,6 +194,18 @@ describe('GET /v1/exports/:file', () => {
       const answer = await on.api.call('GET', path, { token: stranger });
       expect((answer.body as unknown as string).trimEnd().split('\r\n')).toHaveLength(1);
     }
+  });
+
+  it('is listed, and reported on, by the command line', async () => {
+    await on.aFinalised();
+    const service = { url: on.api.url, token: on.api.ownerToken };
+    const printed: string[] = [];
+    const around = { say: () => undefined, print: (line: string) => void printed.push(line) };
+    await runFinance({ name: 'exports', service }, around);
+    expect(printed.map((line) => line.split(' ')[0])).toContain('journal');
+    printed.length = 0;
+    await runFinance({ name: 'report', service, wanted: { name: 'revenue' } }, around);
+    expect(printed[0]).toMatch(/^Revenue in USD\nmonth .*\n2026-1/);
   });
 
   it('answers 503 while three others are read, and serves again when they are left', async () => {

@@ -56,6 +56,30 @@ describe('parseCommand', () => {
     expect(() => parseCommand(args, environment, NO_FILE)).toThrow(says);
   });
 
+  it('reads what is asked of finance, with its defaults', () => {
+    const environment = { TOLLGATE_TOKEN: 'tgo_secret', TOLLGATE_URL: 'https://tollgate.test' };
+    const service = { url: 'https://tollgate.test', token: 'tgo_secret' };
+    const read = (...args: string[]) => parseCommand(args, environment, NO_FILE);
+    expect(read('exports')).toEqual({ name: 'exports', service });
+    expect(read('export', 'journal', '--from', '2026-11-01T00:00:00Z')).toEqual({
+      name: 'export',
+      service,
+      wanted: { name: 'journal', from: '2026-11-01T00:00:00Z' },
+      path: 'journal.csv',
+    });
+    expect(read('export', 'journal', '--out', '/tmp/j')).toMatchObject({ path: '/tmp/j' });
+    expect(read('report', 'revenue')).toEqual({
+      name: 'report',
+      service,
+      wanted: { name: 'revenue' },
+    });
+    expect(() => read('export')).toThrow('tollgate exports lists them');
+    expect(() => read('report', 'everything')).toThrow('revenue');
+    expect(() => read('exports', 'journal')).toThrow('takes no name');
+    expect(() => read('export', 'a', 'b')).toThrow('does not take "b"');
+    expect(() => parseCommand(['exports'], TOKEN, NO_FILE)).toThrow('TOLLGATE_TOKEN');
+  });
+
   it('reads a format from a file, and tells what is wrong in it by the line', () => {
     const command = (text: string) =>
       parseCommand(['collect', 'a', '--format', 'my.json'], TOKEN, () => text);

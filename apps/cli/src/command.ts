@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import type { CollectOptions } from './collect/collect-options.js';
+import type { Service, WantedExport } from './exports/service.js';
 import { LogFormatFault, PRESETS, readLogFormat, type LogFormat } from './collect/log-format.js';
 
 /** The command line cannot be understood. */
@@ -9,16 +10,26 @@ export class UsageFault extends Error {
 
 /** What the user asked for. */
 export type Command =
-  { readonly name: 'help' } | { readonly name: 'collect'; readonly options: CollectOptions };
+  | { readonly name: 'help' }
+  | { readonly name: 'collect'; readonly options: CollectOptions }
+  | { readonly name: 'exports'; readonly service: Service }
+  | {
+      readonly name: 'export';
+      readonly service: Service;
+      readonly wanted: WantedExport;
+      readonly path: string;
+    }
+  | { readonly name: 'report'; readonly service: Service; readonly wanted: WantedExport };
 
 /** The text of `tollgate --help`. */
 export function help(): string {
   return `Usage: tollgate collect <access log> [options]
+       tollgate exports | export <name> | report revenue [options]
 
-Follows a gateway's JSON access log and reports the calls that passed to Tollgate, each exactly once:
+collect follows a gateway's JSON access log and reports the calls that passed to Tollgate, each exactly once:
 across restarts, kill -9, rotation (rename or copytruncate) and outages of the service.
 
-Options:
+Options of collect:
   --format <format>      ${Object.keys(PRESETS).join(', ')}, or a JSON file that says where the fields are; default nginx
   --url <url>            the service; default $TOLLGATE_URL or http://127.0.0.1:3000
   --state <file>         where the position is kept; default <access log>.tollgate-state
@@ -29,7 +40,16 @@ Options:
   --dry-run              print the first records and send nothing
   --skip-lost            go on although lines that were never sent are gone
 
-The gateway's token comes from $TOLLGATE_GATEWAY_TOKEN.`;
+The gateway's token comes from $TOLLGATE_GATEWAY_TOKEN.
+
+exports lists the tables for finance, export saves one of them as CSV, and report revenue shows revenue by month, plan and meter.
+
+  --from <instant>       from then on, such as 2026-11-01T00:00:00Z
+  --to <instant>         before then
+  --out <file>           where it is saved; default <name>.csv
+  --url <url>            the service, as above
+
+The token of an operator comes from $TOLLGATE_TOKEN.`;
 }
 
 /** Reads the arguments, the environment and the format file. Throws a `UsageFault` that says what is wrong. */
@@ -41,6 +61,11 @@ export function parseCommand(
   const { values, positionals } = parsed(args);
   if (values.help === true || positionals.length === 0) return { name: 'help' };
   const [name, log, ...others] = positionals;
+  const url = values.url ?? environment['TOLLGATE_URL'] ?? 'http://127.0.0.1:3000';
+  if (!URL.canParse(url) || !/^https?:/.test(url))
+    throw new UsageFault(`"${url}" is no http(s) URL`);
+  if (name === 'exports' || name === 'export' || name === 'report')
+    return financeCommand(name, [log, ...others], { ...values, url }, environment);
   if (name !== 'collect') throw new UsageFault(`"${name}" is no command; see tollgate --help`);
   if (log === undefined || others.length > 0) {
     throw new UsageFault(
@@ -51,9 +76,6 @@ export function parseCommand(
   if (token === '' && values['dry-run'] !== true) {
     throw new UsageFault('set TOLLGATE_GATEWAY_TOKEN to the token of this gateway');
   }
-  const url = values.url ?? environment['TOLLGATE_URL'] ?? 'http://127.0.0.1:3000';
-  if (!URL.canParse(url) || !/^https?:/.test(url))
-    throw new UsageFault(`"${url}" is no http(s) URL`);
   const intervalMs = Number(values.interval ?? 1_000);
   if (!(intervalMs >= 1)) throw new UsageFault('--interval is a number of milliseconds');
   const drainSeconds = Number(values.drain ?? 10);
@@ -73,6 +95,36 @@ export function parseCommand(
       skipsLost: values['skip-lost'] === true,
     },
   };
+}
+
+function financeCommand(
+  name: 'exports' | 'export' | 'report',
+  [what, ...others]: readonly (string | undefined)[],
+  values: Readonly<Record<'url', string> & Partial<Record<'from' | 'to' | 'out', string>>>,
+  environment: Readonly<Record<string, string | undefined>>,
+): Command {
+  const token = environment['TOLLGATE_TOKEN'] ?? '';
+  if (token === '') throw new UsageFault('set TOLLGATE_TOKEN to the token of an operator');
+  const service = { url: values.url, token };
+  const { from, to } = values;
+  if (others.length > 0) throw new UsageFault(`${name} does not take "${others.join(' ')}"`);
+  switch (name) {
+    case 'exports':
+      if (what !== undefined) throw new UsageFault('exports takes no name; see tollgate export');
+      return { name, service };
+    case 'export':
+      if (what === undefined)
+        throw new UsageFault('export takes the name of a table; tollgate exports lists them');
+      return {
+        name,
+        service,
+        wanted: { name: what, from, to },
+        path: values.out ?? `${what}.csv`,
+      };
+    case 'report':
+      if (what !== 'revenue') throw new UsageFault('report takes what to report on: revenue');
+      return { name, service, wanted: { name: 'revenue', from, to } };
+  }
 }
 
 function formatOf(name: string, readFile: (path: string) => string): LogFormat {
@@ -103,6 +155,9 @@ function parsed(args: readonly string[]) {
         once: { type: 'boolean' },
         'dry-run': { type: 'boolean' },
         'skip-lost': { type: 'boolean' },
+        from: { type: 'string' },
+        to: { type: 'string' },
+        out: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
       },
     });

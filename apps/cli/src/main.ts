@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { collect } from './collect/collect.js';
 import { UsageFault, help, parseCommand } from './command.js';
+import { runFinance } from './exports/run-finance.js';
 
 const CLEAR_LINE = '\r\u001b[K';
 
@@ -20,16 +21,21 @@ async function main(): Promise<number> {
   try {
     const readFile = (path: string): string => readFileSync(path, 'utf8');
     const command = parseCommand(process.argv.slice(2), process.env, readFile);
-    if (command.name === 'help') print(help());
-    else
-      await collect(command.options, {
-        signal: stop.signal,
-        drain: drain.signal,
-        say,
-        print,
-        show,
-      });
-    return 0;
+    switch (command.name) {
+      case 'help':
+        print(help());
+        return 0;
+      case 'collect': {
+        const around = { signal: stop.signal, drain: drain.signal, say, print, show };
+        await collect(command.options, around);
+        return 0;
+      }
+      case 'exports':
+      case 'export':
+      case 'report':
+        await runFinance(command, { say, print, show });
+        return 0;
+    }
   } catch (error) {
     if (!(error instanceof Error)) throw error;
     say(`tollgate: ${error.message}`);

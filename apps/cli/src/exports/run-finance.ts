@@ -1,0 +1,42 @@
+import type { Command } from '../command.js';
+import { readCsv } from './read-csv.js';
+import { revenueReport } from './revenue-report.js';
+import { saveExport } from './save-export.js';
+import { ask, askForExport } from './service.js';
+
+/** Lists exports, saves one, or shows a report; messages go to `say`, what was asked for to `print`. */
+export async function runFinance(
+  command: Extract<Command, { name: 'exports' | 'export' | 'report' }>,
+  {
+    say,
+    print,
+    show,
+  }: {
+    readonly say: (line: string) => void;
+    readonly print: (line: string) => void;
+    readonly show?: ((line: string) => void) | undefined;
+  },
+): Promise<void> {
+  const { service } = command;
+  switch (command.name) {
+    case 'exports': {
+      const answer = await ask(service, '/v1/exports');
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what the api documents
+      const { items } = (await answer.json()) as { items: { name: string; description: string }[] };
+      const width = Math.max(...items.map(({ name }) => name.length));
+      for (const { name, description } of items) print(`${name.padEnd(width)}  ${description}`);
+      return;
+    }
+    case 'export': {
+      const { path, wanted } = command;
+      const { lines, bytes } = await saveExport(service, wanted, { path, show });
+      say(`${path}: ${lines} lines, ${bytes} bytes`);
+      return;
+    }
+    case 'report': {
+      const answer = await askForExport(service, command.wanted);
+      print(revenueReport(readCsv(await answer.text())));
+      return;
+    }
+  }
+}
