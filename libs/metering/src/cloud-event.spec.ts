@@ -168,3 +168,17 @@ describe('readBinaryEvent', () => {
     expect(said(binary(text, 'ü'))).toBe(said(read(anEvent({ datacontenttype, data: 'ü' }))));
   });
 });
+
+describe('eventContent', () => {
+  it('says every attribute of events that come together, whatever others have', () => {
+    const content = (overrides: Record<string, unknown>) => {
+      const event = read(anEvent(overrides));
+      if (Array.isArray(event) || event === null) throw new Error('it is an event');
+      return eventContent(event);
+    };
+    const [one, other] = [content({ a: 1 }), content({ b: 2 })];
+    expect(other.split('\n')).toContain('b=2');
+    expect(other).not.toContain('a=');
+    expect(content({ a: 1 })).toBe(one);
+  });
+});

@@ -172,8 +172,20 @@ function isDeeper(value: unknown, levels: number): boolean {
   return false;
 }
 
-/** Microseconds since 1970 of an RFC 3339 timestamp, what is below cut off; NaN when it is none, or not before 2200. */
+let lastTime = '';
+let lastMicros = Number.NaN;
+
+/** As `readMicros`; each time is asked for twice, and most senders send many of one instant. */
 function microsOf(text: string): number {
+  if (text !== lastTime) {
+    lastMicros = readMicros(text);
+    lastTime = text;
+  }
+  return lastMicros;
+}
+
+/** Microseconds since 1970 of an RFC 3339 timestamp, what is below cut off; NaN when it is none, or not before 2200. */
+function readMicros(text: string): number {
   const match = TIMESTAMP.exec(text);
   if (!match) return Number.NaN;
   const [, year, month, day, hour, minute, second, fraction = '', sign, offsetHour, offsetMinute] =

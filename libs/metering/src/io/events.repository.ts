@@ -168,9 +168,20 @@ function numbered<T extends object>(objects: readonly T[]) {
 const plainArray = <T>(items: readonly T[], valueOf: (item: T) => string | number | bigint) =>
   `{${items.map(valueOf).join(',')}}`;
 
-/** The same, of any texts. */
-const textArray = <T>(items: readonly T[], valueOf: (item: T) => string) =>
-  `{${items.map((item) => quoted(valueOf(item))).join(',')}}`;
+/** The same, of any texts; in most a text is often the one before. */
+function textArray<T>(items: readonly T[], valueOf: (item: T) => string): string {
+  let last = '';
+  let lastQuoted = '""';
+  const texts = items.map((item) => {
+    const text = valueOf(item);
+    if (text !== last) {
+      last = text;
+      lastQuoted = quoted(text);
+    }
+    return lastQuoted;
+  });
+  return `{${texts.join(',')}}`;
+}
 
 const quoted = (text: string) =>
   `"${/["\\]/.test(text) ? text.replaceAll(/["\\]/g, String.raw`\$&`) : text}"`;
