@@ -111,6 +111,7 @@ function faultsOf(method: string, template: string, status: number, body: unknow
 
 const QUERY: Record<string, string> = {
   by: 'key',
+  decisionId: 'dec_1',
   from: '2026-11-01T00:00:00Z',
   to: '2026-11-02T00:00:00Z',
   interval: 'hour',
@@ -186,6 +187,24 @@ describe('answers', () => {
         api.gatewayToken,
       );
     }
+    const usage = {
+      apiId: ids['apiId'],
+      stage: 'prod',
+      keyId: key.id,
+      decisionIds: ['dec_1'],
+      at: new Date().toISOString(),
+      method: 'GET',
+      resourcePath: '/',
+      statusClass: '2xx',
+      quantities: { calls: '1' },
+    };
+    const voids = { epoch: 'e', sequence: 1, index: 0 };
+    const batch = { epoch: 'e', sequence: 0, records: [usage, { voids }] };
+    await call('POST', '/v1/usage/batches', batch, api.gatewayToken);
+    const gatewayId = (await call('GET', '/v1/usage/records')).items[0].gatewayId;
+    const corrections = [{ gatewayId, epoch: 'e', sequence: 0, index: 0, void: true }];
+    const made = await call('POST', '/v1/usage/corrections', { corrections, reason: 'x' });
+    ids['correctionId'] = made.items[0].id;
     // Every GET of the document whose path is made of what was made above.
     for (const [template, item] of Object.entries(paths())) {
       const names = [...template.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => name);

@@ -9,13 +9,21 @@ import { aCatalogue } from '../support/catalogue.js';
 
 const HOUR_MS = 3_600_000;
 
-it('calls that the Node plugin decides on are counted apart from those that it meters', async () => {
+it('calls that the Node plugin decides on are counted apart from those that it meters, and lead to their record by the id', async () => {
   const api = await startApi();
   const { apiId, stage, apiKey, keyId, accountId } = await aCatalogue(api);
-  const tollgate = createTollgate({ url: api.url, token: api.gatewayToken, apiId, stage });
+  const tollgate = createTollgate({
+    url: api.url,
+    token: api.gatewayToken,
+    apiId,
+    stage,
+    decisionIds: true,
+  });
   const unanswered: ServerResponse[] = [];
+  const decisionIds: string[] = [];
   const server = createServer(
-    tollgate.node(({ url }, response) => {
+    tollgate.node(({ url, headers }, response) => {
+      decisionIds.push(String(headers['x-tollgate-decision-id']));
       if (url === '/pets?wait') unanswered.push(response);
       else response.end('ok');
     }),
@@ -46,6 +54,16 @@ it('calls that the Node plugin decides on are counted apart from those that it m
     for (let n = 0; n < 7; n += 1) expect(await call('/pets', 'POST')).toBe(200);
     const agreed = { allowed: '57', metered: '57', mismatches: 0, selfDeciding: [], items: [] };
     expect(await reconciled()).toEqual(agreed);
+    // The first by the service, the others here.
+    for (const [n, method] of [
+      [0, 'GET'],
+      [49, 'GET'],
+      [50, 'POST'],
+      [56, 'POST'],
+    ] as const) {
+      const { body } = await api.call('GET', `/v1/usage/records?decisionId=${decisionIds[n]}`);
+      expect(body['items']).toMatchObject([{ method, keyId, isRolledUp: true }]);
+    }
     // Allowed, and metered only once it is answered.
     const waiting = call('/pets?wait');
     await expect.poll(() => unanswered.length).toBe(1);

@@ -18,6 +18,8 @@ export interface TollgateOptions extends ServiceAddress {
   readonly trustProxy?: TrustedProxy;
   /** The api's own template of a request, such as `/pets/{petId}`. Default: it is found from the path. */
   readonly resourcePath?: (request: IncomingMessage) => string | undefined;
+  /** Tells with each usage record which decisions it is made of, so that it is found by their ids: a row in the service for each id or span. Default false. */
+  readonly decisionIds?: boolean;
   /** How often usage is sent. Default 1,000 ms. */
   readonly flushIntervalMs?: number;
   /** A folder of this process's own where unsent usage survives a crash. Default none: it is in memory. */

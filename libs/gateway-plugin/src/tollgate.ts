@@ -99,6 +99,8 @@ interface MeterAs {
   readonly at: number;
   readonly keyId: string;
   readonly resourcePath: string;
+  /** To be kept with the record. */
+  readonly decisionId?: string | undefined;
 }
 
 /** A request that carries decisions, by the mark of each gateway. */
@@ -313,7 +315,9 @@ class Gateway implements Tollgate {
     identify(request, decision);
     if (keyId !== undefined) this.remember(apiKey, { keyId, customerId });
     this.count(decision, request.method);
-    this.meter(request, response, keyId === undefined ? undefined : { at, keyId, resourcePath });
+    const decisionId = this.options.decisionIds === true ? decision.decisionId : undefined;
+    const as = keyId === undefined ? undefined : { at, keyId, resourcePath, decisionId };
+    this.meter(request, response, as);
     return { passes: true, headers: decision.headers() };
   }
 
@@ -366,6 +370,7 @@ class Gateway implements Tollgate {
           status,
           bytesOut: bytesOut(),
           protocol,
+          decisionId: as.decisionId,
         });
       }
       this.openCalls -= 1;

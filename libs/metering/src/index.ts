@@ -69,6 +69,13 @@ export {
   type UsageChange,
 } from './corrections.js';
 export { DECISION_COUNTS_MAX, type DecisionCount } from './decision-counts.js';
+export {
+  commonPart,
+  DECISION_IDS_MAX,
+  isDecisionId,
+  spanOf,
+  type DecisionSpan,
+} from './decision-ids.js';
 export { checkQuantities, type Quantities } from './quantities.js';
 export { acceptedTimes, RECORD_LIMITS } from './accepted-times.js';
 export {

@@ -13,6 +13,7 @@ import {
   readDecisionCounts,
   type DecisionCount,
 } from './decision-counts.js';
+import { checkDecisionIds, DECISION_IDS_OF_BATCH_MAX } from './decision-ids.js';
 import { FAULTS_MAX } from './errors.js';
 import {
   instantMs,
@@ -42,6 +43,8 @@ export interface UsageRecord {
   readonly resourcePath: string;
   readonly statusClass: string;
   readonly quantities: Quantities;
+  /** Decisions that it is made of, as ids or spans of them; absent when its gateway does not say. */
+  readonly decisionIds?: readonly string[];
 }
 
 /** A numbered delivery of usage records. The number, not the content, is its identity. */
@@ -96,6 +99,7 @@ const RECORD_FIELDS: ReadonlySet<string> = new Set([
   'resourcePath',
   'statusClass',
   'quantities',
+  'decisionIds',
 ]);
 const STATUS_CLASSES = new Set<unknown>(['1xx', '2xx', '3xx', '4xx', '5xx']);
 
@@ -152,6 +156,7 @@ function readRecords(
   const leftOut = new Map<number, Reason | null>();
   const corrections: SentCorrection[] = [];
   let faults: FieldFault[] = [];
+  let decisionIds = 0;
   let lastAt: unknown;
   let lastMs = Number.NaN;
   for (let index = 0; index < records.length; index += 1) {
@@ -164,6 +169,8 @@ function readRecords(
       }
       instants[index] = lastMs;
       readRecord(record, lastMs, faults);
+      const ids = record['decisionIds'];
+      if (Array.isArray(ids)) decisionIds += ids.length;
     } else {
       instants[index] = Number.NaN;
       refuse(faults, null, 'must be a JSON object');
@@ -180,6 +187,15 @@ function readRecords(
       faults = [];
     }
   }
+  if (decisionIds > DECISION_IDS_OF_BATCH_MAX)
+    return {
+      faults: [
+        {
+          pointer: '/records',
+          detail: `must name at most ${DECISION_IDS_OF_BATCH_MAX} decisions in all`,
+        },
+      ],
+    };
   const batch = { epoch, sequence, records: records as UsageRecord[], instants };
   return quarantining(corrections.length > 0 ? { ...batch, corrections } : batch, leftOut);
 }
@@ -197,6 +213,7 @@ function readRecord(record: Record<string, unknown>, ms: number, faults: FieldFa
   if (!STATUS_CLASSES.has(record['statusClass']))
     refuse(faults, 'statusClass', 'must be one of: 1xx, 2xx, 3xx, 4xx, 5xx');
   checkQuantities(record['quantities'], faults);
+  if (record['decisionIds'] !== undefined) checkDecisionIds(record['decisionIds'], faults);
   for (const name in record) {
     if (!RECORD_FIELDS.has(name)) refuse(faults, shortName(name), 'is not a field of a record');
   }
@@ -260,7 +277,8 @@ export function canonicalContent(batch: UsageBatch): string {
   for (const [index, record] of records.entries()) {
     const { keyId, apiId, stage, method, resourcePath, statusClass, quantities } = record;
     content += `${instants[index]}\t${keyId}\t${apiId}\t${stage}\t${method}\t${resourcePath}\t${statusClass}`;
-    content += `${quantitiesContent(quantities)}\n`;
+    const ids = record.decisionIds;
+    content += `${quantitiesContent(quantities)}${ids ? `\tdecided ${ids.join(' ')}` : ''}\n`;
   }
   // No good record begins with a control character.
   for (const { ordinal, text } of leftOut?.quarantined ?? []) content += `\0${ordinal}\t${text}\n`;

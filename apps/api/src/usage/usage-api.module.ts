@@ -10,6 +10,7 @@ import { UsageBatchRoutes } from './usage-batches.routes.js';
 import { UsageGapsController } from './usage-gaps.controller.js';
 import { UsageController } from './usage.controller.js';
 import { UsageDoor } from './usage-door.js';
+import { UsageRecordsController } from './usage-records.controller.js';
 import { UsageSoFarController } from './usage-so-far.controller.js';
 
 @Module({
@@ -21,6 +22,7 @@ import { UsageSoFarController } from './usage-so-far.controller.js';
     ReconciliationController,
     UsageController,
     UsageGapsController,
+    UsageRecordsController,
     UsageSoFarController,
   ],
   providers: [EventsRoutes, UsageBatchRoutes, UsageDoor],

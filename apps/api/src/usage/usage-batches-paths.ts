@@ -1,6 +1,7 @@
 import {
   CONNECTIONS_MAX,
   DECISION_COUNTS_MAX,
+  DECISION_IDS_MAX,
   INDEX_MAX,
   METERS,
   OPENED_BEFORE_DAYS_MAX,
@@ -116,6 +117,14 @@ const RECORD = {
     resourcePath: text('The template, such as /pets/{petId}.', 1_536),
     statusClass: { type: 'string', enum: ['1xx', '2xx', '3xx', '4xx', '5xx'] },
     quantities: QUANTITIES,
+    decisionIds: {
+      type: 'array',
+      description:
+        'Decisions that it is made of, by which it can be found: ids, or spans `dec_…..dec_…` with both ends, which differ in their last eight characters. All records of a batch may name 50,000.',
+      minItems: 1,
+      maxItems: DECISION_IDS_MAX,
+      items: { type: 'string', maxLength: 100 },
+    },
   },
 };
 

@@ -1,3 +1,4 @@
+import { decisionSpans, SPANS_MAX } from './decision-spans.js';
 import type { ToldConnections } from './connection-log.js';
 import type { ToldDecisions } from './decision-log.js';
 
@@ -13,6 +14,8 @@ export interface UsageRecord {
   readonly statusClass: StatusClass;
   /** Whole numbers as strings, by meter. */
   readonly quantities: Readonly<Record<string, string>>;
+  /** Decisions that it is made of, as ids or spans of them. */
+  readonly decisionIds?: readonly string[];
 }
 
 /** The class of a response's status. */
@@ -38,6 +41,8 @@ export interface MeteredCall extends UsageOrigin {
   /** Bytes of the response's body as sent, after content encoding. */
   readonly bytesOut: number;
   readonly protocol: MeteredProtocol;
+  /** Told only where it is to be kept with the record. */
+  readonly decisionId?: string | undefined;
 }
 
 /** A message that passed over a WebSocket. */
@@ -79,6 +84,8 @@ interface OpenRecord {
   bytesOut: number;
   httpUnits: number;
   messages: number;
+  /** Of its calls, those that are kept. */
+  decisionIds: string[] | undefined;
 }
 
 /** What records of a span may have alike, and those of it by key. */
@@ -142,7 +149,15 @@ export class UsageAggregator {
     record.calls += 1;
     record.bytesOut += usage.bytesOut;
     if (usage.protocol === 'HTTP') record.httpUnits += httpUnits(usage.bytesOut);
+    if (usage.decisionId) this.noteDecision(record, usage.decisionId);
     return true;
+  }
+
+  /** Keeps a decision with its record. One that has all it may name takes no more calls: the next opens another. */
+  private noteDecision(record: OpenRecord, id: string): void {
+    const ids = (record.decisionIds ??= []);
+    ids.push(id);
+    if (ids.length === SPANS_MAX) record.route.byKey.delete(record.usage.keyId);
   }
 
   /** The open record of this usage in its span; a new one while fewer than `room` are open. */
@@ -177,8 +192,10 @@ export class UsageAggregator {
   /** Takes the oldest records out, at most `maxRecords`. What is not taken stays open. */
   take(maxRecords: number): UsageRecord[] {
     const taken: UsageRecord[] = [];
+    let ids = 0;
     for (const record of this.open) {
-      if (taken.length === maxRecords) break;
+      ids += record.decisionIds?.length ?? 0;
+      if (taken.length === maxRecords || ids > BATCH_DECISIONS_MAX) break;
       taken.push(toRecord(record));
       this.remove(record);
     }
@@ -188,7 +205,7 @@ export class UsageAggregator {
   private remove(record: OpenRecord): void {
     const { span, route, usage } = record;
     this.open.delete(record);
-    route.byKey.delete(usage.keyId);
+    if (route.byKey.get(usage.keyId) === record) route.byKey.delete(usage.keyId);
     span.records -= 1;
     if (span.records > 0) return;
     this.spans.delete(span.start);
@@ -223,7 +240,7 @@ function openRoute(span: Span, usage: MeteredCall | MeteredTraffic): Route {
   return route;
 }
 
-const NOTHING = { calls: 0, bytesOut: 0, httpUnits: 0, messages: 0 };
+const NOTHING = { calls: 0, bytesOut: 0, httpUnits: 0, messages: 0, decisionIds: undefined };
 
 function toRecord(record: OpenRecord): UsageRecord {
   const { usage, span } = record;
@@ -236,6 +253,7 @@ function toRecord(record: OpenRecord): UsageRecord {
     resourcePath: usage.resourcePath,
     statusClass: statusClass(usage.status),
     quantities: quantitiesOf(record),
+    ...(record.decisionIds && { decisionIds: decisionSpans(record.decisionIds) }),
   };
 }
 
@@ -251,6 +269,8 @@ function quantitiesOf(record: OpenRecord): Record<string, string> {
 
 /** The most records that one batch carries: half of what the service takes, some 1.5 MB of JSON. */
 export const BATCH_RECORDS_MAX = 5_000;
+/** The most decisions that one batch names, which is what the service takes. */
+const BATCH_DECISIONS_MAX = 50_000;
 
 /** The bytes of a batch. They are made once: a repeat must be the same to the byte. */
 export function batchBody(

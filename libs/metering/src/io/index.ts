@@ -47,6 +47,8 @@ export {
   type UsageItem,
   type UsageQuestion,
 } from './usage.service.js';
+export { RECORDS_FOUND_MAX, type FoundRecord } from './usage-records.repository.js';
+export { UsageRecordsService } from './usage-records.service.js';
 export type { QuotaStanding } from './quota-standings.repository.js';
 export { UsageSoFarService, type KeySoFar, type PlanSoFar } from './usage-so-far.service.js';
 export { UsageGapsService, type GapRange, type UsageGap } from './usage-gaps.service.js';

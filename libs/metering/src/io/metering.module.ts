@@ -35,6 +35,8 @@ import { UsageIntake } from './usage-intake.js';
 import { UsageOwnersRepository } from './usage-owners.repository.js';
 import { UsagePartitionsRepository } from './usage-partitions.repository.js';
 import { UsagePartitionsService } from './usage-partitions.service.js';
+import { UsageRecordsRepository } from './usage-records.repository.js';
+import { UsageRecordsService } from './usage-records.service.js';
 import { UsageRepository } from './usage.repository.js';
 import { UsageSoFarService } from './usage-so-far.service.js';
 import { UsageService } from './usage.service.js';
@@ -77,6 +79,8 @@ import { UsageService } from './usage.service.js';
     UsageOwnersRepository,
     UsagePartitionsRepository,
     UsagePartitionsService,
+    UsageRecordsRepository,
+    UsageRecordsService,
     UsageRepository,
     UsageService,
     UsageSoFarService,
@@ -97,6 +101,7 @@ import { UsageService } from './usage.service.js';
     UsageIngestionService,
     UsageIntake,
     UsagePartitionsService,
+    UsageRecordsService,
     UsageService,
     UsageSoFarService,
   ],

@@ -11,6 +11,7 @@ import {
   SystemClock,
   type PageRequest,
 } from '@io/platform';
+import { decisionColumns, INSERT_DECISIONS } from './insert-decision-ids.js';
 import { insertRecords, type RecordRow } from './insert-records.js';
 import type { UsageOwner } from './usage-owners.repository.js';
 
@@ -146,6 +147,14 @@ export class QuarantineRepository {
           select: { id: true },
         });
         await tx.$executeRaw(insertRecords(rowsOf({ batchId, accountId }, counted), now));
+        const decided = decisionColumns(
+          counted.map(({ record }, ordinal) => ({ record, ordinal })),
+        );
+        if (decided) {
+          const { first, last, ordinal } = decided;
+          const batch = [accountId, batchId, now] as const;
+          await tx.$executeRawUnsafe(INSERT_DECISIONS, ...batch, first, last, ordinal);
+        }
         await tx.$executeRaw`
           UPDATE usage_quarantine q SET state = 'counted', counted_batch_id = ${batchId}, counted_ordinal = c.ordinal - 1,
             corrected = c.corrected, settled_at = ${now}, settled_by = ${principalId}

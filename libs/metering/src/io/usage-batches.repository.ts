@@ -14,6 +14,7 @@ import { storeConnections } from './store-connections.js';
 import { storeCorrections } from './store-corrections.js';
 import { noteDecider, storeDecisions } from './store-decisions.js';
 import type { UsageOwner } from './usage-owners.repository.js';
+import { decisionColumns, INSERT_DECISIONS } from './insert-decision-ids.js';
 import { insertQuarantined } from './insert-quarantined.js';
 import { plainRows } from './plain-rows.js';
 import { CHUNK_BYTES, USAGE_COLUMNS, usageRows, type BatchRow } from './usage-rows.js';
@@ -88,6 +89,7 @@ export class UsageBatchesRepository {
         const refused = await storeCorrections(client, source, batch, receivedAt);
         quarantined.push(...(batch.leftOut?.quarantined ?? []), ...refused);
         await insertQuarantined(client, source, batch, { quarantined, receivedAt });
+        await insertDecisions(client, row, batch);
         const faults = await storeConnections(client, source, batch, { owners, receivedAt });
         if (faults.length > 0) {
           await client.query('ROLLBACK');
@@ -211,4 +213,18 @@ async function countInEpoch(
         latest_at = greatest(e.latest_at, excluded.latest_at)`,
     values: [accountId, gatewayId, epoch, sequence, receivedAt, latestAt],
   });
+}
+
+/** Keeps which decisions records are made of, where they say so. */
+async function insertDecisions(
+  client: pg.PoolClient,
+  { id, accountId, receivedAt }: BatchRow,
+  { records, leftOut }: UsageBatch,
+): Promise<void> {
+  const columns = decisionColumns(
+    records.map((record, n) => ({ record, ordinal: leftOut?.ordinals[n] ?? n })),
+  );
+  if (columns === null) return;
+  const { first, last, ordinal } = columns;
+  await client.query(INSERT_DECISIONS, [accountId, id, receivedAt, first, last, ordinal]);
 }
