@@ -1,0 +1,110 @@
+import { randomInt } from 'node:crypto';
+import { InvoicingService, SettlementsService } from '@io/billing';
+import { decimal } from '@core/kernel';
+import { Config } from '@io/platform';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createApi } from '../../apps/api/src/api.js';
+import { CrashingWire, type Moment } from '../support/crashing-wire.js';
+import { startInvoicing, type Invoicing, type Subscribed } from '../support/invoicing.js';
+
+/** All of them by hand: `CRASH_EVERY=1 npx vitest run test/scenarios/closing-crash.spec.ts`. */
+const EVERY = Number(process.env['CRASH_EVERY'] ?? 5);
+/** With which statement it begins; over many runs each is met. */
+const FIRST = 1 + randomInt(EVERY);
+
+let stable: Invoicing;
+let wire: CrashingWire;
+let invoicing: InvoicingService;
+let settlements: SettlementsService;
+
+beforeAll(async () => {
+  stable = await startInvoicing();
+  wire = await CrashingWire.to(stable.api.databaseUrl);
+  // The settings are read from the process' environment where Nest makes them.
+  process.env['DATABASE_URL'] = wire.url;
+  process.env['TOLLGATE_LOG_LEVEL'] = 'silent';
+  const app = await createApi(new Config(process.env));
+  afterAll(async () => {
+    await app.close();
+    wire.stop();
+  });
+  await app.init();
+  invoicing = app.get(InvoicingService);
+  settlements = app.get(SettlementsService);
+});
+
+/** A month's end, as the worker and finance live it: closed, finalised, and paid by a wire transfer. */
+async function monthEnd(
+  { subscriptionId, customerId }: Subscribed,
+  by: {
+    readonly invoicing: InvoicingService;
+    readonly settlements: SettlementsService;
+  },
+): Promise<void> {
+  const { accountId, db } = stable.rows;
+  const scope = { accountId, principalId: 'finance' };
+  const { closesAt, billedTo } = await db.subscription.findUniqueOrThrow({
+    where: { id: subscriptionId },
+  });
+  const november = new Date('2026-11-01T00:00:00Z');
+  if (closesAt && billedTo <= november) {
+    await by.invoicing.close(scope, subscriptionId, { from: billedTo, to: closesAt });
+  }
+  const { id } = await db.invoice.findFirstOrThrow({ where: { customerId } });
+  await by.invoicing.finalise(scope, id);
+  const payment = { amount: decimal('3.50'), method: 'bank-transfer', reference: 'SEPA' } as const;
+  await by.settlements.recordPayment(scope, id, payment);
+}
+
+describe('a process that dies between any two statements of closing, finalising and taking a payment', () => {
+  it.each(['before', 'after'] as const)(
+    'leaves one invoice per period, no number twice and none missing, and each act posted once: dies %s it',
+    { timeout: 120_000 },
+    async (moment: Moment) => {
+      const { rows, api, use, aSubscriber } = stable;
+      const steady = {
+        invoicing: api.app.get(InvoicingService),
+        settlements: api.app.get(SettlementsService),
+      };
+      let crashes = 0;
+      for (let statement = FIRST, hasCrashed = true; hasCrashed; statement += EVERY) {
+        const of = await aSubscriber();
+        await use(of, { hour: '2026-11-15T10:00:00Z', quantity: '1000000' });
+        wire.crashAt(statement, moment);
+        await monthEnd(of, { invoicing, settlements }).catch(() => undefined);
+        hasCrashed = wire.disarm();
+        if (hasCrashed) crashes += 1;
+        // Whoever comes next finds it as it is, and goes on.
+        await monthEnd(of, steady);
+        const { body } = await api.call('GET', `/v1/invoices?customerId=${of.customerId}`);
+        expect(body.items).toMatchObject([{ status: 'paid', total: { amount: '3.50' } }]);
+      }
+      expect(crashes).toBeGreaterThan(60 / EVERY);
+
+      const invoices = await rows.db.invoice.findMany();
+      const numbers = invoices
+        .map(({ number }) => Number(number?.slice(3)))
+        .toSorted((a, b) => a - b);
+      expect(numbers).toEqual(numbers.map((_, index) => index + 1));
+      const acts = await rows.db.$queryRaw`
+        SELECT act, count(*)::int AS n, sum(legs)::int AS legs, sum(receivable)::int AS receivable
+        FROM ledger_transaction t JOIN LATERAL (
+          SELECT count(*) AS legs, sum(amount_minor) FILTER (WHERE ledger_account = 'receivable') AS receivable
+          FROM posting p WHERE p.transaction_id = t.id) p ON true
+        GROUP BY act ORDER BY act`;
+      const n = invoices.length;
+      expect(acts).toEqual([
+        { act: 'finalise-invoice', n, legs: 2 * n, receivable: 350 * n },
+        { act: 'record-payment', n, legs: 2 * n, receivable: -350 * n },
+      ]);
+      const audited = await rows.db.auditEvent.groupBy({
+        by: ['action'],
+        where: { action: { in: ['finalise-invoice', 'mark-invoice-paid'] } },
+        _count: true,
+        orderBy: { action: 'asc' },
+      });
+      expect(audited).toMatchObject([{ _count: n }, { _count: n }]);
+      console.log(`dies ${moment} every ${EVERY}. statement from ${FIRST} on: ${crashes} crashes`);
+    },
+  );
+});
