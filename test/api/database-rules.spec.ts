@@ -157,7 +157,7 @@ describe('tables of accounts', () => {
     const named = await columnsWhere(
       `column_name ~ '^(customer|gateway|api|usage_plan|key|rate_card|subscription|invoice)_id$'
        AND table_name NOT IN ('usage_record', 'usage_hour', 'usage_day', 'meter_reading', 'meter_quarter', 'alert_due',
-         'connection', 'decision_hour')`,
+         'connection', 'decision_hour', 'usage_correction')`,
     );
     const loose = named.map(({ table, column }) => `${table}.${column}`);
     // What was spent and which plans covered a key stay known, also when the plan or the api is deleted; that a key was
