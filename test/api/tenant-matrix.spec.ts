@@ -97,6 +97,8 @@ const ROWS: Readonly<Record<string, Row>> = {
   'POST /v1/invoices/{id}/credit-notes': { body: () => ({ reason: 'x' }) },
   'GET /v1/credit-notes/{id}': { customersToo: true },
   'GET /v1/credit-notes/{id}/pdf': { customersToo: true },
+  'GET /v1/issuers/{issuerId}': {},
+  'PATCH /v1/issuers/{issuerId}': NAME,
   'GET /v1/tax-rules/{taxRuleId}': {},
   'PATCH /v1/tax-rules/{taxRuleId}': NAME,
   'DELETE /v1/tax-rules/{taxRuleId}': {},
@@ -150,6 +152,9 @@ beforeAll(async () => {
   const testPath = `/v1/webhook-endpoints/${endpoint.id}/test-events`;
   const { eventId } = (await api.call('POST', testPath)).body;
   const { body: invoices } = await api.call('GET', '/v1/invoices');
+  const { body: issuer } = await api.call('POST', '/v1/issuers', {
+    body: { series: 'DE', name: 'x' },
+  });
   const { body: taxRule } = await api.call('POST', '/v1/tax-rules', {
     body: { name: 'VAT', category: 'standard', ratePercent: '19' },
   });
@@ -171,6 +176,7 @@ beforeAll(async () => {
     recordId: await aQuarantinedRecord(),
     taxRuleId: taxRule.id,
     lineId: 'ml_none',
+    issuerId: issuer.id,
     'credit-notes': await aCreditNote(invoices.items[0].id),
     'rate-cards': card.id,
     subscriptions: subscription.id,

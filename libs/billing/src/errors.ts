@@ -155,6 +155,18 @@ export class InvoiceSettledInPart extends DomainError {
   }
 }
 
+/** Another issuer of the account numbers its invoices in the series. */
+export class SeriesTaken extends DomainError {
+  readonly code = 'series-taken';
+  readonly kind = 'conflict';
+  readonly facts: { readonly series: string };
+
+  constructor(series: string) {
+    super(`Another issuer numbers its invoices in the series ${series}.`);
+    this.facts = { series };
+  }
+}
+
 /** Another rule says how the same is taxed. */
 export class TaxRuleExists extends DomainError {
   readonly code = 'tax-rule-exists';

@@ -38,6 +38,7 @@ export {
   PeriodAlreadyBilled,
   PeriodOutOfRange,
   RateCardNameTaken,
+  SeriesTaken,
   SubscriptionEnded,
   SubscriptionOverlaps,
   TaxRuleExists,

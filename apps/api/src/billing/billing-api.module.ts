@@ -3,6 +3,7 @@ import { BillingModule } from '@io/billing';
 import { CreditNotesController } from './credit-notes.controller.js';
 import { ExportsController } from './exports.controller.js';
 import { InvoicesController } from './invoices.controller.js';
+import { IssuersController } from './issuers.controller.js';
 import { LedgerController } from './ledger.controller.js';
 import { PreviewsController } from './previews.controller.js';
 import { RateCardsController } from './rate-cards.controller.js';
@@ -17,6 +18,7 @@ import { SubscriptionsController } from './subscriptions.controller.js';
     CreditNotesController,
     ExportsController,
     InvoicesController,
+    IssuersController,
     LedgerController,
     PreviewsController,
     RateCardsController,

@@ -42,6 +42,12 @@ export class CreateSubscriptionBody {
 
   @Int({ min: 0, max: 365, optional: true, description: 'Days to pay; 30 when left out.' })
   netTermsDays?: number;
+
+  @Id({
+    optional: true,
+    description: 'In whose name it is invoiced; the account itself when left out.',
+  })
+  issuerId?: string;
 }
 
 export class EndSubscriptionBody {
@@ -78,6 +84,9 @@ export class SubscriptionView {
 
   @Int({ min: 0, max: 365 })
   netTermsDays: number;
+
+  @Id({ nullable: true, description: 'Null when the account itself invoices it.' })
+  issuerId: string | null;
 
   @Instant()
   startsAt: string;
@@ -117,6 +126,7 @@ export function subscriptionView(subscription: Subscription): SubscriptionView {
     currency,
     periodRule,
     netTermsDays,
+    issuerId: subscription.issuerId,
     startsAt: startsAt.toISOString(),
     endsAt: endsAt && endsAt.toISOString(),
     currentPeriod: closesAt && { from: billedTo.toISOString(), to: closesAt.toISOString() },

@@ -7,6 +7,8 @@ import { ExportsService } from './exports/exports.service.js';
 import { InvoicesRepository } from './invoices.repository.js';
 import { InvoicesService } from './invoices.service.js';
 import { InvoicingService } from './invoicing.service.js';
+import { IssuersRepository } from './issuers.repository.js';
+import { IssuersService } from './issuers.service.js';
 import { LedgerRepository } from './ledger.repository.js';
 import { LedgerService } from './ledger.service.js';
 import { RateCardsRepository } from './rate-cards.repository.js';
@@ -31,6 +33,8 @@ import { WhatIfService } from './what-if.service.js';
     InvoicesRepository,
     InvoicesService,
     InvoicingService,
+    IssuersRepository,
+    IssuersService,
     LedgerRepository,
     LedgerService,
     RateCardsRepository,
@@ -50,6 +54,7 @@ import { WhatIfService } from './what-if.service.js';
     CreditNotesService,
     InvoicesService,
     InvoicingService,
+    IssuersService,
     LedgerService,
     RateCardsService,
     SettlementsService,

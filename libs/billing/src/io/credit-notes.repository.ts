@@ -21,6 +21,7 @@ import {
   type Invoice,
   type Party,
 } from './invoice-rows.js';
+import { issuerOf } from './issuer-of.js';
 import { storedJson, storedList } from './json.js';
 import { nextNumber } from './next-number.js';
 import { postTransaction } from './post-transaction.js';
@@ -92,7 +93,7 @@ export class CreditNotesRepository {
   async issue(
     scope: Scope,
     invoiceId: string,
-    { credits, reason, restTo, at, series }: NewCreditNote & { at: Date; series: string },
+    { credits, reason, restTo, at }: NewCreditNote & { readonly at: Date },
   ): Promise<CreditNote | null> {
     const { accountId, principalId } = scope;
     return this.db.$transaction(async (tx) => {
@@ -102,6 +103,8 @@ export class CreditNotesRepository {
       if (!CREDITED_FROM.includes(status)) throw new WrongInvoiceStatus(status, CREDITED_FROM);
       const draft = draftCreditNote(await creditable(tx, invoice), credits);
 
+      const { subscriptionId } = invoice;
+      const { creditSeries: series } = await issuerOf(tx, { accountId, subscriptionId });
       const number = invoiceNumber(series, await nextNumber(tx, { accountId, series }));
       const note = await tx.creditNote.create({
         data: {

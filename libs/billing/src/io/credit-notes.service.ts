@@ -25,9 +25,6 @@ export interface CreditNoteRequest extends Omit<NewCreditNote, 'credits'> {
   readonly lines?: readonly { readonly lineId: string; readonly amount: Decimal }[];
 }
 
-/** The series of the account's credit notes. */
-const SERIES = 'CN';
-
 /** Corrections of finalised invoices, which themselves never change. */
 @Injectable()
 export class CreditNotesService {
@@ -48,7 +45,7 @@ export class CreditNotesService {
     if (!invoice) throw new NotFound('invoice', invoiceId);
     const credits = lines ? readCredits(lines, invoice.currency) : null;
     const at = await this.clock.now(scope.accountId);
-    const asked = { credits, reason, restTo, at, series: SERIES };
+    const asked = { credits, reason, restTo, at };
     const note = await this.notes.issue(scope, invoiceId, asked);
     if (!note) throw new NotFound('invoice', invoiceId);
     return note;

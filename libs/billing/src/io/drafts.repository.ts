@@ -20,6 +20,7 @@ import {
   type HeadRow,
   type Invoice,
 } from './invoice-rows.js';
+import { issuerOf } from './issuer-of.js';
 import { storedJson, storedList } from './json.js';
 import { nextNumber } from './next-number.js';
 import { postTransaction } from './post-transaction.js';
@@ -39,8 +40,6 @@ export interface NewManualLine {
   readonly at: Date;
 }
 
-/** The series of the account's invoices. */
-const SERIES = 'TG';
 /** Finalising waits for the account's series, so its transactions may queue. */
 const PATIENT = { maxWait: 20_000, timeout: 20_000 };
 
@@ -92,7 +91,7 @@ export class DraftsRepository {
   }
 
   /**
-   * Makes a draft final with its last rating and the next number of the account's series. A number is given and the
+   * Makes a draft final with its last rating and the next number of its issuer's series. A number is given and the
    * series moves on in one transaction, whose row lock lasts to its end, so that numbers have no gap: what is rolled
    * back gives its number back. Null when it is no draft any more.
    */
@@ -106,7 +105,8 @@ export class DraftsRepository {
       if (!(await lockDraft(tx, { accountId, id }))) return null;
       await ensureBasis(tx, { accountId, draft, invoiceId: id, basis });
       await rewrite(tx, { accountId, id, draft });
-      const number = invoiceNumber(SERIES, await nextNumber(tx, { accountId, series: SERIES }));
+      const { series } = await issuerOf(tx, { accountId, subscriptionId: draft.subscriptionId });
+      const number = invoiceNumber(series, await nextNumber(tx, { accountId, series }));
       const finalised = await tx.invoice.update({
         where: { accountId, id },
         data: { status: 'finalised', number, issuedAt, dueAt },
@@ -270,7 +270,7 @@ async function createDraft(
       currency: draft.currency,
       timezone: timezoneOf(periodRule),
       ...totals(draft),
-      ...(await parties(tx, { accountId, customerId })),
+      ...(await parties(tx, { accountId, customerId, subscriptionId })),
       createdAt: at,
     },
   });
@@ -282,14 +282,14 @@ async function rewrite(
   tx: Prisma.TransactionClient,
   { accountId, id, draft }: InvoiceKey & { readonly draft: TaxedDraft },
 ): Promise<HeadRow> {
-  const { customerId } = draft;
+  const { customerId, subscriptionId } = draft;
   await tx.invoiceLine.deleteMany({ where: { accountId, invoiceId: id } });
   await tx.invoiceLine.createMany({ data: lineRows(draft, { accountId, id }) });
   return tx.invoice.update({
     where: { accountId, id },
     data: {
       ...totals(draft),
-      ...(await parties(tx, { accountId, customerId })),
+      ...(await parties(tx, { accountId, customerId, subscriptionId })),
     },
   });
 }
@@ -306,15 +306,18 @@ function totals({ subtotal, tax, total, taxes }: TaxedDraft) {
 /** Issuer and recipient as they are now. */
 async function parties(
   tx: Prisma.TransactionClient,
-  { accountId, customerId }: { readonly accountId: string; readonly customerId: string },
+  {
+    accountId,
+    customerId,
+    subscriptionId,
+  }: Record<'accountId' | 'customerId' | 'subscriptionId', string>,
 ): Promise<{ issuer: Prisma.InputJsonObject; recipient: Prisma.InputJsonObject }> {
-  const party = { name: true, legalName: true, address: true, taxId: true } as const;
-  const issuer = await tx.account.findUniqueOrThrow({ where: { id: accountId }, select: party });
+  const { party } = await issuerOf(tx, { accountId, subscriptionId });
   const recipient = await tx.customer.findUniqueOrThrow({
     where: { accountId, id: customerId },
-    select: { ...party, email: true },
+    select: { name: true, legalName: true, address: true, taxId: true, email: true },
   });
-  return { issuer: storedJson(issuer), recipient: storedJson(recipient) };
+  return { issuer: storedJson(party), recipient: storedJson(recipient) };
 }
 
 function lineRows({ customerId, lines }: TaxedDraft, { accountId, id }: InvoiceKey) {

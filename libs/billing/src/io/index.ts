@@ -21,6 +21,8 @@ export {
   type CreditNoteHead,
   type Rest,
 } from './credit-notes.repository.js';
+export { IssuersService } from './issuers.service.js';
+export type { Issuer } from './issuers.repository.js';
 export { LedgerService } from './ledger.service.js';
 export type { BalanceSums, JournalFilter, JournalTransaction } from './ledger.repository.js';
 export { SettlementsService } from './settlements.service.js';

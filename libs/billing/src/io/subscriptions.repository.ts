@@ -24,6 +24,8 @@ export interface Subscription {
   readonly currency: string;
   readonly periodRule: PeriodRule;
   readonly netTermsDays: number;
+  /** In whose name it is invoiced; the account's own when null. */
+  readonly issuerId: string | null;
   readonly startsAt: Date;
   readonly endsAt: Date | null;
   /** Periods up to here have an invoice; the open one starts here. */
@@ -38,6 +40,12 @@ export type NewSubscription = Omit<
   Subscription,
   'id' | 'accountId' | 'endsAt' | 'billedTo' | 'createdAt'
 >;
+
+interface References {
+  readonly customerId: string;
+  readonly usagePlanId: string;
+  readonly issuerId?: string;
+}
 
 @Injectable()
 export class SubscriptionsRepository {
@@ -121,16 +129,21 @@ export class SubscriptionsRepository {
   /** What a new subscription refers to, as far as it is there. */
   async references(
     { accountId }: Scope,
-    { customerId, usagePlanId }: { customerId: string; usagePlanId: string },
-  ): Promise<{ customer: { timezone: string } | null; usagePlan: { id: string } | null }> {
-    const [customer, usagePlan] = await Promise.all([
+    { customerId, usagePlanId, issuerId }: References,
+  ): Promise<{
+    customer: { timezone: string } | null;
+    usagePlan: { id: string } | null;
+    issuer: { id: string } | null;
+  }> {
+    const [customer, usagePlan, issuer] = await Promise.all([
       this.db.customer.findUnique({
         where: { accountId, id: customerId },
         select: { timezone: true },
       }),
       this.db.usagePlan.findUnique({ where: { accountId, id: usagePlanId }, select: { id: true } }),
+      this.db.issuer.findFirst({ where: { accountId, id: issuerId ?? '' }, select: { id: true } }),
     ]);
-    return { customer, usagePlan };
+    return { customer, usagePlan, issuer };
   }
 }
 

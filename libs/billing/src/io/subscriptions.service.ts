@@ -36,6 +36,8 @@ export interface SubscriptionRequest {
   /** Now when left out. */
   readonly startsAt?: Date;
   readonly netTermsDays?: number;
+  /** The account itself when left out. */
+  readonly issuerId?: string;
 }
 
 const NET_TERMS_DAYS = 30;
@@ -64,7 +66,7 @@ export class SubscriptionsService {
     } = request;
     const now = await this.clock.now(scope.accountId);
     const startsAt = request.startsAt ?? now;
-    const { customer, usagePlan } = await this.subscriptions.references(scope, request);
+    const { customer, usagePlan, issuer } = await this.subscriptions.references(scope, request);
     const card = await this.rateCards.find(scope, rateCardId);
     const version = card?.versions.find(
       (one) => rateCardVersion === undefined || one.version === rateCardVersion,
@@ -73,6 +75,10 @@ export class SubscriptionsService {
     const refusals: [boolean, FieldFault][] = [
       [!customer, { pointer: '/customerId', detail: 'is not a customer of this account' }],
       [!usagePlan, { pointer: '/usagePlanId', detail: 'is not a usage plan of this account' }],
+      [
+        request.issuerId !== undefined && !issuer,
+        { pointer: '/issuerId', detail: 'is not an issuer of this account' },
+      ],
       [!card, { pointer: '/rateCardId', detail: 'is not a rate card of this account' }],
       [
         card !== null && !version,
@@ -100,6 +106,7 @@ export class SubscriptionsService {
       currency: version.currency,
       periodRule,
       netTermsDays,
+      issuerId: issuer?.id ?? null,
       startsAt,
       closesAt: open && open.to,
     });

@@ -1,0 +1,66 @@
+import type { Issuer } from '@io/billing';
+import { Id, Instant, ListOf, Text } from '@io/platform';
+
+const SERIES = {
+  max: 8,
+  pattern: /^[A-Z][A-Z0-9]{0,7}$/,
+  patternSays: 'be 1 to 8 upper-case letters and digits, the first a letter',
+  example: 'DE',
+  description: 'Of its invoices (`DE-000001`) and credit notes (`DECN-000001`); fixed for good.',
+};
+
+export class UpdateIssuerBody {
+  @Text({ optional: true })
+  name?: string;
+
+  @Text({ optional: true, nullable: true })
+  legalName?: string | null;
+
+  @Text({ max: 1_024, optional: true, nullable: true })
+  address?: string | null;
+
+  @Text({ max: 64, optional: true, nullable: true })
+  taxId?: string | null;
+}
+
+export class CreateIssuerBody extends UpdateIssuerBody {
+  @Text(SERIES)
+  series: string;
+
+  @Text()
+  declare name: string;
+}
+
+export class IssuerView {
+  @Id({ example: 'iss_7Qm2nWcN5vX1pR8sT3yB' })
+  id: string;
+
+  @Text(SERIES)
+  series: string;
+
+  @Text()
+  name: string;
+
+  @Text({ nullable: true })
+  legalName: string | null;
+
+  @Text({ max: 1_024, nullable: true })
+  address: string | null;
+
+  @Text({ max: 64, nullable: true })
+  taxId: string | null;
+
+  @Instant()
+  createdAt: Date;
+
+  @Instant()
+  updatedAt: Date;
+}
+
+export class IssuerListView {
+  @ListOf(() => IssuerView, { max: 500 })
+  items: readonly Issuer[];
+
+  @Text({ optional: true, max: 500 })
+  next?: string;
+}
