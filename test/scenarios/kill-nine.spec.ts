@@ -75,7 +75,7 @@ describe(`${ROUNDS} times kill -9 of api, worker and PostgreSQL in the middle of
 
   it(
     'counts each acknowledged batch once, and lets no call pass beyond the quota',
-    { timeout: 60_000 + ROUNDS * 6_000 },
+    { timeout: 240_000 + ROUNDS * 6_000 },
     async () => {
       const client = new ChaosClient(api.http.call, GATEWAY_TOKEN);
       let round = 0;

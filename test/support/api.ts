@@ -45,7 +45,15 @@ export async function startApi(settings: Readonly<Record<string, string>> = {}):
     TOLLGATE_LOG_LEVEL: 'error',
     ...settings,
   };
+  // For what else of the file reads it, such as a worker; the files of a process share their environment.
+  const before = { ...process.env };
   Object.assign(process.env, environment);
+  afterAll(() => {
+    for (const name of Object.keys(environment)) {
+      if (before[name] === undefined) delete process.env[name];
+      else process.env[name] = before[name];
+    }
+  });
   const app = await createApi(new Config(environment));
   afterAll(() => app.close());
   await app.listen({ port: 0, host: '127.0.0.1' });

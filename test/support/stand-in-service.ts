@@ -69,6 +69,8 @@ const RECORD_FIELDS = [
   'quantities',
 ];
 
+const DECISION_FIELDS = ['hour', 'keyId', 'apiId', 'stage', 'method', 'resourcePath', 'allowed'];
+
 const METERS = ['calls', 'bytes-out', 'http-units', 'messages', 'connection-minutes'];
 
 const BODY_BYTES_MAX = 8 * 1024 * 1024;
@@ -450,18 +452,29 @@ function isAmbiguous(pathname: string): boolean {
 function batchFault(fields: unknown): string | undefined {
   const outer = faultOf(fields, {
     required: ['epoch', 'sequence', 'records'],
-    optional: ['connections'],
+    optional: ['connections', 'decisions'],
   });
   if (outer !== undefined || !isObject(fields)) return outer;
-  const { epoch, sequence, records, connections } = fields;
+  const { epoch, sequence, records, connections, decisions } = fields;
   if (typeof epoch !== 'string' || !/^[0-7][0-9A-HJKMNP-TV-Z]{25}$/.test(epoch)) return '/epoch';
   if (!Number.isSafeInteger(sequence) || Number(sequence) < 0) return '/sequence';
   if (!Array.isArray(records) || records.length > 10_000) return '/records';
-  if (connections === undefined && records.length === 0) return '/records';
+  if (connections === undefined && decisions === undefined && records.length === 0)
+    return '/records';
   if (connections !== undefined) {
     const parts = { required: ['at', 'opened', 'closed'], optional: [] };
     const fault = faultOf(connections, parts);
     if (fault !== undefined) return `/connections${fault}`;
+  }
+  if (decisions !== undefined) {
+    if (!Array.isArray(decisions) || decisions.length > 5_000) return '/decisions';
+    for (const [index, told] of decisions.entries()) {
+      const fault = faultOf(told, { required: DECISION_FIELDS, optional: [] });
+      if (fault !== undefined) return `/decisions/${index}${fault}`;
+      if (!/T\d\d:00:00\.000Z$/.test(told.hour)) return `/decisions/${index}/hour`;
+      if (!Number.isSafeInteger(told.allowed) || told.allowed < 1)
+        return `/decisions/${index}/allowed`;
+    }
   }
   for (const [index, record] of records.entries()) {
     const fault = recordFault(record);
