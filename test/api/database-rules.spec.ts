@@ -143,8 +143,8 @@ describe('tables of accounts', () => {
       'meter_reading',
       'policy_change',
       'usage_day',
-      'usage_day',
       'usage_decision',
+      'usage_hour',
       'usage_record',
     ]);
   });
