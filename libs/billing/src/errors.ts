@@ -283,3 +283,18 @@ export class ExportsBusy extends DomainError {
     super('Other exports are being read. Ask again when one of them is done.');
   }
 }
+
+/** The document is final, and lacks what EN 16931 demands of an e-invoice. Names every such field of it. */
+export class NotAnEInvoice extends DomainError {
+  readonly code = 'not-an-e-invoice';
+  readonly kind = 'unprocessable';
+  readonly facts: { readonly errors: readonly FieldFault[] };
+
+  constructor(errors: readonly FieldFault[]) {
+    const fields = [...new Set(errors.map(({ pointer }) => pointer))].join(', ');
+    super(
+      `EN 16931 demands more of an e-invoice than the document has: ${fields}. It is final: complete issuer, customer or tax rules, make the invoice void, and reissue it.`,
+    );
+    this.facts = { errors };
+  }
+}

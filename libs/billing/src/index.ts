@@ -32,6 +32,7 @@ export {
   InvalidRateCard,
   ExportsBusy,
   InvoiceSettledInPart,
+  NotAnEInvoice,
   NothingToCredit,
   PaymentReferenceTaken,
   PaymentTooHigh,
@@ -47,6 +48,10 @@ export {
   UsageQuarantined,
   WrongInvoiceStatus,
 } from './errors.js';
+export { ciiXml } from './e-invoice/cii.js';
+export { eInvoice, type EInvoice, type FinalDocument } from './e-invoice/e-invoice.js';
+export type { InvoiceParty } from './e-invoice/e-invoice-party.js';
+export { ublXml } from './e-invoice/ubl.js';
 export { dueAt, localDate, timezoneOf } from './invoice-dates.js';
 export { invoiceLines, type InvoiceLine } from './invoice-lines.js';
 export {

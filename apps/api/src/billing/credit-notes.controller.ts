@@ -2,7 +2,13 @@ import { Body, Controller, Get, Param, Post, Query, StreamableFile } from '@nest
 import { ApiCreatedResponse, ApiOkResponse, ApiProduces } from '@nestjs/swagger';
 import type { Scope } from '@core/identity';
 import { decimal } from '@core/kernel';
-import { creditNotePdf, CreditNotesService } from '@io/billing';
+import {
+  creditNotePdf,
+  CreditNotesService,
+  creditNoteXml,
+  type CreditNote,
+  type EInvoiceSyntax,
+} from '@io/billing';
 import { Allow, AllowCustomersToo, Caller } from '../access/access.js';
 import {
   CreateCreditNoteBody,
@@ -14,7 +20,7 @@ import {
 } from './credit-notes.dto.js';
 import { readSpan } from './invoices.dto.js';
 
-/** What was taken back of finalised invoices, as JSON and PDF. */
+/** What was taken back of finalised invoices, as JSON, PDF and e-invoices. */
 @Controller()
 export class CreditNotesController {
   constructor(private readonly notes: CreditNotesService) {}
@@ -68,7 +74,34 @@ export class CreditNotesController {
     const note = await this.notes.get(scope, id);
     return new StreamableFile(await creditNotePdf(note), {
       type: 'application/pdf',
-      disposition: `attachment; filename="credit-note-${note.number}.pdf"`,
+      disposition: attachment(note, 'pdf'),
     });
   }
+
+  @Get('credit-notes/:id/ubl')
+  @AllowCustomersToo('read')
+  @ApiProduces('application/xml')
+  @ApiOkResponse({ schema: { type: 'string' } })
+  async ubl(@Caller() scope: Scope, @Param('id') id: string): Promise<StreamableFile> {
+    return eInvoice(await this.notes.get(scope, id), 'ubl');
+  }
+
+  @Get('credit-notes/:id/cii')
+  @AllowCustomersToo('read')
+  @ApiProduces('application/xml')
+  @ApiOkResponse({ schema: { type: 'string' } })
+  async cii(@Caller() scope: Scope, @Param('id') id: string): Promise<StreamableFile> {
+    return eInvoice(await this.notes.get(scope, id), 'cii');
+  }
+}
+
+function eInvoice(note: CreditNote, syntax: EInvoiceSyntax): StreamableFile {
+  return new StreamableFile(Buffer.from(creditNoteXml(note, syntax)), {
+    type: 'application/xml; charset=utf-8',
+    disposition: attachment(note, `${syntax}.xml`),
+  });
+}
+
+function attachment({ number }: CreditNote, extension: 'pdf' | `${EInvoiceSyntax}.xml`): string {
+  return `attachment; filename="credit-note-${number}.${extension}"`;
 }

@@ -15,9 +15,11 @@ import { decimal } from '@core/kernel';
 import {
   invoiceCsv,
   invoicePdf,
+  invoiceXml,
   InvoicesService,
   InvoicingService,
   SettlementsService,
+  type EInvoiceSyntax,
   type Invoice,
 } from '@io/billing';
 import { PageQuery } from '@io/platform';
@@ -33,7 +35,7 @@ import {
 } from './invoices.dto.js';
 import { CreatePaymentBody, PaymentListView, PaymentView, paymentView } from './ledger.dto.js';
 
-/** What customers owe, as JSON, CSV and PDF. */
+/** What customers owe, as JSON, CSV, PDF and e-invoices. */
 @Controller('invoices')
 @AllowCustomersToo('read')
 export class InvoicesController {
@@ -76,6 +78,20 @@ export class InvoicesController {
       type: 'application/pdf',
       disposition: attachment(invoice, 'pdf'),
     });
+  }
+
+  @Get(':id/ubl')
+  @ApiProduces('application/xml')
+  @ApiOkResponse({ schema: { type: 'string' } })
+  async ubl(@Caller() scope: Scope, @Param('id') id: string): Promise<StreamableFile> {
+    return eInvoice(await this.invoices.get(scope, id), 'ubl');
+  }
+
+  @Get(':id/cii')
+  @ApiProduces('application/xml')
+  @ApiOkResponse({ schema: { type: 'string' } })
+  async cii(@Caller() scope: Scope, @Param('id') id: string): Promise<StreamableFile> {
+    return eInvoice(await this.invoices.get(scope, id), 'cii');
   }
 
   @Post(':id/refresh')
@@ -177,6 +193,16 @@ export class InvoicesController {
   }
 }
 
-function attachment({ number, id }: Invoice, extension: 'csv' | 'pdf'): string {
+function eInvoice(invoice: Invoice, syntax: EInvoiceSyntax): StreamableFile {
+  return new StreamableFile(Buffer.from(invoiceXml(invoice, syntax)), {
+    type: 'application/xml; charset=utf-8',
+    disposition: attachment(invoice, `${syntax}.xml`),
+  });
+}
+
+function attachment(
+  { number, id }: Invoice,
+  extension: 'csv' | 'pdf' | `${EInvoiceSyntax}.xml`,
+): string {
   return `attachment; filename="invoice-${number ?? `draft-${id}`}.${extension}"`;
 }

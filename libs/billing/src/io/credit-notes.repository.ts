@@ -6,6 +6,7 @@ import {
   invoiceNumber,
   WrongInvoiceStatus,
   type CreditableInvoice,
+  type InvoiceParty,
   type InvoiceStatus,
   type LineCredit,
   type LineTax,
@@ -14,13 +15,7 @@ import {
 import type { Scope } from '@core/identity';
 import { prefixedId } from '@core/kernel';
 import { appendAudit, Database, pageArguments, Prisma, type PageRequest } from '@io/platform';
-import {
-  lockInvoice,
-  storedTaxGroup,
-  toTaxGroups,
-  type Invoice,
-  type Party,
-} from './invoice-rows.js';
+import { lockInvoice, storedTaxGroup, toTaxGroups, type Invoice } from './invoice-rows.js';
 import { issuerOf } from './issuer-of.js';
 import { storedJson, storedList } from './json.js';
 import { nextNumber } from './next-number.js';
@@ -41,6 +36,7 @@ export interface NewCreditNote {
 /** A credit note without its lines. */
 export interface CreditNoteHead {
   readonly id: string;
+  readonly accountId: string;
   readonly customerId: string;
   readonly invoiceId: string;
   readonly invoiceNumber: string | null;
@@ -51,8 +47,8 @@ export interface CreditNoteHead {
   readonly taxMinor: bigint;
   readonly totalMinor: bigint;
   readonly taxes: readonly TaxGroup[];
-  readonly issuer: Party;
-  readonly recipient: Party;
+  readonly issuer: InvoiceParty;
+  readonly recipient: InvoiceParty;
   readonly reason: string;
   readonly restTo: Rest;
   readonly createdAt: Date;
@@ -256,8 +252,8 @@ async function toHeads(
     ...row,
     invoiceNumber: numbers.get(row.invoiceId) ?? null,
     taxes: toTaxGroups(taxes, row.currency),
-    issuer: issuer as unknown as Party,
-    recipient: recipient as unknown as Party,
+    issuer: issuer as unknown as InvoiceParty,
+    recipient: recipient as unknown as InvoiceParty,
     restTo: restTo as Rest,
   }));
 }

@@ -1,6 +1,5 @@
-import { groupedDecimal, printableText, type TaxGroup } from '@core/billing';
+import { groupedDecimal, printableText, type InvoiceParty, type TaxGroup } from '@core/billing';
 import { formatMoney } from '@core/kernel';
-import type { Party } from './invoice-rows.js';
 
 /** A node of a document: text, a stack, columns, a table. Its own types would bring the browser's into the build. */
 export interface Node {
@@ -26,7 +25,7 @@ export const TABLE_LAYOUT = {
  */
 export function paper(document: {
   readonly title: string;
-  readonly issuer: Party;
+  readonly issuer: InvoiceParty;
   readonly createdAt: Date;
   readonly mark?: string | undefined;
   readonly content: readonly Node[];
@@ -58,7 +57,7 @@ export function paper(document: {
 
 /** The issuer, the kind of document, and what is known of it. */
 export function letterhead(head: {
-  readonly issuer: Party;
+  readonly issuer: InvoiceParty;
   readonly title: string;
   readonly facts: readonly (readonly [string, string])[];
 }): Node {
@@ -87,14 +86,14 @@ export function letterhead(head: {
 }
 
 /** Who it is for. */
-export function billTo(recipient: Party): Node {
+export function billTo(recipient: InvoiceParty): Node {
   return {
     stack: [{ text: 'BILL TO', style: 'head' }, ...partyLines(recipient)],
     margin: [0, 12, 0, 20],
   };
 }
 
-function partyLines({ name, legalName, address, taxId, email }: Party): Node[] {
+function partyLines({ name, legalName, address, taxId, email }: InvoiceParty): Node[] {
   const rest = [
     legalName !== null && legalName !== name ? name : null,
     address,

@@ -2,6 +2,7 @@ import {
   type AdjustmentSource,
   amountDue,
   type InvoiceLine,
+  type InvoiceParty,
   type InvoiceStatus,
   type LineTax,
   type RatingSnapshot,
@@ -9,15 +10,6 @@ import {
 } from '@core/billing';
 import { decimal, type Period } from '@core/kernel';
 import type { Prisma } from '@io/platform';
-
-/** Who issues an invoice or receives it, as they were when it was made final. */
-export interface Party {
-  readonly name: string;
-  readonly legalName: string | null;
-  readonly email?: string | null;
-  readonly address: string | null;
-  readonly taxId: string | null;
-}
 
 /** An invoice without its lines. */
 export interface InvoiceHead {
@@ -43,8 +35,8 @@ export interface InvoiceHead {
   readonly creditedMinor: bigint;
   /** What is still to be paid: nothing of a draft, and of a void one. */
   readonly dueMinor: bigint;
-  readonly issuer: Party;
-  readonly recipient: Party;
+  readonly issuer: InvoiceParty;
+  readonly recipient: InvoiceParty;
   readonly createdAt: Date;
   readonly issuedAt: Date | null;
   readonly dueAt: Date | null;
@@ -168,8 +160,8 @@ function toHead(
     ...settled,
     dueMinor: amountDue({ status, totalMinor: row.totalMinor, ...settled }),
     period: { from: periodFrom, to: periodTo },
-    issuer: issuer as unknown as Party,
-    recipient: recipient as unknown as Party,
+    issuer: issuer as unknown as InvoiceParty,
+    recipient: recipient as unknown as InvoiceParty,
   };
 }
 
