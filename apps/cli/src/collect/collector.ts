@@ -112,13 +112,19 @@ export class Collector {
     await this.leave();
     if (position.finished.some(({ epoch }) => epoch === position.log.epoch))
       return this.startNext(position);
-    const log = await this.family.find(position.log);
-    if (log !== undefined && (log.isCompressed || (await log.size()) >= position.offset)) {
-      this.log = log;
-      return true;
-    }
-    await log?.close();
+    this.log = await this.findLog(position);
+    if (this.log !== undefined) return true;
     return this.passOverLost(position, wasOpen);
+  }
+
+  /** The log with all that follows the offset. When it is truncated while it is looked at, the copy is whole: looks again. */
+  private async findLog({ log: known, offset }: Position): Promise<LogFile | undefined> {
+    for (let looks = 0; looks < 2; looks += 1) {
+      const log = await this.family.find(known);
+      if (log !== undefined && (log.isCompressed || (await log.size()) >= offset)) return log;
+      await log?.close();
+    }
+    return undefined;
   }
 
   /** What followed the offset is gone: stops, unless all that was ever seen of it is sent. */

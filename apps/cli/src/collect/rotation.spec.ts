@@ -49,6 +49,25 @@ describe('while it looks for its log', () => {
       expect(on.metered).toEqual(on.passed);
     },
   );
+
+  it('follows a truncation between finding it and looking how long it is', async () => {
+    log.append(10);
+    await on.run();
+    log.append(10);
+    const { size } = LogFile.prototype;
+    const looked = vi.spyOn(LogFile.prototype, 'size').mockImplementationOnce(function (
+      this: LogFile,
+    ) {
+      log.copyTruncate();
+      return size.call(this);
+    });
+    onTestFinished(() => looked.mockRestore());
+    await on.run();
+    log.append(10);
+    await on.run();
+    expect(looked).toHaveBeenCalled();
+    expect(on.metered).toEqual(on.passed);
+  });
 });
 
 describe('after a downtime', () => {
