@@ -1,10 +1,10 @@
-import { InvoicingService } from '@io/billing';
 import { UsageService } from '@io/metering';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { startApi, type TestApi } from '../support/api.js';
 import { billingRows, type BillingRows } from '../support/billing.js';
 import { aCatalogue, type Catalogue } from '../support/catalogue.js';
 import { controlPlane } from '../support/control-plane.js';
+import { draftSince } from '../support/invoicing.js';
 
 const NOW = '2027-03-01T00:10:00Z';
 const IN_FEBRUARY = '2027-02-10T12:00:00Z';
@@ -273,15 +273,7 @@ describe('POST /v1/usage/quarantine/replays and /drops', () => {
 });
 
 describe('finalising while records are in the quarantine', () => {
-  async function aDraft(): Promise<string> {
-    const { customerId, usagePlanId } = of;
-    const rateCardId = 'amazon-api-gateway-us-east-1';
-    const body = { customerId, usagePlanId, rateCardId, startsAt: '2027-02-01T00:00:00Z' };
-    expect((await api.call('POST', '/v1/subscriptions', { body })).status).toBe(201);
-    await api.app.get(InvoicingService).closeDue();
-    const { body: found } = await api.call('GET', `/v1/invoices?customerId=${customerId}`);
-    return found['items'][0].id;
-  }
+  const aDraft = () => draftSince(api, of, '2027-02-01T00:00:00Z');
   const finalise = (id: string) => api.call('POST', `/v1/invoices/${id}/finalise`);
   beforeEach(() => settleAll('drops', { filter: {}, reason: 'of another test' }));
 

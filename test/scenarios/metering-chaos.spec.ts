@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { allPages } from '../support/all-pages.js';
 import { ChaosCollector } from '../support/chaos-collector.js';
 import { collectorProgram } from '../support/collector-process.js';
 import { ConnectionSender } from '../support/connection-sender.js';
@@ -192,17 +193,11 @@ async function openGaps(): Promise<string[]> {
 
 /** Numbers that came again with other content. */
 async function incidents(): Promise<string[]> {
-  const found: string[] = [];
-  for (let cursor = ''; ;) {
-    const { body } = await api.http.call<{
-      items: { gatewayId: string; epoch: string; sequence: number }[];
-      next?: string;
-    }>('GET', `/v1/usage/incidents?limit=500${cursor}`);
-    for (const { gatewayId, epoch, sequence } of body.items)
-      found.push(`${gatewayId} ${epoch} ${sequence}`);
-    if (body.next === undefined) return found;
-    cursor = `&cursor=${encodeURIComponent(body.next)}`;
-  }
+  const all = await allPages<{ gatewayId: string; epoch: string; sequence: number }>(
+    api.http,
+    '/v1/usage/incidents',
+  );
+  return all.map(({ gatewayId, epoch, sequence }) => `${gatewayId} ${epoch} ${sequence}`);
 }
 
 describe(`${KILLS} times kill -9 of api, worker and PostgreSQL amid metering (SEED=${SEED})`, () => {

@@ -1,4 +1,5 @@
 import { InvoicingService } from '@io/billing';
+import { expect } from 'vitest';
 import { startApi, type Answer, type TestApi } from './api.js';
 import { billingRows, type BillingRows } from './billing.js';
 import { aCatalogue, type Catalogue } from './catalogue.js';
@@ -40,6 +41,19 @@ export interface Invoicing {
   /** The newest first. */
   invoicesOf(of: { readonly customerId: string }): Promise<Record<string, never>[]>;
   post(path: string, token?: string): Promise<Answer>;
+}
+
+/** The draft of the first month of a new subscription, by Amazon's prices, when its month has ended. */
+export async function draftSince(
+  api: TestApi,
+  { customerId, usagePlanId }: Pick<Catalogue, 'customerId' | 'usagePlanId'>,
+  startsAt: string,
+): Promise<string> {
+  const body = { customerId, usagePlanId, rateCardId: AMAZON, startsAt };
+  expect((await api.call('POST', '/v1/subscriptions', { body })).status).toBe(201);
+  await api.app.get(InvoicingService).closeDue();
+  const { body: found } = await api.call('GET', `/v1/invoices?customerId=${customerId}`);
+  return found['items'][0].id;
 }
 
 /** Starts an api, shortly after November has ended. */

@@ -1,4 +1,5 @@
 import { expect } from 'vitest';
+import { allPages } from './all-pages.js';
 import type { TestApi } from './api.js';
 import { wireRecord } from './numbered-sender.js';
 import type { LedgerRecord } from './usage-ledger.js';
@@ -6,18 +7,18 @@ import type { LedgerRecord } from './usage-ledger.js';
 type Http = Pick<TestApi, 'call'>;
 
 /** The open records of the quarantine, each by its place. */
-export async function quarantined({ call }: Http): Promise<{ id: string; place: string }[]> {
-  const found: { id: string; place: string }[] = [];
-  for (let cursor = ''; ;) {
-    const { body } = await call<{
-      items: { id: string; gatewayId: string; epoch: string; sequence: number; index: number }[];
-      next?: string;
-    }>('GET', `/v1/usage/quarantine?state=open&limit=500${cursor}`);
-    for (const { id, gatewayId, epoch, sequence, index } of body.items)
-      found.push({ id, place: `${gatewayId} ${epoch} ${sequence} ${index}` });
-    if (body.next === undefined) return found;
-    cursor = `&cursor=${encodeURIComponent(body.next)}`;
-  }
+export async function quarantined(http: Http): Promise<{ id: string; place: string }[]> {
+  const records = await allPages<{
+    id: string;
+    gatewayId: string;
+    epoch: string;
+    sequence: number;
+    index: number;
+  }>(http, '/v1/usage/quarantine?state=open');
+  return records.map(({ id, gatewayId, epoch, sequence, index }) => ({
+    id,
+    place: `${gatewayId} ${epoch} ${sequence} ${index}`,
+  }));
 }
 
 /** Corrects up to ten open records and drops the others; those that count now. */

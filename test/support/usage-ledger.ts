@@ -64,6 +64,15 @@ export const RECORDS = `
   FROM usage_record r LEFT JOIN usage_batch b ON b.id = r.batch_id
   WHERE b.gateway_id IS NULL OR b.gateway_id = ANY ($1::text[]) AND NOT starts_with(b.epoch, 'tollgate:')`;
 
+/** Days that are not the sum of their hours, each as a line. */
+export const DAYS_UNLIKE_HOURS = `
+  SELECT concat_ws(' ', 'day', day, key_id, meter, d.quantity, h.quantity)
+  FROM usage_day d FULL JOIN (
+    SELECT customer_id, key_id, date_trunc('day', hour, 'UTC') AS day, meter, usage_plan_id, sum(quantity) AS quantity
+    FROM usage_hour GROUP BY 1, 2, 3, 4, 5
+  ) h USING (customer_id, key_id, day, meter, usage_plan_id)
+  WHERE d.quantity IS DISTINCT FROM h.quantity`;
+
 /** What breaks a promise: a batch without all of its records, a record twice, a day that is not its hours. */
 export const UNTRUE = `
   SELECT concat_ws(' ', 'batch', b.id) AS line
@@ -75,12 +84,7 @@ export const UNTRUE = `
   ) q USING (gateway_id, epoch, sequence)
   WHERE b.record_count <> coalesce(r.records, 0) + coalesce(q.records, 0) OR r.rows IS DISTINCT FROM r.distinct_rows
   UNION ALL
-  SELECT concat_ws(' ', 'day', day, key_id, meter, d.quantity, h.quantity)
-  FROM usage_day d FULL JOIN (
-    SELECT customer_id, key_id, date_trunc('day', hour, 'UTC') AS day, meter, usage_plan_id, sum(quantity) AS quantity
-    FROM usage_hour GROUP BY 1, 2, 3, 4, 5
-  ) h USING (customer_id, key_id, day, meter, usage_plan_id)
-  WHERE d.quantity IS DISTINCT FROM h.quantity`;
+  ${DAYS_UNLIKE_HOURS}`;
 
 /** The lines that `RECORDS` must read of a record. */
 export function recordLines(place: string, record: LedgerRecord): string[] {

@@ -6,6 +6,7 @@ import type { SentCorrection } from '@core/metering';
 import { createTestDatabase } from '../../../../test/support/database.js';
 import { aGateway, aKeyInPlan, anAccount } from '../../../../test/support/factories.js';
 import {
+  DAYS_UNLIKE_HOURS,
   ROLLED_UP,
   UsageLedger,
   type LedgerRecord,
@@ -288,13 +289,7 @@ describe('corrections and voids', () => {
     expect(await proof.differences(hours(), 10)).toEqual([]);
     await proof.rebuild(hours());
     expect(await standing()).toEqual(before);
-    const { rows } = await db.pool.query(
-      `SELECT * FROM usage_day d FULL JOIN (
-         SELECT customer_id, key_id, date_trunc('day', hour, 'UTC') AS day, meter, usage_plan_id, sum(quantity) AS hours
-         FROM usage_hour GROUP BY 1, 2, 3, 4, 5
-       ) h USING (customer_id, key_id, day, meter, usage_plan_id)
-       WHERE d.quantity IS DISTINCT FROM h.hours`,
-    );
+    const { rows } = await db.pool.query(DAYS_UNLIKE_HOURS);
     expect(rows).toEqual([]);
   });
 });
