@@ -1,0 +1,35 @@
+export { batchesOf, BATCH_LIMITS, halvesOf, type Sendable } from './batches.js';
+export {
+  hasCulprit,
+  outcomesOf,
+  type BatchAnswer,
+  type DeadReason,
+  type RecordOutcome,
+  type SentRecord,
+} from './batch-outcome.js';
+export { identityOf, recordBody, type Buyer, type RecordBody } from './metering-record.js';
+export {
+  deadlineOf,
+  finalFlushAt,
+  hourOf,
+  hoursAfter,
+  hoursToSeal,
+  urgencyOf,
+  type MeteringRules,
+  type Urgency,
+} from './metering-window.js';
+export { usdOf } from './money-at-risk.js';
+export { retryPauseMs } from './retry-pause.js';
+export {
+  QUANTITY_MAX,
+  sealHours,
+  type MeterBalance,
+  type MeteredHour,
+  type SealedHour,
+} from './seal-hours.js';
+export {
+  usageAllocations,
+  type Tag,
+  type TaggedUsage,
+  type UsageAllocation,
+} from './usage-allocations.js';
