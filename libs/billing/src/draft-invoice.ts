@@ -1,41 +1,20 @@
 import assert from 'node:assert';
-import { Decimal, addMoney, toMoney, zeroMoney, type Money, type Period } from '@core/kernel';
+import { addMoney, zeroMoney, type Money, type Period } from '@core/kernel';
 import {
-  priceAmount,
-  tierChargeJson,
-  type Price,
-  type Protocol,
-  type RateCardPrice,
-  type TierChargeJson,
-} from '@core/pricing';
-import { proratedPrice, type ProrationShare } from './proration.js';
+  priceLines,
+  type BilledPart,
+  type BilledRateCard,
+  type MeteredUsage,
+  type PriceLine,
+  type RatingSnapshot,
+} from './price-lines.js';
+import type { ProrationShare } from './proration.js';
 
 /** Who is billed, in which currency. */
 export interface BilledSubscription {
   readonly id: string;
   readonly customerId: string;
   readonly currency: string;
-}
-
-/** One version of a rate card, which never changes, and its prices in the order of the lines. */
-export interface BilledRateCard {
-  readonly id: string;
-  readonly version: number;
-  readonly currency: string;
-  readonly prices: readonly PriceItem[];
-}
-
-/** A price of a rate card, with the id by which lines name it. */
-export interface PriceItem extends RateCardPrice {
-  readonly id: string;
-}
-
-/** What was counted by a meter over the period, or over any part of it: parts are added up. */
-export interface MeteredUsage {
-  readonly meter: string;
-  /** The kind of api it came through; null when the meter does not tell. */
-  readonly protocol: Protocol | null;
-  readonly quantity: Decimal;
 }
 
 /** What a line was for that is not of a price and its usage in the period, as plain JSON. */
@@ -69,40 +48,8 @@ export interface Adjustment {
   readonly source?: AdjustmentSource;
 }
 
-/** What a line was made of, as plain JSON: enough to compute it again and to explain it. */
-export interface RatingSnapshot {
-  readonly rateCardId: string;
-  readonly rateCardVersion: number;
-  readonly priceId: string;
-  readonly price: Price;
-  readonly meter: string | null;
-  readonly protocol?: Protocol;
-  /** Of a part of a period: fee and minimum were asked for this share. */
-  readonly share?: ProrationShare;
-  /** As metered, before conversion. */
-  readonly quantity: string;
-  /** As charged: after conversion, rounding and included units. */
-  readonly units: string;
-  readonly tiers: readonly TierChargeJson[];
-  /** Before discount, maximum and minimum. */
-  readonly grossAmount: string;
-  /** Exact, in major units, before the one rounding. */
-  readonly exactAmount: string;
-  readonly roundedMinor: string;
-}
-
 /** One line: a price and what was used, or an adjustment. Rounded once. */
-export type DraftLine =
-  | {
-      readonly kind: 'price';
-      readonly description: string;
-      readonly meter: string | null;
-      readonly quantity: Decimal;
-      readonly exactAmount: Decimal;
-      readonly amount: Money;
-      readonly rating: RatingSnapshot;
-    }
-  | ({ readonly kind: 'adjustment' } & Adjustment);
+export type DraftLine = PriceLine | ({ readonly kind: 'adjustment' } & Adjustment);
 
 /** An invoice before it has a number. Its lines add up to its subtotal, and with the tax to its total. */
 export interface InvoiceDraft {
@@ -118,15 +65,22 @@ export interface InvoiceDraft {
   readonly unpriced: readonly MeteredUsage[];
 }
 
-/** All that an invoice is computed from. */
+/** All that an invoice is computed from, when the same terms hold throughout the period. */
 export interface Billing {
   readonly subscription: BilledSubscription;
   readonly period: Period;
   readonly usage: readonly MeteredUsage[];
   readonly rateCard: BilledRateCard;
   readonly adjustments?: readonly Adjustment[];
-  /** How much of the would-be period it is: fees and minimums are asked for that only. Absent means all. */
+  /** How much of the would-be period it is: fees, included units, minimums and maximums are for that only. Absent means all. */
   readonly share?: ProrationShare;
+}
+
+/** All that an invoice is computed from, when terms change within the period: its parts cover it. */
+export interface BillingInParts extends Pick<Billing, 'subscription' | 'period' | 'adjustments'> {
+  readonly parts: readonly BilledPart[];
+  /** The zone in which lines tell the days of a part. */
+  readonly timezone: string;
 }
 
 /**
@@ -137,15 +91,22 @@ export interface Billing {
  * of the usage nor how it was cut into parts matters.
  */
 export function draftInvoice(billing: Billing): InvoiceDraft {
-  const { subscription, period, rateCard, adjustments = [], share } = billing;
-  const { currency } = subscription;
-  assert.equal(rateCard.currency, currency, 'A subscription is priced in its own currency.');
+  const { usage, rateCard, share = null, ...common } = billing;
+  const part = { period: billing.period, usagePlanId: null, addOns: [], isCharged: true };
+  const parts = [{ ...part, usage, rateCard, share }];
+  return draftOfParts({ ...common, parts, timezone: 'UTC' });
+}
 
-  const { byPrice, unpriced } = assignUsage(billing.usage, rateCard.prices);
+/** The same of a period whose terms change within it: lines of all its parts (`priceLines`), then a line per adjustment. */
+export function draftOfParts(billing: BillingInParts): InvoiceDraft {
+  const { subscription, period, parts, timezone, adjustments = [] } = billing;
+  const { currency } = subscription;
+  for (const { rateCard } of parts) {
+    assert.equal(rateCard.currency, currency, 'A subscription is priced in its own currency.');
+  }
+  const priced = priceLines(parts, { period, timezone });
   const lines: DraftLine[] = [
-    ...rateCard.prices.map((item) =>
-      priceLine({ rateCard, item, share, quantity: byPrice.get(item) ?? new Decimal(0) }),
-    ),
+    ...priced.lines,
     ...adjustments.map((adjustment) => ({ kind: 'adjustment' as const, ...adjustment })),
   ];
   const subtotal = lines.reduce((sum, { amount }) => addMoney(sum, amount), zeroMoney(currency));
@@ -159,62 +120,6 @@ export function draftInvoice(billing: Billing): InvoiceDraft {
     subtotal,
     tax,
     total: addMoney(subtotal, tax),
-    unpriced,
+    unpriced: priced.unpriced,
   };
-}
-
-function priceLine(priced: {
-  rateCard: BilledRateCard;
-  item: PriceItem;
-  share: ProrationShare | undefined;
-  quantity: Decimal;
-}): DraftLine {
-  const { rateCard, item, share, quantity } = priced;
-  const price = share ? proratedPrice(item.price, share) : item.price;
-  const { units, tiers, gross, amount } = priceAmount(price, { quantity }, { isFinal: true });
-  const rounded = toMoney(amount, rateCard.currency);
-  return {
-    kind: 'price',
-    description: item.description,
-    meter: item.meter,
-    quantity,
-    exactAmount: amount,
-    amount: rounded,
-    rating: {
-      rateCardId: rateCard.id,
-      rateCardVersion: rateCard.version,
-      priceId: item.id,
-      price: item.price,
-      meter: item.meter,
-      ...(item.protocol && { protocol: item.protocol }),
-      ...(share && { share }),
-      quantity: quantity.toFixed(),
-      units: units.toFixed(),
-      tiers: tiers.map(tierChargeJson),
-      grossAmount: gross.toFixed(),
-      exactAmount: amount.toFixed(),
-      roundedMinor: rounded.minor.toString(),
-    },
-  };
-}
-
-/** Gives every part of the usage to one price, or to none. */
-function assignUsage(usage: readonly MeteredUsage[], prices: readonly PriceItem[]) {
-  const byPrice = new Map<PriceItem, Decimal>();
-  const unpriced = new Map<string, MeteredUsage>();
-  for (const part of usage) {
-    const ofMeter = prices.filter(({ meter }) => meter === part.meter);
-    const item =
-      ofMeter.find(({ protocol }) => protocol !== undefined && protocol === part.protocol) ??
-      ofMeter.find(({ protocol }) => protocol === undefined);
-    if (item) {
-      byPrice.set(item, part.quantity.add(byPrice.get(item) ?? 0));
-    } else {
-      const key = `${part.meter} ${part.protocol}`;
-      const quantity = part.quantity.add(unpriced.get(key)?.quantity ?? 0);
-      unpriced.set(key, { ...part, quantity });
-    }
-  }
-  const inOrder = [...unpriced].toSorted(([a], [b]) => (a < b ? -1 : 1));
-  return { byPrice, unpriced: inOrder.map(([, part]) => part) };
 }

@@ -14,17 +14,42 @@ export {
 } from './credit-note.js';
 export {
   draftInvoice,
+  draftOfParts,
   type Adjustment,
   type AdjustmentSource,
-  type BilledRateCard,
   type BilledSubscription,
   type Billing,
+  type BillingInParts,
   type DraftLine,
   type InvoiceDraft,
+} from './draft-invoice.js';
+export {
+  chargeKey,
+  type BilledPart,
+  type BilledRateCard,
   type MeteredUsage,
   type PriceItem,
   type RatingSnapshot,
-} from './draft-invoice.js';
+} from './price-lines.js';
+export { addOnPriceId, readAddOns, type AddOn } from './add-ons.js';
+export { readPriceOverrides, withOverrides, type PriceOverride } from './price-overrides.js';
+export {
+  changedPhases,
+  isSame,
+  openPeriod,
+  pausedPhases,
+  phaseAt,
+  phaseParts,
+  resumedPhases,
+  shareOfPart,
+  timelineOf,
+  timezoneAt,
+  type Phase,
+  type PhaseKind,
+  type PhaseTerms,
+  type Timeline,
+  type WrittenPhase,
+} from './timeline.js';
 export {
   CreditTooHigh,
   InvalidPeriodPreview,
@@ -86,7 +111,7 @@ export { groupedDecimal, printableText, spreadsheetText } from './plain-text.js'
 export { parsePeriodRule, type BillingInterval, type PeriodRule } from './period-rule.js';
 export { previewBillingPeriod, type PeriodJson } from './preview-billing-period.js';
 export {
-  billedShare,
+  partShare,
   prorate,
   proratedPrice,
   prorateAt,

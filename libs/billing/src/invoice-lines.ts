@@ -1,5 +1,6 @@
 import { formatMoney } from '@core/kernel';
-import type { AdjustmentSource, RatingSnapshot } from './draft-invoice.js';
+import type { AdjustmentSource } from './draft-invoice.js';
+import type { RatingSnapshot } from './price-lines.js';
 import type { LineTax, TaxedLine } from './taxed-draft.js';
 
 /** A line as it is kept: what it says, what was counted, and what it was made of. */

@@ -31,7 +31,7 @@ function charges(price: Price, quantities: readonly number[]): bigint[] {
   let billed = 0n;
   return quantities.map((calls) => {
     const adjustments = lateUsageAdjustments(
-      billingOf(price, calls),
+      draftInvoice({ ...billingOf(price, calls), period: PERIOD }),
       {
         period: PERIOD,
         invoiceId: 'inv_1',

@@ -1,7 +1,8 @@
 import type { Period } from '@core/kernel';
-import { draftInvoice, type Adjustment, type Billing, type InvoiceDraft } from './draft-invoice.js';
+import type { Adjustment, InvoiceDraft } from './draft-invoice.js';
+import { chargeKey } from './price-lines.js';
 
-/** What other invoices of the subscription charge for a period, by the id of the price, in minor units. */
+/** What other invoices of the subscription charge for a period, by price (`chargeKey`), in minor units. */
 export type BilledByPrice = ReadonlyMap<string, bigint>;
 
 /** A finished period, and what was billed for it. */
@@ -13,19 +14,18 @@ export interface BilledPeriod {
 }
 
 /**
- * What is still to be charged for a finished period: all of its usage rated anew, less what was billed for it. A line for
+ * What is still to be charged for a finished period: what it costs by all of its usage (`rated`), less what was billed for it. A line for
  * each price that differs; it is negative where more usage costs less (volume prices) or usage was taken back. Both sides are
  * rounded, so that what was charged once is never charged again for a fraction.
  */
 export function lateUsageAdjustments(
-  billing: Omit<Billing, 'adjustments' | 'period'>,
+  rated: InvoiceDraft,
   { period, invoiceId, invoiceNumber, billed }: BilledPeriod,
   days: { readonly first: string; readonly last: string },
 ): Adjustment[] {
-  const { lines } = draftInvoice({ ...billing, period });
-  return lines.flatMap((line): Adjustment[] => {
+  return rated.lines.flatMap((line): Adjustment[] => {
     if (line.kind !== 'price') return [];
-    const before = billed.get(line.rating.priceId) ?? 0n;
+    const before = billed.get(chargeKey(line.rating, period.from.toISOString())) ?? 0n;
     const minor = line.amount.minor - before;
     if (minor === 0n) return [];
     return [
@@ -56,8 +56,9 @@ export function billedElsewhereAdjustments(
   { period, invoiceId, invoiceNumber, billed }: BilledPeriod,
 ): Adjustment[] {
   return draft.lines.flatMap((line): Adjustment[] => {
-    const before = line.kind === 'price' ? billed.get(line.rating.priceId) : undefined;
-    if (line.kind !== 'price' || !before) return [];
+    if (line.kind !== 'price') return [];
+    const before = billed.get(chargeKey(line.rating, period.from.toISOString()));
+    if (!before) return [];
     return [
       {
         description: `${line.description}: billed already as an adjustment`,

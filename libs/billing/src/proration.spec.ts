@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { decimal, toMoney, type Period } from '@core/kernel';
 import {
-  billedShare,
+  billingPeriod,
+  partShare,
   prorate,
   prorateAt,
   prorationShare,
@@ -129,16 +130,21 @@ describe('prorationShare', () => {
   });
 });
 
-describe('billedShare', () => {
+describe('partShare', () => {
   const month: PeriodRule = { kind: 'calendar', interval: 'month', timezone: 'America/New_York' };
   const seconds: PeriodRule = {
     kind: 'anchored-instant',
     interval: 'day',
     anchor: '2026-02-01T12:00:00Z',
   };
-  it.each<{ rule?: PeriodRule; part: Period; end: PartEnd; share: object | null; why: string }>([
-    { part: FEBRUARY_NY, end: 'hand-over', share: null, why: 'all of it' },
-    { part: FEBRUARY_NY, end: 'end', share: null, why: 'all of it, and then no more' },
+  it.each<{ rule?: PeriodRule; part: Period; end: PartEnd; share: object; why: string }>([
+    { part: FEBRUARY_NY, end: 'hand-over', share: { used: 28, of: 28 }, why: 'all of it' },
+    {
+      part: FEBRUARY_NY,
+      end: 'end',
+      share: { used: 28, of: 28 },
+      why: 'all of it, and then no more',
+    },
     {
       part: { ...FEBRUARY_NY, from: new Date('2026-02-15T20:00Z') },
       end: 'hand-over',
@@ -171,7 +177,8 @@ describe('billedShare', () => {
       why: 'by seconds where the rule counts from an instant',
     },
   ])('is $share: $why', ({ rule = month, part, end, share }) => {
-    expect(billedShare({ rule, period: part, end })).toEqual(share);
+    const whole = billingPeriod(rule, part.from, 'containing');
+    expect(partShare(part, { whole, rule, end })).toEqual(share);
   });
 });
 

@@ -1,7 +1,6 @@
 import assert from 'node:assert';
 import { Decimal, Temporal, allocate, decimal, type Money, type Period } from '@core/kernel';
 import type { Price } from '@core/pricing';
-import { billingPeriod } from './billing-period.js';
 import { timezoneOf } from './invoice-dates.js';
 import type { PeriodRule } from './period-rule.js';
 
@@ -19,6 +18,8 @@ export interface ProrationShare {
 export type PartEnd = 'hand-over' | 'end';
 
 const DAY_MS = 86_400_000;
+/** Decimals of a quantity. */
+const UNIT_PLACES = 12;
 
 /**
  * How much of the whole would-be period a part of it is. The whole is that of the calendar, also for who joined within it.
@@ -44,32 +45,39 @@ export function prorationShare(
 }
 
 /**
- * How much of the period of its rule is billed: null when it is all of it. By the days of the rule's zone, or by seconds where
- * the rule counts from an instant.
+ * How much a part is of the whole would-be period of its rule: by the days of the rule's zone, or by seconds where the rule counts from an
+ * instant. What lies outside of the whole counts for nothing: the hours by which a change of zone made the period longer.
  */
-export function billedShare(billed: {
-  readonly rule: PeriodRule;
-  readonly period: Period;
-  readonly end: PartEnd;
-}): ProrationShare | null {
-  const { rule, period, end } = billed;
-  const whole = billingPeriod(rule, period.from, 'containing');
-  if (period.from <= whole.from && period.to >= whole.to) return null;
-  const part = { from: period.from, to: period.to < whole.to ? period.to : whole.to };
+export function partShare(
+  { from, to }: Period,
+  of: { readonly whole: Period; readonly rule: PeriodRule; readonly end: PartEnd },
+): ProrationShare {
+  const { whole, rule, end } = of;
+  const within = (at: Date) => (at < whole.from ? whole.from : at > whole.to ? whole.to : at);
   const basis: ProrationBasis =
     rule.kind === 'anchored-instant'
       ? { unit: 'second' }
       : { unit: 'day', timezone: timezoneOf(rule) };
-  return prorationShare(part, { whole, basis, end: part.to < whole.to ? end : 'hand-over' });
+  return prorationShare({ from: within(from), to: within(to) }, { whole, basis, end });
 }
 
-/** The price of a part of a period: its fee and its minimum for that part. What is counted costs what it costs. */
+/**
+ * The price of a share of a period: its fee, its included units, its minimum and its maximum for that share. What a unit costs, and where
+ * tiers end, stays as it is.
+ */
 export function proratedPrice(price: Price, share: ProrationShare): Price {
   const part = (amount: string) => prorate(decimal(amount), share).toFixed();
+  const units = (whole: string) =>
+    prorate(decimal(whole), share).toDecimalPlaces(UNIT_PLACES).toFixed();
+  const { includedUnits, minimumAmount, maximumAmount } = price;
   return {
     ...price,
     ...(price.model === 'flat' && { amount: part(price.amount) }),
-    ...(price.minimumAmount !== undefined && { minimumAmount: part(price.minimumAmount) }),
+    ...(price.model === 'package' &&
+      price.freeUnits !== undefined && { freeUnits: units(price.freeUnits) }),
+    ...(includedUnits !== undefined && { includedUnits: units(includedUnits) }),
+    ...(minimumAmount !== undefined && { minimumAmount: part(minimumAmount) }),
+    ...(maximumAmount !== undefined && { maximumAmount: part(maximumAmount) }),
   };
 }
 

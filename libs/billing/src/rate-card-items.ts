@@ -1,6 +1,6 @@
 import { atPointer, type FieldFault } from '@core/kernel';
 import { InvalidPrice, parseRateCard, type RateCardPrice } from '@core/pricing';
-import type { PriceItem } from './draft-invoice.js';
+import type { PriceItem } from './price-lines.js';
 import { InvalidRateCard } from './errors.js';
 
 const ITEM_ID = /^[A-Za-z0-9][A-Za-z0-9./-]{0,99}$/;

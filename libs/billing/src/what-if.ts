@@ -1,10 +1,6 @@
 import { addMoney, zeroMoney, type Money, type Period } from '@core/kernel';
-import {
-  draftInvoice,
-  type BilledRateCard,
-  type BilledSubscription,
-  type MeteredUsage,
-} from './draft-invoice.js';
+import { draftInvoice, type BilledSubscription } from './draft-invoice.js';
+import type { BilledRateCard, MeteredUsage } from './price-lines.js';
 import type { InvoiceLine } from './invoice-lines.js';
 
 /** An invoice as it was rated, and what is counted of its period now. */

@@ -13,6 +13,7 @@ export {
   parsePrice,
   priceAmount,
   rateOf,
+  readPrice,
   type Price,
   type PriceTerms,
   type PricedAmount,

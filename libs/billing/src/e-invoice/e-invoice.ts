@@ -1,5 +1,5 @@
 import { currencyExponent, Decimal, formatMoney, toMoney, type FieldFault } from '@core/kernel';
-import type { RatingSnapshot } from '../draft-invoice.js';
+import type { RatingSnapshot } from '../price-lines.js';
 import { NotAnEInvoice } from '../errors.js';
 import type { InvoiceLine } from '../invoice-lines.js';
 import type { TaxCategory, TaxGroup } from '../invoice-tax.js';

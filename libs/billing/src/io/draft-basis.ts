@@ -1,4 +1,10 @@
-import type { Adjustment, AdjustmentSource, BilledPeriod, RatingSnapshot } from '@core/billing';
+import {
+  chargeKey,
+  type Adjustment,
+  type AdjustmentSource,
+  type BilledPeriod,
+  type RatingSnapshot,
+} from '@core/billing';
 import type { Period } from '@core/kernel';
 import type { Prisma } from '@io/platform';
 import { snapshotOf } from './invoice-rows.js';
@@ -71,7 +77,7 @@ export async function draftBasis(db: Prisma.TransactionClient, key: DraftKey): P
     })),
     fingerprint: JSON.stringify([
       invoices.map(({ id, isFinal }) => [id, isFinal]),
-      charges.map(({ from, priceId, minor }) => [from, priceId, minor.toString()]),
+      charges.map(({ from, key, minor }) => [from, key, minor.toString()]),
       manual.map(({ id }) => id),
     ]),
   };
@@ -80,7 +86,7 @@ export async function draftBasis(db: Prisma.TransactionClient, key: DraftKey): P
 /** What a line charges for which period. */
 interface Charge {
   readonly from: string;
-  readonly priceId: string;
+  readonly key: string;
   readonly minor: bigint;
 }
 
@@ -92,8 +98,8 @@ function chargesOf({ periodFrom, snapshots }: InvoiceRow): Charge[] {
   });
 }
 
-function charge(from: string, { priceId }: RatingSnapshot, minor: string): Charge {
-  return { from, priceId, minor: BigInt(minor) };
+function charge(from: string, rating: RatingSnapshot, minor: string): Charge {
+  return { from, key: chargeKey(rating, from), minor: BigInt(minor) };
 }
 
 function lateCharge(source: Extract<AdjustmentSource, { kind: 'late-usage' }>): Charge {
@@ -106,9 +112,8 @@ function billedPeriod(
   { id: invoiceId, number: invoiceNumber }: { id: string | null; number: string | null },
 ): BilledPeriod {
   const billed = new Map<string, bigint>();
-  for (const { from, priceId, minor } of charges) {
-    if (from === period.from.toISOString())
-      billed.set(priceId, (billed.get(priceId) ?? 0n) + minor);
+  for (const { from, key, minor } of charges) {
+    if (from === period.from.toISOString()) billed.set(key, (billed.get(key) ?? 0n) + minor);
   }
   return { period, invoiceId, invoiceNumber, billed };
 }

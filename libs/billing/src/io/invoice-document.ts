@@ -3,6 +3,7 @@ import {
   localDate,
   printableText,
   type LineTax,
+  type ProrationShare,
   type RatingSnapshot,
 } from '@core/billing';
 import { currencyExponent, decimal, formatMoney } from '@core/kernel';
@@ -18,6 +19,8 @@ import {
   type Node,
 } from './document-parts.js';
 import type { Invoice, StoredLine } from './invoice-rows.js';
+
+const DAYS_OF_YEAR = 366;
 
 /** An invoice on A4. The same invoice gives the same bytes. */
 export function invoiceDocument(invoice: Invoice): Node {
@@ -110,7 +113,7 @@ function lineRow(
         ...notes.map((text) => ({ text, style: 'quiet' })),
       ],
     },
-    { text: rating?.meter ? groupedDecimal(quantity) : '', style: 'number' },
+    { text: rating && quantity !== '0' ? groupedDecimal(quantity) : '', style: 'number' },
     { text: rating ? unitPrice(rating.price) : '', style: 'number' },
     { text: amount, style: 'number' },
   ];
@@ -165,7 +168,7 @@ function unitPrice(price: Price): string {
 }
 
 /** What stands around the price, in words. */
-function termsOf({ price, units }: RatingSnapshot): string[] {
+function termsOf({ price, units, share }: RatingSnapshot): string[] {
   const { convert, includedUnits, discountPercent, minimumAmount, maximumAmount } = price;
   const shown = groupedDecimal(decimal(units).toDecimalPlaces(6).toFixed());
   const size = convert && 'divideBy' in convert ? convert.divideBy : undefined;
@@ -176,8 +179,15 @@ function termsOf({ price, units }: RatingSnapshot): string[] {
     discountPercent === undefined ? null : `${discountPercent} % discount`,
     minimumAmount === undefined ? null : `at least ${groupedDecimal(minimumAmount)}`,
     maximumAmount === undefined ? null : `at most ${groupedDecimal(maximumAmount)}`,
+    share === undefined ? null : `for ${shareText(share)}`,
   ];
   return notes.filter((note) => note !== null);
+}
+
+/** A share of a period: no period has as many days as the shortest has seconds. */
+function shareText({ used, of }: ProrationShare): string {
+  const [part, whole] = [used, of].map((count) => groupedDecimal(String(count)));
+  return `${part} of ${whole} ${of > DAYS_OF_YEAR ? 'seconds' : 'days'}`;
 }
 
 /** What is said about the tax of a line: the amount with it, where the price contains it. */

@@ -47,7 +47,13 @@ export class RatingService {
         first: localDate(one.period.from, timezone),
         last: localDate(new Date(one.period.to.getTime() - 1), timezone),
       };
-      late.push(...lateUsageAdjustments({ subscription, rateCard, usage }, one, days));
+      late.push(
+        ...lateUsageAdjustments(
+          draftInvoice({ subscription, rateCard, usage, period: one.period }),
+          one,
+          days,
+        ),
+      );
     }
     const usage = await this.periodUsage(terms, period);
     const billing = { subscription, period, rateCard, usage };
