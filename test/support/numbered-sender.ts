@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PatientClient } from './patient-client.js';
+import { isSaid, placeText, Sayings, type RecordPlace, type Said } from './sayings.js';
 import type { LedgerRecord } from './usage-ledger.js';
 
 /** A batch as its sender keeps it. */
 export interface NumberedBatch {
   readonly epoch: string;
   readonly sequence: number;
-  readonly records: readonly LedgerRecord[];
+  readonly records: readonly (LedgerRecord | Said)[];
   /** Places of records that are sent with a key that nobody has, and cannot be counted as they are. */
   readonly bad: ReadonlySet<number>;
 }
@@ -25,8 +26,8 @@ const WINDOW = 6;
 const EPOCH_BATCHES_MAX = 40;
 
 /**
- * A gateway of numbered batches that sends them out of order, late, twice and at once, withholds some, lies at times, and
- * knows some keys wrongly.
+ * A gateway of numbered batches that sends them out of order, late, twice and at once, withholds some, lies at times, knows
+ * some keys wrongly, and corrects what it sent or is about to send.
  */
 export class NumberedSender {
   readonly acknowledged: NumberedBatch[] = [];
@@ -34,8 +35,11 @@ export class NumberedSender {
   readonly withheld: NumberedBatch[] = [];
   /** Numbers that were tried again with other content. */
   readonly conflicts = new Set<string>();
+  private readonly sayings: Sayings;
 
-  constructor(private readonly options: SenderOptions) {}
+  constructor(private readonly options: SenderOptions) {
+    this.sayings = new Sayings(options);
+  }
 
   /** Sends until it is told to end; all that it began is acknowledged then. */
   async run(isOver: () => boolean): Promise<void> {
@@ -44,8 +48,7 @@ export class NumberedSender {
       const epoch = `${gatewayId}-${n}`;
       const last = 1 + random(EPOCH_BATCHES_MAX);
       for (let first = 0; first <= last && !isOver(); first += WINDOW) {
-        const numbers = Array.from({ length: WINDOW }, (_, index) => first + index);
-        await this.sendWindow(numbers.map((sequence) => this.batch(epoch, sequence)));
+        await this.sendWindow(this.window(epoch, first));
         await sleep(random(30));
       }
     }
@@ -56,11 +59,65 @@ export class NumberedSender {
     for (const batch of this.withheld.splice(0)) await this.deliver(batch);
   }
 
-  private batch(epoch: string, sequence: number): NumberedBatch {
-    const { random, record } = this.options;
-    const records = Array.from({ length: 1 + random(25) }, record);
-    const bad = new Set(records.flatMap((_, index) => (random(60) === 0 ? [index] : [])));
-    return { epoch, sequence, records, bad };
+  /** What it withholds, as runs of numbers. */
+  gaps(): string[] {
+    const found: { epoch: string; first: number; last: number }[] = [];
+    for (const { epoch, sequence } of this.withheld) {
+      const before = found.at(-1);
+      if (before?.epoch === epoch && before.last === sequence - 1) before.last = sequence;
+      else found.push({ epoch, first: sequence, last: sequence });
+    }
+    return found.map(
+      ({ epoch, first, last }) => `${this.options.gatewayId} ${epoch} ${first}-${last}`,
+    );
+  }
+
+  /** All that was acknowledged, each record with its place. */
+  sent(): SentRecord[] {
+    const { gatewayId } = this.options;
+    return this.acknowledged.flatMap(({ epoch, sequence, records, bad }) =>
+      records.map((record, index) => ({
+        place: placeText({ gatewayId, epoch, sequence, index }),
+        record,
+        isBad: bad.has(index),
+      })),
+    );
+  }
+
+  /** A record that came, counts, and that the gateway itself says nothing of; null when none is found soon. */
+  recordForPerson(): RecordPlace | null {
+    const { random, gatewayId } = this.options;
+    for (let n = 0; n < 20 && this.acknowledged.length > 0; n += 1) {
+      const { epoch, sequence, records, bad } =
+        this.acknowledged[random(this.acknowledged.length)]!;
+      const index = random(records.length);
+      const place = { gatewayId, epoch, sequence, index };
+      if (!isSaid(records[index]!) && !bad.has(index) && this.sayings.take(place)) return place;
+    }
+    return null;
+  }
+
+  /** Batches that come one after the other. Any of them may correct records of any other, also of a later one. */
+  private window(epoch: string, first: number): NumberedBatch[] {
+    const { gatewayId, random, record } = this.options;
+    const numbers = Array.from({ length: WINDOW }, (_, n) => first + n);
+    const drafts = numbers.map((sequence) => {
+      const more = Array.from({ length: random(25) }, () => (random(5) === 0 ? null : record()));
+      const records = [record(), ...more];
+      const bad = records.flatMap((one, index) => (one && random(60) === 0 ? [index] : []));
+      return { epoch, sequence, records, bad: new Set(bad) };
+    });
+    for (const { sequence, records } of drafts)
+      for (const [index, one] of records.entries())
+        if (one) this.sayings.offer({ gatewayId, epoch, sequence, index });
+    return drafts.map(({ sequence, records, bad }) => ({
+      epoch,
+      sequence,
+      bad,
+      records: records.map(
+        (one, index) => one ?? this.sayings.of({ gatewayId, epoch, sequence, index }),
+      ),
+    }));
   }
 
   /** The last one is always sent, so that what is withheld before it can be missed. */
@@ -105,15 +162,27 @@ export class NumberedSender {
   }
 }
 
+/** A record of an acknowledged batch. */
+export interface SentRecord {
+  readonly place: string;
+  readonly record: LedgerRecord | Said;
+  /** It was sent with a key that nobody has. */
+  readonly isBad: boolean;
+}
+
 /** As it goes over the wire. */
 const wire = ({ epoch, sequence, records, bad }: NumberedBatch) => ({
   epoch,
   sequence,
-  records: records.map((record, index) => ({
-    ...wireRecord(record),
-    ...(bad.has(index) ? { keyId: UNKNOWN_KEY } : {}),
-  })),
+  records: records.map((record, index) =>
+    isSaid(record)
+      ? wireSaid(record)
+      : { ...wireRecord(record), ...(bad.has(index) ? { keyId: UNKNOWN_KEY } : {}) },
+  ),
 });
+
+const wireSaid = ({ target: { gatewayId: _, ...target }, quantities }: Said): object =>
+  quantities === null ? { voids: target } : { corrects: target, quantities };
 
 /** A record as it goes over the wire. */
 export const wireRecord = ({
@@ -122,7 +191,3 @@ export const wireRecord = ({
   usagePlanId: __,
   ...record
 }: LedgerRecord): object => ({ ...record, at: new Date(at).toISOString() });
-
-/** What of a batch counts, each with its place. */
-export const goodRecords = ({ records, bad }: NumberedBatch): [number, LedgerRecord][] =>
-  [...records.entries()].filter(([index]) => !bad.has(index));

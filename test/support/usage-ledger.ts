@@ -43,18 +43,20 @@ export class UsageLedger {
 
   /** Lines as `ROLLED_UP` reads them, in no order. */
   lines(): string[] {
-    return [...this.sums].map(([id, sums]) => `${id} ${sums.join(' ')}`);
+    return [...this.sums].flatMap(([id, sums]) =>
+      sums[0] === 0n ? [] : [`${id} ${sums.join(' ')}`],
+    );
   }
 }
 
 const asScaled = (column: string) => `(${column} * 1000000000000)::numeric(70, 0)`;
 
-/** The rows of `usage_hour`, as lines of a ledger. Minutes that were counted too early and taken back leave a row of nothing. */
+/** The rows of `usage_hour`, as lines of a ledger. What was counted and taken back again leaves a row of nothing. */
 export const ROLLED_UP = `
   SELECT concat_ws(' ', customer_id, key_id, to_char(hour AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), meter,
     api_id, stage, usage_plan_id, method, resource_path, status_class,
     ${['quantity', 'quantity_15', 'quantity_30', 'quantity_45'].map(asScaled).join(', ')}) AS line
-  FROM usage_hour WHERE (meter, quantity) <> ('connection-minutes', 0)`;
+  FROM usage_hour WHERE quantity <> 0`;
 
 /** The rows of `usage_record` that some gateways sent, each as the line of one record's meter. */
 export const RECORDS = `
@@ -73,16 +75,22 @@ export const DAYS_UNLIKE_HOURS = `
   ) h USING (customer_id, key_id, day, meter, usage_plan_id)
   WHERE d.quantity IS DISTINCT FROM h.quantity`;
 
-/** What breaks a promise: a batch without all of its records, a record twice, a day that is not its hours. */
+/**
+ * What breaks a promise: a batch without all of its records, a record twice, a day that is not its hours. What corrections are counted by
+ * takes away as well, and is checked by its rows.
+ */
 export const UNTRUE = `
-  SELECT concat_ws(' ', 'batch', b.id) AS line
+  SELECT concat_ws(' ', 'batch', b.id, b.epoch) AS line
   FROM usage_batch b LEFT JOIN (
     SELECT batch_id, count(DISTINCT ordinal) AS records, count(*) AS rows, count(DISTINCT (ordinal, meter)) AS distinct_rows
     FROM usage_record GROUP BY 1
   ) r ON r.batch_id = b.id LEFT JOIN (
     SELECT gateway_id, epoch, sequence, count(*) AS records FROM usage_quarantine GROUP BY 1, 2, 3
-  ) q USING (gateway_id, epoch, sequence)
-  WHERE b.record_count <> coalesce(r.records, 0) + coalesce(q.records, 0) OR r.rows IS DISTINCT FROM r.distinct_rows
+  ) q USING (gateway_id, epoch, sequence) LEFT JOIN (
+    SELECT gateway_id, epoch, sequence, count(*) AS records FROM usage_correction GROUP BY 1, 2, 3
+  ) c USING (gateway_id, epoch, sequence)
+  WHERE r.rows IS DISTINCT FROM r.distinct_rows OR b.row_count <> coalesce(r.rows, 0) OR b.epoch <> 'tollgate:corrected'
+    AND b.record_count <> coalesce(r.records, 0) + coalesce(q.records, 0) + coalesce(c.records, 0)
   UNION ALL
   ${DAYS_UNLIKE_HOURS}`;
 
