@@ -3,6 +3,7 @@ import { Database } from '@io/platform';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { startApi, type TestApi } from '../support/api.js';
 import { controlPlane } from '../support/control-plane.js';
+import { anExchange } from '../support/exchanges.js';
 import { documentedRoutes, pathOf, type Route } from '../support/openapi-routes.js';
 
 /**
@@ -62,6 +63,9 @@ const ROWS: Readonly<Record<string, Row>> = {
   'DELETE /v1/customers/{customerId}': {},
   'POST /v1/customers/{customerId}/tokens': NAME,
   'GET /v1/customers/{customerId}/balance': { customersToo: true },
+  'GET /v1/exchanges/{exchangeId}': {},
+  'POST /v1/exchanges/{exchangeId}/retry': { body: () => ({ reason: 'x' }) },
+  'POST /v1/exchanges/{exchangeId}/resolve': { body: () => ({ reason: 'x' }) },
   'GET /v1/gateways/{gatewayId}': {},
   'PATCH /v1/gateways/{gatewayId}': NAME,
   'DELETE /v1/gateways/{gatewayId}': {},
@@ -182,6 +186,10 @@ beforeAll(async () => {
     recordId: await aQuarantinedRecord(),
     taxRuleId: taxRule.id,
     lineId: 'ml_none',
+    exchangeId: await anExchange(api.app.get(Database), {
+      accountId: (await api.call('GET', '/v1/account')).body.id,
+      status: 'dead',
+    }),
     issuerId: issuer.id,
     'credit-notes': await aCreditNote(invoices.items[0].id),
     'rate-cards': card.id,

@@ -298,3 +298,15 @@ export class NotAnEInvoice extends DomainError {
     this.facts = { errors };
   }
 }
+
+/** The exchange is over, or a worker has it at the moment. */
+export class ExchangeNotOpen extends DomainError {
+  readonly code = 'exchange-not-open';
+  readonly kind = 'conflict';
+  readonly facts: { readonly status: string; readonly needed: readonly string[] };
+
+  constructor(status: string, needed: readonly string[]) {
+    super(`The exchange is ${status}; it must be ${needed.join(' or ')}.`);
+    this.facts = { status, needed };
+  }
+}

@@ -52,6 +52,7 @@ export {
 } from './timeline.js';
 export {
   CreditTooHigh,
+  ExchangeNotOpen,
   InvalidPeriodPreview,
   InvalidPeriodRule,
   InvalidRateCard,
@@ -77,6 +78,15 @@ export { ciiXml } from './e-invoice/cii.js';
 export { eInvoice, type EInvoice, type FinalDocument } from './e-invoice/e-invoice.js';
 export type { InvoiceParty } from './e-invoice/e-invoice-party.js';
 export { ublXml } from './e-invoice/ubl.js';
+export {
+  EXCHANGE_DIRECTIONS,
+  EXCHANGE_STATUSES,
+  OPEN_EXCHANGES,
+  retryExchangeAt,
+  type ExchangeDirection,
+  type ExchangeOutcome,
+  type ExchangeStatus,
+} from './exchange.js';
 export { dueAt, localDate, timezoneOf } from './invoice-dates.js';
 export { invoiceLines, type InvoiceLine } from './invoice-lines.js';
 export {

@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { BillingModule } from '@io/billing';
 import { CreditNotesController } from './credit-notes.controller.js';
+import { ExchangesController } from './exchanges.controller.js';
 import { ExportsController } from './exports.controller.js';
 import { InvoicesController } from './invoices.controller.js';
 import { IssuersController } from './issuers.controller.js';
@@ -16,6 +17,7 @@ import { SubscriptionsController } from './subscriptions.controller.js';
   imports: [BillingModule],
   controllers: [
     CreditNotesController,
+    ExchangesController,
     ExportsController,
     InvoicesController,
     IssuersController,

@@ -6,6 +6,7 @@ import { Public } from '../access/access.js';
 import { tokenOf } from '../access/access.guard.js';
 import { Unauthenticated } from '../access/errors.js';
 import { DecisionMetricsService } from './decision-metrics.service.js';
+import { ExchangeMetricsService } from './exchange-metrics.service.js';
 import { exposition } from './exposition.js';
 import { ProcessMetricsService } from './process-metrics.service.js';
 
@@ -20,6 +21,7 @@ export class MetricsController {
   constructor(
     private readonly config: Config,
     private readonly decisions: DecisionMetricsService,
+    private readonly exchanges: ExchangeMetricsService,
     private readonly process: ProcessMetricsService,
   ) {}
 
@@ -29,7 +31,8 @@ export class MetricsController {
     const { metricsToken } = this.config;
     if (metricsToken === null) throw new NotFoundException();
     if (!isSame(tokenOf(authorization), metricsToken)) throw new Unauthenticated();
-    const own = [...this.decisions.metrics(), ...(await this.process.metrics())];
+    const waiting = await Promise.all([this.process.metrics(), this.exchanges.metrics()]);
+    const own = [...this.decisions.metrics(), ...waiting.flat()];
     return exposition(own) + (await this.process.runtimeText());
   }
 }

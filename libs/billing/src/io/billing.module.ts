@@ -3,6 +3,10 @@ import { MeteringModule } from '@io/metering';
 import { CreditNotesRepository } from './credit-notes.repository.js';
 import { CreditNotesService } from './credit-notes.service.js';
 import { DraftsRepository } from './drafts.repository.js';
+import { ExchangeQueueRepository } from './exchange/exchange-queue.repository.js';
+import { ExchangeRunnerService } from './exchange/exchange-runner.service.js';
+import { ExchangesRepository } from './exchange/exchanges.repository.js';
+import { ExchangesService } from './exchange/exchanges.service.js';
 import { ExportsService } from './exports/exports.service.js';
 import { InvoicesRepository } from './invoices.repository.js';
 import { InvoicesService } from './invoices.service.js';
@@ -30,6 +34,10 @@ import { WhatIfService } from './what-if.service.js';
     CreditNotesRepository,
     CreditNotesService,
     DraftsRepository,
+    ExchangeQueueRepository,
+    ExchangeRunnerService,
+    ExchangesRepository,
+    ExchangesService,
     InvoicesRepository,
     InvoicesService,
     InvoicingService,
@@ -52,6 +60,7 @@ import { WhatIfService } from './what-if.service.js';
   exports: [
     ExportsService,
     CreditNotesService,
+    ExchangesService,
     InvoicesService,
     InvoicingService,
     IssuersService,

@@ -1,4 +1,11 @@
 export { BillingModule } from './billing.module.js';
+export { ExchangesService } from './exchange/exchanges.service.js';
+export {
+  EXCHANGE_TARGETS,
+  type Exchange,
+  type ExchangeAttempt,
+  type ExchangeBacklog,
+} from './exchange/exchanges.repository.js';
 export { EXPORT_NAMES } from './exports/definitions.js';
 export type { ExportDefinition } from './exports/export.js';
 export { ExportsService } from './exports/exports.service.js';
