@@ -45,6 +45,9 @@ async function aFinalisedInvoice(): Promise<void> {
       hour: new Date('2026-11-15T10:00:00Z'),
     },
   });
+  const day = new Date('2026-11-15T00:00:00Z');
+  const ofDay = { accountId, customerId, keyId, usagePlanId, day, meter: 'calls' };
+  await rows.db.usageDay.create({ data: { ...ofDay, quantity: '1000000' } });
   await api.app.get(InvoicingService).closeDue();
   const { body } = await api.call('GET', `/v1/invoices?customerId=${customerId}`);
   await api.call('POST', `/v1/invoices/${body['items'][0].id}/finalise`);

@@ -183,16 +183,22 @@ describe('UsageService.periodUsage', () => {
     const { accountId, customerId, usagePlanId } = one;
     const calls = async (from: string, to: string) => {
       const period = { from: new Date(from), to: new Date(to) };
-      const found = await usage.periodUsage({ accountId, customerId, usagePlanId, period });
+      const found = await usage.periodUsage({
+        accountId,
+        customerId,
+        usagePlanId,
+        period,
+        byProtocol: [],
+      });
       return found.find(({ meter }) => meter === 'calls');
     };
     expect(await calls(at(0), at(7, 15))).toMatchObject({
       protocol: 'REST',
       recordsRead: 0,
-      hoursRead: 2,
+      rollUpsRead: 2,
     });
-    expect(await calls(at(0), at(7, 31))).toMatchObject({ recordsRead: 0, hoursRead: 3 });
-    expect(await calls(at(0), at(7, 32))).toMatchObject({ recordsRead: 1, hoursRead: 3 });
+    expect(await calls(at(0), at(7, 31))).toMatchObject({ recordsRead: 0, rollUpsRead: 3 });
+    expect(await calls(at(0), at(7, 32))).toMatchObject({ recordsRead: 1, rollUpsRead: 3 });
     const parts = [
       await calls(at(0), at(7, 15)),
       await calls(at(7, 15), at(7, 30)),

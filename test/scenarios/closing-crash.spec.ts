@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import { InvoicingService, SettlementsService } from '@io/billing';
+import { DraftsService, InvoicingService, SettlementsService } from '@io/billing';
 import { decimal } from '@core/kernel';
 import { Config } from '@io/platform';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -15,6 +15,7 @@ const FIRST = 1 + randomInt(EVERY);
 let stable: Invoicing;
 let wire: CrashingWire;
 let invoicing: InvoicingService;
+let drafts: DraftsService;
 let settlements: SettlementsService;
 
 beforeAll(async () => {
@@ -30,6 +31,7 @@ beforeAll(async () => {
   });
   await app.init();
   invoicing = app.get(InvoicingService);
+  drafts = app.get(DraftsService);
   settlements = app.get(SettlementsService);
 });
 
@@ -38,6 +40,7 @@ async function monthEnd(
   { subscriptionId, customerId }: Subscribed,
   by: {
     readonly invoicing: InvoicingService;
+    readonly drafts: DraftsService;
     readonly settlements: SettlementsService;
   },
 ): Promise<void> {
@@ -51,7 +54,7 @@ async function monthEnd(
     await by.invoicing.close(scope, subscriptionId, { from: billedTo, to: closesAt });
   }
   const { id } = await db.invoice.findFirstOrThrow({ where: { customerId } });
-  await by.invoicing.finalise(scope, id);
+  await by.drafts.finalise(scope, id);
   const payment = { amount: decimal('3.50'), method: 'bank-transfer', reference: 'SEPA' } as const;
   await by.settlements.recordPayment(scope, id, payment);
 }
@@ -64,6 +67,7 @@ describe('a process that dies between any two statements of closing, finalising 
       const { rows, api, use, aSubscriber } = stable;
       const steady = {
         invoicing: api.app.get(InvoicingService),
+        drafts: api.app.get(DraftsService),
         settlements: api.app.get(SettlementsService),
       };
       let crashes = 0;
@@ -71,7 +75,7 @@ describe('a process that dies between any two statements of closing, finalising 
         const of = await aSubscriber();
         await use(of, { hour: '2026-11-15T10:00:00Z', quantity: '1000000' });
         wire.crashAt(statement, moment);
-        await monthEnd(of, { invoicing, settlements }).catch(() => undefined);
+        await monthEnd(of, { invoicing, drafts, settlements }).catch(() => undefined);
         hasCrashed = wire.disarm();
         if (hasCrashed) crashes += 1;
         // Whoever comes next finds it as it is, and goes on.

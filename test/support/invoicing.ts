@@ -63,11 +63,16 @@ export async function startInvoicing(): Promise<Invoicing> {
   const invoicing = api.app.get(InvoicingService);
   await rows.moveClockTo('2026-12-01T00:10:00Z');
 
-  const use = (of: Catalogue, { hour, quantity, meter = 'calls' }: Usage) => {
+  const use = async (of: Catalogue, { hour, quantity, meter = 'calls' }: Usage) => {
     const { accountId, customerId, keyId, apiId, stage, usagePlanId } = of;
     const row = { accountId, customerId, keyId, apiId, stage, usagePlanId, meter, quantity };
     const call = { method: 'GET', resourcePath: '/pets', statusClass: '2xx' };
-    return rows.db.usageHour.create({ data: { ...row, ...call, hour: new Date(hour) } });
+    await rows.db.usageHour.create({ data: { ...row, ...call, hour: new Date(hour) } });
+    await rows.db.$executeRaw`
+      INSERT INTO usage_day AS d (customer_id, key_id, day, meter, usage_plan_id, account_id, quantity)
+      VALUES (${customerId}, ${keyId}, ${new Date(`${hour.slice(0, 10)}T00:00:00Z`)}, ${meter}, ${usagePlanId}, ${accountId},
+        ${quantity}::numeric)
+      ON CONFLICT (customer_id, key_id, day, meter, usage_plan_id) DO UPDATE SET quantity = d.quantity + excluded.quantity`;
   };
   const post = (path: string, token?: string) =>
     api.call('POST', path, token === undefined ? {} : { token });

@@ -98,7 +98,7 @@ export {
 } from './invoice-tax.js';
 export { taxedDraft, type LineTax, type TaxedDraft } from './taxed-draft.js';
 export { taxTermsFaults, taxTermsFor, type TaxRule } from './tax-rules.js';
-export { meteredUsage } from './metered-usage.js';
+export { meteredUsage, metersByProtocol } from './metered-usage.js';
 export { invoiceNumber } from './invoice-number.js';
 export { amountDue, COMES_FROM, type InvoiceStatus } from './invoice-status.js';
 export {

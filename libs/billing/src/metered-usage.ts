@@ -1,4 +1,5 @@
 import type { Protocol } from '@core/pricing';
+import type { BilledRateCard } from './price-lines.js';
 
 const PROTOCOLS: readonly Protocol[] = ['REST', 'HTTP', 'WEBSOCKET'];
 
@@ -10,4 +11,9 @@ export function meteredUsage<T extends { readonly protocol: string }>(
     ...rest,
     protocol: PROTOCOLS.find((one) => one === protocol) ?? null,
   }));
+}
+
+/** The meters of which a rate card asks through which kind of api they came. */
+export function metersByProtocol({ prices }: BilledRateCard): string[] {
+  return prices.flatMap(({ meter, protocol }) => (meter !== null && protocol ? [meter] : []));
 }

@@ -13,11 +13,11 @@ import { ApiCreatedResponse, ApiOkResponse, ApiProduces } from '@nestjs/swagger'
 import type { Scope } from '@core/identity';
 import { decimal } from '@core/kernel';
 import {
+  DraftsService,
   invoiceCsv,
   invoicePdf,
   invoiceXml,
   InvoicesService,
-  InvoicingService,
   SettlementsService,
   type EInvoiceSyntax,
   type Invoice,
@@ -41,7 +41,7 @@ import { CreatePaymentBody, PaymentListView, PaymentView, paymentView } from './
 export class InvoicesController {
   constructor(
     private readonly invoices: InvoicesService,
-    private readonly invoicing: InvoicingService,
+    private readonly drafts: DraftsService,
     private readonly settlements: SettlementsService,
   ) {}
 
@@ -99,7 +99,7 @@ export class InvoicesController {
   @Allow('billing:write')
   @ApiOkResponse({ type: InvoiceView })
   async refresh(@Caller() scope: Scope, @Param('id') id: string) {
-    return invoiceView(await this.invoicing.refresh(scope, id));
+    return invoiceView(await this.drafts.refresh(scope, id));
   }
 
   @Post(':id/finalise')
@@ -107,7 +107,7 @@ export class InvoicesController {
   @Allow('billing:write')
   @ApiOkResponse({ type: InvoiceView })
   async finalise(@Caller() scope: Scope, @Param('id') id: string) {
-    return invoiceView(await this.invoicing.finalise(scope, id));
+    return invoiceView(await this.drafts.finalise(scope, id));
   }
 
   @Post(':id/pay')
@@ -130,7 +130,7 @@ export class InvoicesController {
   @Allow('billing:write')
   @ApiCreatedResponse({ type: InvoiceView })
   async reissue(@Caller() scope: Scope, @Param('id') id: string) {
-    return invoiceView(await this.invoicing.reissue(scope, id));
+    return invoiceView(await this.drafts.reissue(scope, id));
   }
 
   @Post(':id/lines')
@@ -142,7 +142,7 @@ export class InvoicesController {
     @Body() { amount, ...line }: CreateLineBody,
   ) {
     const request = { ...line, amount: decimal(amount) };
-    return invoiceView(await this.invoicing.addLine(scope, id, request));
+    return invoiceView(await this.drafts.addLine(scope, id, request));
   }
 
   @Delete(':id/lines/:lineId')
@@ -153,7 +153,7 @@ export class InvoicesController {
     @Param('id') id: string,
     @Param('lineId') lineId: string,
   ) {
-    return invoiceView(await this.invoicing.removeLine(scope, id, lineId));
+    return invoiceView(await this.drafts.removeLine(scope, id, lineId));
   }
 
   @Post(':id/mark-uncollectible')

@@ -1,7 +1,7 @@
 import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { ApiCreatedResponse, ApiOkResponse } from '@nestjs/swagger';
 import type { Scope } from '@core/identity';
-import { InvoicingService, SubscriptionsService } from '@io/billing';
+import { PreviewsService, SubscriptionsService } from '@io/billing';
 import { Allow, AllowCustomersToo, Caller } from '../access/access.js';
 import { PeriodPreviewView, periodPreviewView } from './invoices.dto.js';
 import {
@@ -19,7 +19,7 @@ import {
 export class SubscriptionsController {
   constructor(
     private readonly subscriptions: SubscriptionsService,
-    private readonly invoicing: InvoicingService,
+    private readonly previews: PreviewsService,
   ) {}
 
   @Post()
@@ -49,7 +49,7 @@ export class SubscriptionsController {
   @Get(':id/preview')
   @ApiOkResponse({ type: PeriodPreviewView })
   async preview(@Caller() scope: Scope, @Param('id') id: string): Promise<PeriodPreviewView> {
-    return periodPreviewView(id, await this.invoicing.preview(scope, id));
+    return periodPreviewView(id, await this.previews.preview(scope, id));
   }
 
   @Post(':id/end')

@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { MeteringModule } from '@io/metering';
+import { ClosingRepository } from './closing.repository.js';
 import { CreditNotesRepository } from './credit-notes.repository.js';
 import { CreditNotesService } from './credit-notes.service.js';
 import { DraftsRepository } from './drafts.repository.js';
@@ -7,6 +8,7 @@ import { ExchangeQueueRepository } from './exchange/exchange-queue.repository.js
 import { ExchangeRunnerService } from './exchange/exchange-runner.service.js';
 import { ExchangesRepository } from './exchange/exchanges.repository.js';
 import { ExchangesService } from './exchange/exchanges.service.js';
+import { DraftsService } from './drafts.service.js';
 import { ExportsService } from './exports/exports.service.js';
 import { InvoicesRepository } from './invoices.repository.js';
 import { InvoicesService } from './invoices.service.js';
@@ -15,8 +17,10 @@ import { IssuersRepository } from './issuers.repository.js';
 import { IssuersService } from './issuers.service.js';
 import { LedgerRepository } from './ledger.repository.js';
 import { LedgerService } from './ledger.service.js';
+import { PreviewsService } from './previews.service.js';
 import { RateCardsRepository } from './rate-cards.repository.js';
 import { RateCardsService } from './rate-cards.service.js';
+import { RatingTransactions } from './rating-transactions.js';
 import { RatingService } from './rating.service.js';
 import { SettlementsRepository } from './settlements.repository.js';
 import { SettlementsService } from './settlements.service.js';
@@ -24,12 +28,14 @@ import { SubscriptionsRepository } from './subscriptions.repository.js';
 import { SubscriptionsService } from './subscriptions.service.js';
 import { TaxRulesRepository } from './tax-rules.repository.js';
 import { TaxRulesService } from './tax-rules.service.js';
+import { TermsRepository } from './terms.repository.js';
 import { WhatIfRepository } from './what-if.repository.js';
 import { WhatIfService } from './what-if.service.js';
 
 @Module({
   imports: [MeteringModule],
   providers: [
+    ClosingRepository,
     ExportsService,
     CreditNotesRepository,
     CreditNotesService,
@@ -38,6 +44,7 @@ import { WhatIfService } from './what-if.service.js';
     ExchangeRunnerService,
     ExchangesRepository,
     ExchangesService,
+    DraftsService,
     InvoicesRepository,
     InvoicesService,
     InvoicingService,
@@ -45,15 +52,18 @@ import { WhatIfService } from './what-if.service.js';
     IssuersService,
     LedgerRepository,
     LedgerService,
+    PreviewsService,
     RateCardsRepository,
     RateCardsService,
     RatingService,
+    RatingTransactions,
     SettlementsRepository,
     SettlementsService,
     SubscriptionsRepository,
     SubscriptionsService,
     TaxRulesRepository,
     TaxRulesService,
+    TermsRepository,
     WhatIfRepository,
     WhatIfService,
   ],
@@ -61,10 +71,12 @@ import { WhatIfService } from './what-if.service.js';
     ExportsService,
     CreditNotesService,
     ExchangesService,
+    DraftsService,
     InvoicesService,
     InvoicingService,
     IssuersService,
     LedgerService,
+    PreviewsService,
     RateCardsService,
     SettlementsService,
     SubscriptionsService,

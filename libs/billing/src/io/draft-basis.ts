@@ -16,13 +16,10 @@ export interface DraftBasis {
   /** What other invoices charge for the draft's own period. */
   readonly own: BilledPeriod;
   readonly manual: readonly Adjustment[];
-  /** The same when nothing of it has changed. */
-  readonly fingerprint: string;
 }
 
 /** Which draft: the period of a subscription, and its invoice when it has one already. */
 export interface DraftKey {
-  readonly accountId: string;
   readonly customerId: string;
   readonly subscriptionId: string;
   readonly period: Period;
@@ -34,6 +31,8 @@ export interface DraftKey {
 const LATE_DAYS_MAX = 100;
 
 interface InvoiceRow {
+  /** Of the key, from 1. */
+  readonly place: bigint;
   readonly id: string;
   readonly number: string | null;
   readonly isFinal: boolean;
@@ -42,25 +41,56 @@ interface InvoiceRow {
   readonly snapshots: readonly unknown[];
 }
 
-/** Reads what a draft depends on. Whoever stores the draft holds the subscription, and reads it again to see that it still holds. */
-export async function draftBasis(db: Prisma.TransactionClient, key: DraftKey): Promise<DraftBasis> {
-  const { accountId, customerId, subscriptionId, period, invoiceId, currency } = key;
+/**
+ * Reads what drafts of an account depend on, in the order of the keys. It holds as long as the subscriptions are locked: whoever
+ * makes, changes or finalises an invoice locks its subscription.
+ */
+export async function draftBases(
+  db: Prisma.TransactionClient,
+  accountId: string,
+  keys: readonly DraftKey[],
+): Promise<DraftBasis[]> {
   const invoices = await db.$queryRaw<InvoiceRow[]>`
-    SELECT i.id, i.number, i.status <> 'draft' AS "isFinal", i.period_from AS "periodFrom", i.period_to AS "periodTo",
-      coalesce(jsonb_agg(l.snapshot ORDER BY l.ordinal) FILTER (WHERE l.id IS NOT NULL), '[]') AS snapshots
-    FROM invoice i LEFT JOIN invoice_line l ON l.invoice_id = i.id
-    WHERE i.account_id = ${accountId} AND i.customer_id = ${customerId} AND i.subscription_id = ${subscriptionId}
-      AND i.status <> 'void' AND i.id IS DISTINCT FROM ${invoiceId}
-      AND i.period_to > ${period.from}::timestamptz - ${LATE_DAYS_MAX} * interval '1 day'
-    GROUP BY i.id
-    ORDER BY i.period_from, i.id`;
+    SELECT key.place, i.id, i.number, i.status <> 'draft' AS "isFinal", i.period_from AS "periodFrom", i.period_to AS "periodTo",
+      (SELECT coalesce(jsonb_agg(l.snapshot ORDER BY l.ordinal), '[]') FROM invoice_line l WHERE l.invoice_id = i.id) AS snapshots
+    FROM unnest(
+      ${keys.map(({ customerId }) => customerId)}::text[],
+      ${keys.map(({ subscriptionId }) => subscriptionId)}::text[],
+      ${keys.map(({ period }) => period.from)}::timestamptz[],
+      ${keys.map(({ invoiceId }) => invoiceId ?? '')}::text[]
+    ) WITH ORDINALITY AS key (customer_id, subscription_id, period_from, invoice_id, place)
+    JOIN invoice i ON i.account_id = ${accountId}
+      AND i.customer_id = key.customer_id AND i.subscription_id = key.subscription_id
+      AND i.status <> 'void' AND i.id <> key.invoice_id
+      AND i.period_to > key.period_from - ${LATE_DAYS_MAX} * interval '1 day'
+    ORDER BY key.place, i.period_from, i.id`;
+  const ids = keys.flatMap(({ invoiceId }) => (invoiceId === null ? [] : [invoiceId]));
   const manual =
-    invoiceId === null
+    ids.length === 0
       ? []
       : await db.manualLine.findMany({
-          where: { accountId, invoiceId },
+          where: { accountId, invoiceId: { in: ids } },
           orderBy: [{ createdAt: 'asc' }, { id: 'asc' }],
         });
+  const byKey = new Map<number, InvoiceRow[]>();
+  for (const row of invoices) {
+    const index = Number(row.place) - 1;
+    byKey.set(index, [...(byKey.get(index) ?? []), row]);
+  }
+  return keys.map((key, index) =>
+    basisOf(
+      key,
+      byKey.get(index) ?? [],
+      manual.filter(({ invoiceId }) => invoiceId === key.invoiceId),
+    ),
+  );
+}
+
+function basisOf(
+  { period, invoiceId, currency }: DraftKey,
+  invoices: readonly InvoiceRow[],
+  manual: readonly Prisma.ManualLineGetPayload<object>[],
+): DraftBasis {
   const charges = invoices.flatMap(chargesOf);
   const finished = invoices
     .filter(({ isFinal, periodFrom }) => isFinal && periodFrom < period.from)
@@ -75,14 +105,8 @@ export async function draftBasis(db: Prisma.TransactionClient, key: DraftKey): P
       amount: { minor, currency },
       source: { kind: 'manual', id, reason, createdBy },
     })),
-    fingerprint: JSON.stringify([
-      invoices.map(({ id, isFinal }) => [id, isFinal]),
-      charges.map(({ from, key, minor }) => [from, key, minor.toString()]),
-      manual.map(({ id }) => id),
-    ]),
   };
 }
-
 /** What a line charges for which period. */
 interface Charge {
   readonly from: string;

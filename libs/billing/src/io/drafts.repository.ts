@@ -1,36 +1,15 @@
+import assert from 'node:assert';
 import { randomBytes } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
-import {
-  invoiceLegs,
-  invoiceLines,
-  invoiceNumber,
-  timezoneOf,
-  WrongInvoiceStatus,
-  type TaxedDraft,
-} from '@core/billing';
+import { WrongInvoiceStatus } from '@core/billing';
 import type { Scope } from '@core/identity';
 import { prefixedId } from '@core/kernel';
-import { appendAudit, Database, Prisma } from '@io/platform';
-import { draftBasis } from './draft-basis.js';
-import {
-  lockInvoice,
-  storedSnapshot,
-  storedTaxGroup,
-  withLines,
-  type HeadRow,
-  type Invoice,
-} from './invoice-rows.js';
-import { issuerOf } from './issuer-of.js';
-import { storedJson, storedList } from './json.js';
-import { nextNumber } from './next-number.js';
-import { postTransaction } from './post-transaction.js';
-import type { Subscription } from './subscriptions.repository.js';
-
-/** A rating, and the fingerprint of what it depends on besides usage and terms. */
-export interface Rating {
-  readonly draft: TaxedDraft;
-  readonly basis: string;
-}
+import { appendAudit, Database, type Prisma } from '@io/platform';
+import { finaliseDrafts } from './finalise-drafts.js';
+import { lockInvoice, withLines, type Invoice } from './invoice-rows.js';
+import { RatingTransactions, type RateSlice } from './rating-transactions.js';
+import { insertDrafts, rewriteDrafts, type InvoiceDraftOf } from './stored-drafts.js';
+import { lockSubscription, toSubscription, type Subscription } from './subscriptions.repository.js';
 
 /** A line as a person puts it on a draft. */
 export interface NewManualLine {
@@ -40,96 +19,48 @@ export interface NewManualLine {
   readonly at: Date;
 }
 
-/** Finalising waits for the account's series, so its transactions may queue. */
-const PATIENT = { maxWait: 20_000, timeout: 20_000 };
+/** When an invoice becomes final, and when it is due, by the terms of its subscription. */
+export type DatesOf = (subscription: Subscription) => {
+  readonly issuedAt: Date;
+  readonly dueAt: Date;
+};
 
 /** Drafts, up to the moment when they are final. Locks are taken in the order subscription → invoice → series → audit chain. */
 @Injectable()
 export class DraftsRepository {
-  constructor(private readonly db: Database) {}
+  constructor(
+    private readonly db: Database,
+    private readonly transactions: RatingTransactions,
+  ) {}
 
-  /**
-   * Stores the draft of the open period and opens the next one, both or neither. Called again, or by two workers at
-   * once, it changes nothing and returns the invoice that the period has.
-   */
-  async saveOnce(
-    { subscription, draft, basis }: Rating & { readonly subscription: Subscription },
-    { at, closesAt }: { readonly at: Date; readonly closesAt: Date | null },
-  ): Promise<Invoice> {
-    const { accountId, customerId, id: subscriptionId } = subscription;
-    const { from: periodFrom, to: periodTo } = draft.period;
-    return this.db.$transaction(async (tx) => {
-      await lockSubscription(tx, accountId, subscriptionId);
-      const key = { customerId, subscriptionId, periodFrom, revision: 1 };
-      const stored = await tx.invoice.findUnique({
-        where: { customerId_subscriptionId_periodFrom_revision: key, accountId },
-      });
-      if (stored) return withLines(tx, stored);
-      await ensureBasis(tx, { accountId, draft, invoiceId: null, basis });
-      const moved = await tx.subscription.updateMany({
-        where: { accountId, id: subscriptionId, billedTo: periodFrom, closesAt: periodTo },
-        data: { billedTo: periodTo, closesAt },
-      });
-      if (moved.count === 0)
-        throw new Error(`${subscriptionId} has no open period from ${periodFrom.toISOString()}.`);
-      return createDraft(tx, { subscription, draft, at, revision: 1 });
+  /** Rates an invoice anew that is still a draft; null when it is none any more. */
+  async replace({ accountId }: Scope, id: string, rate: RateSlice): Promise<Invoice | null> {
+    return this.transactions.run(async (tx) => {
+      const [draft] = await this.rated(tx, { accountId, ids: [id] }, rate);
+      if (!draft) return null;
+      await rewriteDrafts(tx, accountId, [draft]);
+      return reread(tx, accountId, id);
     });
   }
 
-  /** Puts new lines and totals into an invoice that is still a draft; null when it is none any more. */
-  async replace(
-    { accountId }: Scope,
-    id: string,
-    { draft, basis }: Rating,
-  ): Promise<Invoice | null> {
-    return this.db.$transaction(async (tx) => {
-      await lockSubscription(tx, accountId, draft.subscriptionId);
-      if (!(await lockDraft(tx, { accountId, id }))) return null;
-      await ensureBasis(tx, { accountId, draft, invoiceId: id, basis });
-      return withLines(tx, await rewrite(tx, { accountId, id, draft }));
-    }, PATIENT);
-  }
-
-  /**
-   * Makes a draft final with its last rating and the next number of its issuer's series. A number is given and the
-   * series moves on in one transaction, whose row lock lasts to its end, so that numbers have no gap: what is rolled
-   * back gives its number back. Null when it is no draft any more.
-   */
+  /** Makes drafts of an account final with a last rating, and answers which; those that are none any more are left out. */
   async finalise(
-    { accountId, principalId }: Scope,
-    id: string,
-    { draft, basis, issuedAt, dueAt }: Rating & { issuedAt: Date; dueAt: Date },
-  ): Promise<Invoice | null> {
-    return this.db.$transaction(async (tx) => {
-      await lockSubscription(tx, accountId, draft.subscriptionId);
-      if (!(await lockDraft(tx, { accountId, id }))) return null;
-      await ensureBasis(tx, { accountId, draft, invoiceId: id, basis });
-      await rewrite(tx, { accountId, id, draft });
-      const { series } = await issuerOf(tx, { accountId, subscriptionId: draft.subscriptionId });
-      const number = invoiceNumber(series, await nextNumber(tx, { accountId, series }));
-      const finalised = await tx.invoice.update({
-        where: { accountId, id },
-        data: { status: 'finalised', number, issuedAt, dueAt },
-      });
-      await postTransaction(tx, {
-        accountId,
-        customerId: finalised.customerId,
-        invoiceId: id,
-        act: 'finalise-invoice',
-        subjectId: id,
-        occurredAt: issuedAt,
-        legs: invoiceLegs(draft),
-      });
-      const after = { number, total: finalised.totalMinor, currency: finalised.currency };
-      await appendAudit(tx, {
-        accountId,
-        principalId,
-        action: 'finalise-invoice',
-        subject: id,
-        after,
-      });
-      return withLines(tx, finalised);
-    }, PATIENT);
+    scope: Scope,
+    ids: readonly string[],
+    { rate, dates }: { readonly rate: RateSlice; readonly dates: DatesOf },
+  ): Promise<string[]> {
+    const { accountId } = scope;
+    return this.transactions.run(async (tx) => {
+      const drafts = await this.rated(tx, { accountId, ids }, rate);
+      if (drafts.length === 0) return [];
+      await rewriteDrafts(tx, accountId, drafts);
+      await finaliseDrafts(
+        tx,
+        scope,
+        drafts.map(({ subscription, ...draft }) => ({ ...draft, ...dates(subscription) })),
+      );
+      return drafts.map(({ id }) => id);
+    });
   }
 
   /**
@@ -139,31 +70,34 @@ export class DraftsRepository {
   async reissue(
     scope: Scope,
     id: string,
-    { subscription, at, ...rating }: Rating & { subscription: Subscription; at: Date },
+    { at, rate }: { readonly at: Date; readonly rate: RateSlice },
   ): Promise<Invoice | null> {
     const { accountId, principalId } = scope;
-    const { customerId, id: subscriptionId } = subscription;
-    return this.db.$transaction(async (tx) => {
-      await lockSubscription(tx, accountId, subscriptionId);
+    return this.transactions.run(async (tx) => {
+      const subscription = await lockSubscriptionOf(tx, accountId, id);
       const gone = await lockInvoice(tx, scope, id);
-      if (!gone) return null;
+      if (!subscription || !gone) return null;
       if (gone.status !== 'void') throw new WrongInvoiceStatus(gone.status, ['void']);
+      const { customerId, subscriptionId, period } = gone;
       const revision = gone.revision + 1;
-      const key = { customerId, subscriptionId, periodFrom: gone.period.from, revision };
+      const key = { customerId, subscriptionId, periodFrom: period.from, revision };
       const stored = await tx.invoice.findUnique({
         where: { customerId_subscriptionId_periodFrom_revision: key, accountId },
       });
       if (stored) return withLines(tx, stored);
-      await ensureBasis(tx, { ...rating, accountId, invoiceId: null });
-      const created = await createDraft(tx, { subscription, draft: rating.draft, at, revision });
+      const periods = [{ subscription, period, invoiceId: null }];
+      const [draft] = await this.transactions.rate(tx, { accountId, periods }, rate);
+      assert(draft, 'The period is rated.');
+      const [created] = await insertDrafts(tx, accountId, [{ subscription, draft, at, revision }]);
+      assert(created, 'The draft is stored.');
       await appendAudit(tx, {
         accountId,
         principalId,
         action: 'reissue-invoice',
-        subject: created.id,
+        subject: created,
         after: { replaces: id, revision },
       });
-      return created;
+      return reread(tx, accountId, created);
     });
   }
 
@@ -206,133 +140,62 @@ export class DraftsRepository {
       return true;
     });
   }
+
+  /** Locks invoices with their subscriptions, and rates those anew that are drafts. */
+  private async rated(
+    tx: Prisma.TransactionClient,
+    { accountId, ids }: { readonly accountId: string; readonly ids: readonly string[] },
+    rate: RateSlice,
+  ): Promise<(InvoiceDraftOf & { readonly subscription: Subscription })[]> {
+    const { subscriptions, invoices } = await lockDrafts(tx, accountId, ids);
+    const periods = invoices.map(({ id, subscriptionId, periodFrom: from, periodTo: to }) => {
+      const subscription = subscriptions.get(subscriptionId);
+      assert(subscription, `${subscriptionId} is locked.`);
+      return { subscription, period: { from, to }, invoiceId: id };
+    });
+    if (periods.length === 0) return [];
+    const drafts = await this.transactions.rate(tx, { accountId, periods }, rate);
+    return drafts.map((draft, index) => {
+      const period = periods[index];
+      assert(period, 'A draft is of a period.');
+      return { id: period.invoiceId, draft, subscription: period.subscription };
+    });
+  }
 }
 
-interface InvoiceKey {
-  readonly accountId: string;
-  readonly id: string;
+/** Locks the subscriptions of invoices, then those of the invoices that are drafts, each in the order of ids. */
+async function lockDrafts(tx: Prisma.TransactionClient, accountId: string, ids: readonly string[]) {
+  const of = { accountId, id: { in: [...ids] } };
+  const asked = await tx.invoice.findMany({ where: of, select: { subscriptionId: true } });
+  const subscriptionIds = [...new Set(asked.map(({ subscriptionId }) => subscriptionId))];
+  await tx.$queryRaw`
+    SELECT FROM subscription WHERE account_id = ${accountId} AND id = ANY (${subscriptionIds}) ORDER BY id FOR UPDATE`;
+  await tx.$queryRaw`
+    SELECT FROM invoice WHERE account_id = ${accountId} AND id = ANY (${[...ids]}) ORDER BY id FOR UPDATE`;
+  const rows = await tx.subscription.findMany({
+    where: { accountId, id: { in: subscriptionIds } },
+  });
+  const invoices = await tx.invoice.findMany({
+    where: { ...of, status: 'draft' },
+    select: { id: true, subscriptionId: true, periodFrom: true, periodTo: true },
+    orderBy: [{ periodFrom: 'asc' }, { id: 'asc' }],
+  });
+  return { subscriptions: new Map(rows.map((row) => [row.id, toSubscription(row)])), invoices };
 }
 
-/** Another invoice of the subscription was made, changed or finalised since the rating: it is to be rated again. */
-export class RatingOutdated extends Error {}
+async function lockSubscriptionOf(
+  tx: Prisma.TransactionClient,
+  accountId: string,
+  invoiceId: string,
+): Promise<Subscription | null> {
+  const invoice = await tx.invoice.findUnique({ where: { accountId, id: invoiceId } });
+  return invoice && lockSubscription(tx, accountId, invoice.subscriptionId);
+}
 
-async function lockSubscription(
+async function reread(
   tx: Prisma.TransactionClient,
   accountId: string,
   id: string,
-): Promise<void> {
-  await tx.$queryRaw`SELECT FROM subscription WHERE account_id = ${accountId} AND id = ${id} FOR UPDATE`;
-}
-
-/** Throws `RatingOutdated` when what the rating depends on has changed. The subscription is locked. */
-async function ensureBasis(
-  tx: Prisma.TransactionClient,
-  rated: Rating & { readonly accountId: string; readonly invoiceId: string | null },
-): Promise<void> {
-  const { accountId, invoiceId, draft, basis } = rated;
-  const { customerId, subscriptionId, period, currency } = draft;
-  const key = { accountId, customerId, subscriptionId, period, invoiceId, currency };
-  const { fingerprint } = await draftBasis(tx, key);
-  if (fingerprint !== basis) throw new RatingOutdated('The rating is outdated.');
-}
-
-/** Locks an invoice and tells whether it is a draft. */
-async function lockDraft(
-  tx: Prisma.TransactionClient,
-  { accountId, id }: InvoiceKey,
-): Promise<boolean> {
-  const rows = await tx.$queryRaw<{ status: string }[]>`
-    SELECT status FROM invoice WHERE account_id = ${accountId} AND id = ${id} FOR UPDATE`;
-  return rows[0]?.status === 'draft';
-}
-
-async function createDraft(
-  tx: Prisma.TransactionClient,
-  made: {
-    readonly subscription: Subscription;
-    readonly draft: TaxedDraft;
-    readonly at: Date;
-    readonly revision: number;
-  },
 ): Promise<Invoice> {
-  const { draft, at, revision } = made;
-  const { accountId, customerId, id: subscriptionId, periodRule } = made.subscription;
-  const id = prefixedId('inv', randomBytes);
-  const created = await tx.invoice.create({
-    data: {
-      id,
-      accountId,
-      customerId,
-      subscriptionId,
-      periodFrom: draft.period.from,
-      periodTo: draft.period.to,
-      revision,
-      currency: draft.currency,
-      timezone: timezoneOf(periodRule),
-      ...totals(draft),
-      ...(await parties(tx, { accountId, customerId, subscriptionId })),
-      createdAt: at,
-    },
-  });
-  await tx.invoiceLine.createMany({ data: lineRows(draft, { accountId, id }) });
-  return withLines(tx, created);
-}
-
-async function rewrite(
-  tx: Prisma.TransactionClient,
-  { accountId, id, draft }: InvoiceKey & { readonly draft: TaxedDraft },
-): Promise<HeadRow> {
-  const { customerId, subscriptionId } = draft;
-  await tx.invoiceLine.deleteMany({ where: { accountId, invoiceId: id } });
-  await tx.invoiceLine.createMany({ data: lineRows(draft, { accountId, id }) });
-  return tx.invoice.update({
-    where: { accountId, id },
-    data: {
-      ...totals(draft),
-      ...(await parties(tx, { accountId, customerId, subscriptionId })),
-    },
-  });
-}
-
-function totals({ subtotal, tax, total, taxes }: TaxedDraft) {
-  return {
-    taxes: storedList(taxes.map(storedTaxGroup)),
-    subtotalMinor: subtotal.minor,
-    taxMinor: tax.minor,
-    totalMinor: total.minor,
-  };
-}
-
-/** Issuer and recipient as they are now. */
-async function parties(
-  tx: Prisma.TransactionClient,
-  {
-    accountId,
-    customerId,
-    subscriptionId,
-  }: Record<'accountId' | 'customerId' | 'subscriptionId', string>,
-): Promise<{ issuer: Prisma.InputJsonObject; recipient: Prisma.InputJsonObject }> {
-  const { party } = await issuerOf(tx, { accountId, subscriptionId });
-  const recipient = await tx.customer.findUniqueOrThrow({
-    where: { accountId, id: customerId },
-    select: { name: true, legalName: true, address: true, taxId: true, email: true },
-  });
-  return { issuer: storedJson(party), recipient: storedJson(recipient) };
-}
-
-function lineRows({ customerId, lines }: TaxedDraft, { accountId, id }: InvoiceKey) {
-  return invoiceLines(lines).map((line, ordinal) => ({
-    id: prefixedId('line', randomBytes),
-    accountId,
-    customerId,
-    invoiceId: id,
-    ordinal,
-    description: line.description,
-    meter: line.meter,
-    quantity: line.quantity,
-    amount: line.exactAmount,
-    amountMinor: line.amountMinor,
-    snapshot: storedJson(storedSnapshot(line)),
-    tax: line.tax ? storedJson(line.tax) : Prisma.DbNull,
-  }));
+  return withLines(tx, await tx.invoice.findUniqueOrThrow({ where: { accountId, id } }));
 }

@@ -8,6 +8,7 @@ export {
 } from './exchange/exchanges.repository.js';
 export { EXPORT_NAMES } from './exports/definitions.js';
 export type { ExportDefinition } from './exports/export.js';
+export { DraftsService, type ManualLineRequest } from './drafts.service.js';
 export { ExportsService } from './exports/exports.service.js';
 export { creditNoteXml, invoiceXml, type EInvoiceSyntax } from './e-invoice-xml.js';
 export { invoiceCsv } from './invoice-csv.js';
@@ -16,6 +17,7 @@ export type { Invoice, InvoiceHead, StoredLine } from './invoice-rows.js';
 export type { InvoiceFilter } from './invoices.repository.js';
 export { InvoicesService } from './invoices.service.js';
 export { CLOSE_PERIODS, InvoicingService } from './invoicing.service.js';
+export { PreviewsService } from './previews.service.js';
 export { RateCardsService } from './rate-cards.service.js';
 export type { RateCardVersion, StoredRateCard } from './rate-cards.repository.js';
 export { TaxRulesService } from './tax-rules.service.js';

@@ -1,7 +1,6 @@
+import assert from 'node:assert';
 import type { Prisma } from '@io/platform';
 import type { IssuerParty } from './issuers.repository.js';
-
-const PARTY = { name: true, legalName: true, address: true, taxId: true } as const;
 
 /** Who issues the invoices of a subscription as it is now, and the series of their numbers. */
 export interface IssuedBy {
@@ -11,22 +10,39 @@ export interface IssuedBy {
   readonly creditSeries: string;
 }
 
-/** The issuer that the subscription names, or else the account. */
+type IssuerRow = IssuerParty & { readonly subscriptionId: string; readonly series: string | null };
+
+/** The issuers that subscriptions of an account name, or else the account, by subscription. */
+export async function issuersOf(
+  tx: Prisma.TransactionClient,
+  accountId: string,
+  subscriptionIds: readonly string[],
+): Promise<Map<string, IssuedBy>> {
+  const rows = await tx.$queryRaw<IssuerRow[]>`
+    SELECT s.id AS "subscriptionId", i.series, party.name, party.legal_name AS "legalName", party.address, party.tax_id AS "taxId"
+    FROM subscription s JOIN account a ON a.id = s.account_id
+    LEFT JOIN issuer i ON i.account_id = s.account_id AND i.id = s.issuer_id
+    CROSS JOIN LATERAL (
+      SELECT i.name, i.legal_name, i.address, i.tax_id WHERE i.id IS NOT NULL
+      UNION ALL SELECT a.name, a.legal_name, a.address, a.tax_id WHERE i.id IS NULL
+    ) party
+    WHERE s.account_id = ${accountId} AND s.id = ANY (${[...subscriptionIds]})`;
+  return new Map(
+    rows.map(({ subscriptionId, series, ...party }) => [
+      subscriptionId,
+      series === null
+        ? { party, series: 'TG', creditSeries: 'CN' }
+        : { party, series, creditSeries: `${series}CN` },
+    ]),
+  );
+}
+
+/** The same of one. */
 export async function issuerOf(
   tx: Prisma.TransactionClient,
   { accountId, subscriptionId }: { readonly accountId: string; readonly subscriptionId: string },
 ): Promise<IssuedBy> {
-  const { issuerId } = await tx.subscription.findUniqueOrThrow({
-    where: { accountId, id: subscriptionId },
-    select: { issuerId: true },
-  });
-  if (issuerId === null) {
-    const party = await tx.account.findUniqueOrThrow({ where: { id: accountId }, select: PARTY });
-    return { party, series: 'TG', creditSeries: 'CN' };
-  }
-  const { series, ...party } = await tx.issuer.findUniqueOrThrow({
-    where: { accountId_id: { accountId, id: issuerId } },
-    select: { ...PARTY, series: true },
-  });
-  return { party, series, creditSeries: `${series}CN` };
+  const issuer = (await issuersOf(tx, accountId, [subscriptionId])).get(subscriptionId);
+  assert(issuer, `${subscriptionId} is a subscription of ${accountId}.`);
+  return issuer;
 }

@@ -5,72 +5,87 @@ import {
   lateUsageAdjustments,
   localDate,
   meteredUsage,
+  metersByProtocol,
   taxedDraft,
   taxTermsFor,
   timezoneOf,
   type MeteredUsage,
+  type TaxedDraft,
 } from '@core/billing';
 import type { Period } from '@core/kernel';
-import { UsageService } from '@io/metering';
-import type { Rating } from './drafts.repository.js';
-import { InvoicesRepository, type BillingTerms } from './invoices.repository.js';
+import { UsageService, type UsagePeriod } from '@io/metering';
+import type { DraftBasis } from './draft-basis.js';
+import type { BillingTerms } from './terms.repository.js';
+
+/** A period of a subscription to rate, with all that its invoice depends on besides usage. */
+export interface RatingTask {
+  readonly terms: BillingTerms;
+  readonly period: Period;
+  readonly basis: DraftBasis;
+}
 
 /**
  * What a period is charged: its usage by the prices of the card, late usage of the periods before it, what people put on the
- * draft, and tax. Preview, closing, refreshing and finalising rate alike.
+ * draft, and tax. Preview, closing, refreshing and finalising rate alike, one period or hundreds at once.
  */
 @Injectable()
 export class RatingService {
-  constructor(
-    private readonly invoices: InvoicesRepository,
-    private readonly usage: UsageService,
-  ) {}
+  constructor(private readonly usage: UsageService) {}
 
   /** Counts what was acknowledged of an account before the call. */
   rollUpNow(accountId: string): Promise<void> {
     return this.usage.rollUpNow(accountId);
   }
 
-  /** `invoiceId` is that of the draft, null when there is none yet. */
-  async rate(terms: BillingTerms, period: Period, invoiceId: string | null): Promise<Rating> {
-    const { subscription, rateCard, taxRules } = terms;
-    const { accountId, customerId, usagePlanId, id: subscriptionId, periodRule } = subscription;
-    const { currency } = subscription;
-    const key = { accountId, customerId, subscriptionId, period, invoiceId, currency };
-    const { finished, own, manual, fingerprint } = await this.invoices.basis(key);
-
-    const timezone = timezoneOf(periodRule);
-    const late = [];
-    for (const one of finished) {
-      const usage = await this.periodUsage(terms, one.period);
-      const days = {
-        first: localDate(one.period.from, timezone),
-        last: localDate(new Date(one.period.to.getTime() - 1), timezone),
-      };
-      late.push(
-        ...lateUsageAdjustments(
-          draftInvoice({ subscription, rateCard, usage, period: one.period }),
-          one,
-          days,
-        ),
-      );
-    }
-    const usage = await this.periodUsage(terms, period);
-    const billing = { subscription, period, rateCard, usage };
-    const elsewhere = billedElsewhereAdjustments(draftInvoice(billing), own);
-    const adjustments = [...late, ...elsewhere, ...manual];
-    const draft = taxedDraft(draftInvoice({ ...billing, adjustments }), (meter) =>
-      taxTermsFor(taxRules, { customerId, usagePlanId, meter }),
-    );
-    return { draft, basis: fingerprint };
+  /** Rates a slice, in its order. The usage of all of it is read together. */
+  async rate(slice: readonly RatingTask[]): Promise<TaxedDraft[]> {
+    const wanted = slice.map(usageOf);
+    const used = await this.usage.periodUsages(wanted.flat());
+    let next = 0;
+    return slice.map((task, index) => {
+      const end = next + (wanted[index]?.length ?? 0);
+      const [own = [], ...finished] = used.slice(next, end).map(meteredUsage);
+      next = end;
+      return ratedDraft(task, { own, finished });
+    });
   }
+}
 
-  private async periodUsage(
-    { subscription }: BillingTerms,
-    period: Period,
-  ): Promise<MeteredUsage[]> {
-    const { accountId, customerId, usagePlanId } = subscription;
-    const used = await this.usage.periodUsage({ accountId, customerId, usagePlanId, period });
-    return meteredUsage(used);
-  }
+/** Which usage a task is rated by: of its own period, then of each finished one. */
+function usageOf({ terms, period, basis }: RatingTask): UsagePeriod[] {
+  const { accountId, customerId, usagePlanId } = terms.subscription;
+  const byProtocol = metersByProtocol(terms.rateCard);
+  const of = { accountId, customerId, usagePlanId, byProtocol };
+  return [period, ...basis.finished.map((one) => one.period)].map((one) => ({
+    ...of,
+    period: one,
+  }));
+}
+
+function ratedDraft(
+  { terms, period, basis }: RatingTask,
+  used: {
+    readonly own: readonly MeteredUsage[];
+    readonly finished: readonly (readonly MeteredUsage[])[];
+  },
+): TaxedDraft {
+  const { subscription, rateCard, taxRules } = terms;
+  const { customerId, usagePlanId, periodRule } = subscription;
+  const timezone = timezoneOf(periodRule);
+  const late = basis.finished.flatMap((one, index) => {
+    const usage = used.finished[index] ?? [];
+    const days = {
+      first: localDate(one.period.from, timezone),
+      last: localDate(new Date(one.period.to.getTime() - 1), timezone),
+    };
+    const known = draftInvoice({ subscription, rateCard, usage, period: one.period });
+    return lateUsageAdjustments(known, one, days);
+  });
+  const billing = { subscription, period, rateCard, usage: used.own };
+  const elsewhere =
+    basis.own.billed.size === 0 ? [] : billedElsewhereAdjustments(draftInvoice(billing), basis.own);
+  const adjustments = [...late, ...elsewhere, ...basis.manual];
+  return taxedDraft(draftInvoice({ ...billing, adjustments }), (meter) =>
+    taxTermsFor(taxRules, { customerId, usagePlanId, meter }),
+  );
 }

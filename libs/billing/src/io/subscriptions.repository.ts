@@ -10,6 +10,7 @@ import {
   pageArguments,
   VersionMismatch,
   type PageRequest,
+  type Prisma,
 } from '@io/platform';
 import { storedJson } from './json.js';
 
@@ -165,4 +166,15 @@ export function toSubscription({
   ...row
 }: Omit<Subscription, 'periodRule'> & { readonly periodRule: unknown }): Subscription {
   return { ...row, periodRule: parsePeriodRule(periodRule) };
+}
+
+/** Locks a subscription and reads it; null when there is none. */
+export async function lockSubscription(
+  tx: Prisma.TransactionClient,
+  accountId: string,
+  id: string,
+): Promise<Subscription | null> {
+  await tx.$queryRaw`SELECT FROM subscription WHERE account_id = ${accountId} AND id = ${id} FOR UPDATE`;
+  const row = await tx.subscription.findUnique({ where: { accountId, id } });
+  return row && toSubscription(row);
 }

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import {
   meteredUsage,
+  metersByProtocol,
   parseRateCardItems,
   whatIf,
   type BilledRateCard,
@@ -66,7 +67,7 @@ export class WhatIfService {
       const invoices = await this.invoices.invoices(scope, span, customerId);
       const comparable = invoices.filter((invoice) => invoice.currency === currency);
       const rated = [];
-      for (const invoice of comparable) rated.push(await this.withUsage(invoice));
+      for (const invoice of comparable) rated.push(await this.withUsage(invoice, rateCard));
       const { recipient } = invoices.at(-1) ?? {};
       yield {
         customerId,
@@ -78,9 +79,10 @@ export class WhatIfService {
     }
   }
 
-  private async withUsage(invoice: PlannedInvoice) {
+  private async withUsage(invoice: PlannedInvoice, rateCard: BilledRateCard) {
     const { accountId, customerId, usagePlanId, period, lines, currency } = invoice;
-    const used = await this.usage.periodUsage({ accountId, customerId, usagePlanId, period });
+    const of = { accountId, customerId, usagePlanId, period };
+    const used = await this.usage.periodUsage({ ...of, byProtocol: metersByProtocol(rateCard) });
     const subscription = { id: invoice.subscriptionId, customerId, currency };
     return { subscription, period, lines, usage: meteredUsage(used) };
   }

@@ -1,9 +1,10 @@
 import { Injectable } from '@nestjs/common';
 import { decimal } from '@core/kernel';
 import { Database, Prisma } from '@io/platform';
+import type { MeteredFilter } from './metered-usage.js';
 import { aggregated, customColumn, readIn } from './sum-meters.js';
 import type { UsageFilter, UsageGroup, Window } from './sum-usage.js';
-import type { MeteredQuantity, UsageSoFar, UsageSum } from './usage.repository.js';
+import type { MeteredOf, MeteredRow, UsageSoFar, UsageSum } from './usage.repository.js';
 
 /**
  * A part of a window has one quantity, made of all its events at once: the greatest, the last, or how many different
@@ -46,16 +47,15 @@ export class CustomUsageRepository {
       GROUP BY meter, aggregation ORDER BY meter`;
   }
 
-  /** The exact quantity of a period by meter. Through which kind of api it came is not told apart. */
-  async metered(filter: UsageFilter, window: Window): Promise<MeteredQuantity[]> {
-    const rows = await this.db.$queryRaw<
-      { meter: string; quantity: string; hoursRead: number; recordsRead: number }[]
-    >`
-      SELECT meter, trim_scale(${QUANTITY})::text AS quantity,
-        (count(*) FILTER (WHERE kind = 'hour'))::int AS "hoursRead",
+  /** The exact quantity of a period by customer, plan and meter. Through which kind of api it came is not told apart. */
+  async metered(filter: MeteredFilter, window: Window): Promise<MeteredOf[]> {
+    const rows = await this.db.$queryRaw<MeteredRow[]>`
+      SELECT customer_id AS "customerId", usage_plan_id AS "usagePlanId", meter, '' AS protocol,
+        trim_scale(${QUANTITY})::text AS quantity,
+        (count(*) FILTER (WHERE kind = 'hour'))::int AS "rollUpsRead",
         (count(*) FILTER (WHERE kind = 'record'))::int AS "recordsRead"
       FROM (${readIn(filter, window)}) used
-      GROUP BY meter, aggregation ORDER BY meter`;
-    return rows.map((row) => ({ ...row, protocol: '', quantity: decimal(row.quantity) }));
+      GROUP BY 1, 2, meter, aggregation ORDER BY 1, 2, meter`;
+    return rows.map((row) => ({ ...row, quantity: decimal(row.quantity) }));
   }
 }

@@ -45,6 +45,7 @@ export {
   UsageService,
   type TopGroup,
   type UsageItem,
+  type UsagePeriod,
   type UsageQuestion,
 } from './usage.service.js';
 export { RECORDS_FOUND_MAX, type FoundRecord } from './usage-records.repository.js';

@@ -1,5 +1,5 @@
 import { Prisma } from '@io/platform';
-import { QUARTER, type UsageFilter, type UsageGroup, type Window } from './sum-usage.js';
+import { isOneOf, QUARTER, type UsageFilter, type UsageGroup, type Window } from './sum-usage.js';
 
 /** What custom usage can be told apart by; it has no method, path or status class. */
 const COLUMNS: Partial<Record<UsageGroup, Prisma.Sql>> = {
@@ -36,8 +36,8 @@ export function readIn({ accountId, ...values }: UsageFilter, window: Window): P
   const filter = Prisma.join(
     [
       Prisma.sql`account_id = ${accountId}`,
-      ...Object.entries(values).map(
-        ([name, value]) => Prisma.sql`${customColumn(name as UsageGroup)} = ${value}`,
+      ...Object.entries(values).map(([name, value]) =>
+        isOneOf(customColumn(name as UsageGroup), value),
       ),
     ],
     ' AND ',

@@ -25,8 +25,16 @@ export type UsageGroup = keyof typeof GROUP_COLUMNS;
 /** All of them. */
 export const GROUP_NAMES = Object.keys(GROUP_COLUMNS) as readonly UsageGroup[];
 
-/** The account's usage with these values. */
-export type UsageFilter = { readonly accountId: string } & Partial<Record<UsageGroup, string>>;
+/** The account's usage with these values, or with one of several. */
+export type UsageFilter = { readonly accountId: string } & Partial<
+  Record<UsageGroup, string | readonly string[]>
+>;
+
+/** The condition that a column has a value, or one of several. */
+export const isOneOf = (column: Prisma.Sql, value: string | readonly string[]): Prisma.Sql =>
+  typeof value === 'string'
+    ? Prisma.sql`${column} = ${value}`
+    : Prisma.sql`${column} = ANY (${[...value]})`;
 
 /** Rising instants, at least two, that part the time that is read. */
 export interface Window {
@@ -69,8 +77,8 @@ export function usedIn({ accountId, ...values }: UsageFilter, window: Window): P
   const filter = Prisma.join(
     [
       Prisma.sql`account_id = ${accountId}`,
-      ...Object.entries(values).map(
-        ([name, value]) => Prisma.sql`${GROUP_COLUMNS[name as UsageGroup]} = ${value}`,
+      ...Object.entries(values).map(([name, value]) =>
+        isOneOf(GROUP_COLUMNS[name as UsageGroup], value),
       ),
     ],
     ' AND ',

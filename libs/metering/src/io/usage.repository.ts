@@ -1,7 +1,8 @@
 import assert from 'node:assert';
 import { Injectable } from '@nestjs/common';
-import { decimal, type Decimal } from '@core/kernel';
+import { decimal, type Decimal, type Period } from '@core/kernel';
 import { Database, Prisma } from '@io/platform';
+import { meteredIn, type MeteredFilter, type ProtocolsTold } from './metered-usage.js';
 import {
   GROUP_COLUMNS,
   usedIn,
@@ -20,21 +21,22 @@ export type UsageSum = {
 /** What a plan is billed for: the sum of one meter over the apis of one protocol. */
 export interface MeteredQuantity {
   readonly meter: string;
-  /** Of the apis that were called: `REST`, `HTTP` or `WEBSOCKET`; '' when the meter does not tell. */
+  /** Of the apis that were called: `REST`, `HTTP` or `WEBSOCKET`; '' where it is not told apart. */
   readonly protocol: string;
   readonly quantity: Decimal;
-  /** How many roll-ups and how many single records were read, for the rating snapshot. */
-  readonly hoursRead: number;
+  /** How many roll-ups and how many single records were read. */
+  readonly rollUpsRead: number;
   readonly recordsRead: number;
 }
 
-interface MeteredRow {
-  meter: string;
-  protocol: string;
-  quantity: string;
-  hoursRead: number;
-  recordsRead: number;
+/** The same of one of several customers and plans. */
+export interface MeteredOf extends MeteredQuantity {
+  readonly customerId: string;
+  readonly usagePlanId: string;
 }
+
+/** How it is read from the database. */
+export type MeteredRow = Omit<MeteredOf, 'quantity'> & { readonly quantity: string };
 
 /** What was used of a meter so far, and how much of it is not rolled up yet. */
 export interface UsageSoFar {
@@ -135,16 +137,24 @@ export class UsageRepository {
     return key?.customerId ?? null;
   }
 
-  /** Exact sums of a period by meter and protocol. */
-  async metered(filter: UsageFilter, window: Window): Promise<MeteredQuantity[]> {
-    const rows = await this.db.$queryRaw<MeteredRow[]>`
-      SELECT used.meter, coalesce(api.protocol, 'REST') AS protocol, trim_scale(sum(used.quantity))::text AS quantity,
-        (count(*) FILTER (WHERE source = 'hour'))::int AS "hoursRead",
-        (count(*) FILTER (WHERE source = 'record'))::int AS "recordsRead"
-      FROM (${usedIn(filter, window)}) used
-      LEFT JOIN api ON api.id = used.api_id AND api.account_id = ${filter.accountId}
-      GROUP BY 1, 2 ORDER BY 1, 2`;
+  /** Exact sums of a period by customer, plan, meter and protocol. */
+  async metered(
+    filter: MeteredFilter,
+    period: Period,
+    told: ProtocolsTold & { readonly clockOffsetMs: number },
+  ): Promise<MeteredOf[]> {
+    const rows = await this.db.$queryRaw<MeteredRow[]>(meteredIn(filter, period, told));
     return rows.map((row) => ({ ...row, quantity: decimal(row.quantity) }));
+  }
+
+  /** The account's kinds of api. */
+  async protocols(accountId: string): Promise<string[]> {
+    const found = await this.db.api.findMany({
+      where: { accountId },
+      distinct: ['protocol'],
+      select: { protocol: true },
+    });
+    return found.map(({ protocol }) => protocol);
   }
 
   /** How far the account's business time is ahead of the system's. */

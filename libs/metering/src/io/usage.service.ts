@@ -10,6 +10,7 @@ import { RollUpRepository } from './roll-up.repository.js';
 import { windowOf, type UsageFilter, type UsageGroup, type Window } from './sum-usage.js';
 import {
   UsageRepository,
+  type MeteredOf,
   type MeteredQuantity,
   type TopUsage,
   type UsageBacklog,
@@ -47,6 +48,16 @@ export interface TopQuestion {
   readonly meter: Meter;
   readonly limit: number;
   readonly filter: UsageQuestion['filter'];
+}
+
+/** What a customer used of a plan in a period. */
+export interface UsagePeriod {
+  readonly accountId: string;
+  readonly customerId: string;
+  readonly usagePlanId: string;
+  readonly period: Period;
+  /** Meters of which it matters through which kind of api they came; of the others it is not told apart. */
+  readonly byProtocol: readonly string[];
 }
 
 const DAYS_MAX = 400;
@@ -102,23 +113,31 @@ export class UsageService {
   }
 
   /** What a customer used of a plan in a period with any bounds, exactly, of everything that is rolled up. */
-  async periodUsage({
-    accountId,
-    customerId,
-    usagePlanId,
-    period,
-  }: {
-    readonly accountId: string;
-    readonly customerId: string;
-    readonly usagePlanId: string;
-    readonly period: Period;
-  }): Promise<MeteredQuantity[]> {
-    const filter: UsageFilter = { accountId, customerId, usagePlanId };
-    const window = await this.window(accountId, [period.from, period.to]);
-    return [
-      ...(await this.usage.metered(filter, window)),
-      ...(await this.customUsage.metered(filter, window)),
-    ];
+  async periodUsage(asked: UsagePeriod): Promise<readonly MeteredQuantity[]> {
+    const [used] = await this.periodUsages([asked]);
+    return used ?? [];
+  }
+
+  /** The same of many at once, in their order. Those of one account and period are read together. */
+  async periodUsages(asked: readonly UsagePeriod[]): Promise<(readonly MeteredQuantity[])[]> {
+    const spans = new Map<string, UsagePeriod[]>();
+    for (const one of asked) {
+      const span = spans.get(spanOf(one));
+      if (span) span.push(one);
+      else spans.set(spanOf(one), [one]);
+    }
+    const found = new Map<string, MeteredOf[]>();
+    for (const [key, together] of spans) {
+      for (const one of await this.metered(together)) {
+        const id = `${key} ${one.customerId} ${one.usagePlanId}`;
+        const known = found.get(id);
+        if (known) known.push(one);
+        else found.set(id, [one]);
+      }
+    }
+    return asked.map(
+      (one) => found.get(`${spanOf(one)} ${one.customerId} ${one.usagePlanId}`) ?? [],
+    );
   }
 
   /** What has not been counted yet, over all accounts: for whoever runs the service. */
@@ -148,6 +167,31 @@ export class UsageService {
     }
   }
 
+  /** Of one account and period. */
+  private async metered(asked: readonly UsagePeriod[]): Promise<MeteredOf[]> {
+    const [first] = asked;
+    if (!first) return [];
+    const { accountId, period } = first;
+    const filter = {
+      accountId,
+      customerId: distinct(asked, ({ customerId }) => [customerId]),
+      usagePlanId: distinct(asked, ({ usagePlanId }) => [usagePlanId]),
+    };
+    const clockOffsetMs = await this.usage.clockOffsetMs(accountId);
+    // Where all apis are of one kind, the days tell it too.
+    const isAllRest = (await this.usage.protocols(accountId)).every((one) => one === 'REST');
+    const told = isAllRest
+      ? { clockOffsetMs, ofDays: 'REST', byProtocol: [] }
+      : { clockOffsetMs, ofDays: '', byProtocol: distinct(asked, (one) => one.byProtocol) };
+    return [
+      ...(await this.usage.metered(filter, period, told)),
+      ...(await this.customUsage.metered(
+        filter,
+        windowOf([period.from, period.to], clockOffsetMs),
+      )),
+    ];
+  }
+
   private async window(accountId: string, edges: readonly Date[]): Promise<Window> {
     return windowOf(edges, await this.usage.clockOffsetMs(accountId));
   }
@@ -170,6 +214,13 @@ export class UsageService {
     return customerId === null ? null : { ...filter, customerId };
   }
 }
+
+const spanOf = ({ accountId, period }: UsagePeriod) =>
+  `${accountId} ${period.from.getTime()} ${period.to.getTime()}`;
+
+const distinct = <T>(all: readonly T[], of: (one: T) => readonly string[]) => [
+  ...new Set(all.flatMap(of)),
+];
 
 function checkPeriod({ from, to }: Period): void {
   const lengthMs = to.getTime() - from.getTime();

@@ -16,7 +16,13 @@ export {
   TRIM_POLICY_CHANGES,
   type RememberedChange,
 } from './policy/policy-history.js';
-export { appendAudit, auditHash, type AuditEntry, type ChainedEvent } from './audit/audit-log.js';
+export {
+  appendAudit,
+  appendAudits,
+  auditHash,
+  type AuditEntry,
+  type ChainedEvent,
+} from './audit/audit-log.js';
 export { InvalidRequest, NotFound, VersionMismatch, type FieldFault } from './problem/errors.js';
 export { PROBLEM_TYPE, problemHeaders, toProblem, type Problem } from './problem/problem.js';
 export { ProblemFilter } from './problem/problem.filter.js';

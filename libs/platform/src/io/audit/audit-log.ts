@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { Prisma } from '../database/database.js';
+import type { Prisma } from '../database/database.js';
 
 /** One change of the control plane, as it is told to the audit log. Holds no secret. */
 export interface AuditEntry {
@@ -17,32 +17,61 @@ export interface AuditEntry {
  * Appends to the account's audit log within the transaction of the change itself. The events of an account form a
  * chain: each hash covers the one before. The lock on the account's chain is taken last in every transaction.
  */
-export async function appendAudit(tx: Prisma.TransactionClient, entry: AuditEntry): Promise<void> {
-  await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${`audit ${entry.accountId}`}, 0))`;
+export function appendAudit(
+  tx: Prisma.TransactionClient,
+  { accountId, ...entry }: AuditEntry,
+): Promise<void> {
+  return appendAudits(tx, accountId, [entry]);
+}
+
+/** Appends many changes of one transaction, in their order. */
+export async function appendAudits(
+  tx: Prisma.TransactionClient,
+  accountId: string,
+  entries: readonly Omit<AuditEntry, 'accountId'>[],
+): Promise<void> {
+  if (entries.length === 0) return;
+  await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${`audit ${accountId}`}, 0))`;
   const last = await tx.auditEvent.findFirst({
-    where: { accountId: entry.accountId },
+    where: { accountId },
     orderBy: { sequence: 'desc' },
     select: { sequence: true, hash: true },
   });
-  const event = {
-    accountId: entry.accountId,
-    sequence: (last?.sequence ?? -1n) + 1n,
-    at: new Date(),
-    principalId: entry.principalId,
-    action: entry.action,
-    subject: entry.subject,
-    before: plainJson(entry.before),
-    after: plainJson(entry.after),
-    previousHash: Uint8Array.from(last?.hash ?? Buffer.alloc(32)),
-  };
-  await tx.auditEvent.create({
-    data: {
-      ...event,
-      before: event.before ?? Prisma.DbNull,
-      after: event.after ?? Prisma.DbNull,
-      hash: Uint8Array.from(auditHash(event)),
-    },
+  const at = new Date();
+  let sequence = last?.sequence ?? -1n;
+  let previousHash: Uint8Array = last?.hash ?? Buffer.alloc(32);
+  const events = entries.map(({ principalId, action, subject, before, after }) => {
+    sequence += 1n;
+    const event = {
+      accountId,
+      sequence,
+      at,
+      principalId,
+      action,
+      subject,
+      before: plainJson(before),
+      after: plainJson(after),
+      previousHash,
+    };
+    previousHash = auditHash(event);
+    return { ...event, hash: previousHash };
   });
+  const bytes = (of: (event: (typeof events)[number]) => Uint8Array) =>
+    events.map((event) => Buffer.from(of(event)).toString('hex'));
+  await tx.$executeRaw`
+    INSERT INTO audit_event (account_id, sequence, at, principal_id, action, subject, before, after, previous_hash, hash)
+    SELECT ${accountId}, sequence, ${at}::timestamptz, principal_id, action, subject, nullif(before, '')::jsonb, nullif(after, '')::jsonb,
+      decode(previous_hash, 'hex'), decode(hash, 'hex')
+    FROM unnest(
+      ${events.map((event) => event.sequence.toString())}::bigint[],
+      ${events.map((event) => event.principalId)}::text[],
+      ${events.map((event) => event.action)}::text[],
+      ${events.map((event) => event.subject)}::text[],
+      ${events.map((event) => jsonText(event.before))}::text[],
+      ${events.map((event) => jsonText(event.after))}::text[],
+      ${bytes((event) => event.previousHash)}::text[],
+      ${bytes((event) => event.hash)}::text[]
+    ) AS event (sequence, principal_id, action, subject, before, after, previous_hash, hash)`;
 }
 
 /** An audit event without its own hash. */
@@ -94,3 +123,5 @@ function plainJson(value: object | null | undefined): Prisma.InputJsonObject | n
   );
   return JSON.parse(text) as Prisma.InputJsonObject;
 }
+
+const jsonText = (value: object | null) => (value === null ? '' : JSON.stringify(value));

@@ -1,0 +1,135 @@
+/**
+ * A month's end: every subscription has five meters and thirty days of roll-ups, all periods have ended, and one process closes
+ * them, from roll-ups to invoices, beside the embedded PostgreSQL on the same cores. A line for each number of subscriptions: invoices
+ * a second, the time of one against that of the first line, and how the process' memory grew.
+ *
+ * The roll-ups are those by day, 150 a subscription, which is what a whole month of UTC is rated by; hours that no
+ * period parts are not read, so there are none.
+ *
+ * Run: npx tsx bench/closing.ts [subscriptions, 1000 10000]
+ */
+import 'reflect-metadata';
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { NestFactory } from '@nestjs/core';
+import pg from 'pg';
+import { build, entryOf } from '../scripts/build.mjs';
+import { startPostgres } from '../scripts/embedded-postgres.mjs';
+import { applyMigrations } from '../scripts/migrate.mjs';
+
+const COUNTS = process.argv.slice(2).map(Number);
+const MONTH = { from: '2026-09-01T00:00:00Z', to: '2026-10-01T00:00:00Z' };
+const METERS = ['calls', 'bytes-out', 'http-units', 'messages', 'connection-minutes'];
+const MIB = 1_048_576;
+
+const tiers = [
+  { upTo: '1000', unitAmount: '0.005', flatAmount: '0' },
+  { upTo: '10000', unitAmount: '0.004', flatAmount: '0' },
+  { upTo: null, unitAmount: '0.003', flatAmount: '0' },
+];
+const items = METERS.map((meter, n) => ({
+  id: meter,
+  meter,
+  description: `Use of ${meter}`,
+  price: n === 0 ? { model: 'graduated', tiers } : { model: 'per-unit', unitAmount: '0.0000035' },
+}));
+
+/** An account whose customers had a subscription each, of the thirty days of a month, and their usage. */
+async function seed(db: pg.Client, account: string, count: number): Promise<void> {
+  await db.query(`INSERT INTO account (id, name, mode) VALUES ($1, 'Bench', 'live')`, [account]);
+  await db.query(`INSERT INTO usage_plan (id, account_id, name) VALUES ('p' || $1, $1, 'Bench')`, [
+    account,
+  ]);
+  await db.query(
+    `INSERT INTO rate_card (id, account_id, name) VALUES ('card' || $1, $1, 'Bench')`,
+    [account],
+  );
+  await db.query(
+    `INSERT INTO rate_card_version (rate_card_id, version, account_id, currency, items) VALUES ('card' || $1, 1, $1, 'USD', $2)`,
+    [account, JSON.stringify(items)],
+  );
+  const each = `generate_series(1, ${count}) n`;
+  const id = (prefix: string) => `'${prefix}_' || md5($1 || n)`;
+  await db.query(
+    `INSERT INTO customer (id, account_id, name) SELECT ${id('cus')}, $1, 'Customer ' || n FROM ${each}`,
+    [account],
+  );
+  const rule = { kind: 'calendar', interval: 'month', timezone: 'UTC' };
+  await db.query(
+    `INSERT INTO subscription (id, account_id, customer_id, usage_plan_id, rate_card_id, rate_card_version, currency, period_rule,
+       starts_at, billed_to, closes_at, ends_at)
+     SELECT ${id('sub')}, $1, ${id('cus')}, 'p' || $1, 'card' || $1, 1, 'USD', $2, $3, $3, $4, $4 FROM ${each}`,
+    [account, JSON.stringify(rule), MONTH.from, MONTH.to],
+  );
+  await db.query(
+    `INSERT INTO usage_day (customer_id, key_id, day, meter, usage_plan_id, account_id, quantity)
+     SELECT ${id('cus')}, 'key' || n, $2::timestamptz + d * interval '1 day', meter, 'p' || $1, $1, 100 + (n + d) % 977
+     FROM ${each}, generate_series(0, 29) d, unnest($3::text[]) meter`,
+    [account, MONTH.from, METERS],
+  );
+  await db.query('VACUUM ANALYZE customer, subscription, usage_day');
+}
+
+interface Closing {
+  closeDue(): Promise<number>;
+}
+
+const home = mkdtempSync(join(tmpdir(), 'tollgate-bench-'));
+const postgres = await startPostgres({ home });
+try {
+  await build();
+  const connectionString = postgres.connectionString();
+  await applyMigrations({ connectionString });
+  Object.assign(process.env, {
+    NODE_ENV: 'production',
+    DATABASE_URL: connectionString,
+    TOLLGATE_SECRET: `k1:${randomBytes(32).toString('base64')}`,
+    TOLLGATE_LOG_LEVEL: 'error',
+  });
+  const libs = join(entryOf('worker'), '../../../../libs');
+  const { BillingModule, InvoicingService } = await import(join(libs, 'billing/src/io/index.js'));
+  const { PlatformModule } = await import(join(libs, 'platform/src/io/index.js'));
+  class Bench {}
+  const app = await NestFactory.createApplicationContext(
+    { module: Bench, imports: [PlatformModule, BillingModule] },
+    { logger: false },
+  );
+  const closing = app.get<Closing>(InvoicingService);
+  const db = new pg.Client(connectionString);
+  db.on('error', () => undefined);
+  await db.connect();
+  let first: number | undefined;
+  for (const [index, count] of (COUNTS.length > 0 ? COUNTS : [1_000, 10_000]).entries()) {
+    const account = `acc${index}`;
+    const seeded = performance.now();
+    await seed(db, account, count);
+    const begun = performance.now();
+    const cpu = process.cpuUsage();
+    let peak = 0;
+    const sampler = setInterval(() => (peak = Math.max(peak, process.memoryUsage().rss)), 50);
+    const before = process.memoryUsage().rss;
+    const closed = await closing.closeDue();
+    clearInterval(sampler);
+    const ms = performance.now() - begun;
+    const { user, system } = process.cpuUsage(cpu);
+    const { rows } = await db.query<{ n: number; total: string }>(
+      'SELECT count(*)::int AS n, sum(total_minor) AS total FROM invoice WHERE account_id = $1',
+      [account],
+    );
+    if (closed !== count || rows[0]?.n !== count) throw new Error(`${closed} closed of ${count}`);
+    const each = ms / count;
+    first ??= each;
+    console.log(
+      `${count} subscriptions (seeded in ${((begun - seeded) / 1_000).toFixed(0)} s): ${Math.round(1_000 / each)} invoices/s, ` +
+        `${(each / first).toFixed(2)} of the first line's time each; ${((user + system) / 1_000 / count).toFixed(3)} ms of this process' CPU each; ` +
+        `memory ${Math.round(before / MIB)} MiB before, ${Math.round(peak / MIB)} at most`,
+    );
+  }
+  await db.end();
+  await app.close();
+} finally {
+  await postgres.stop();
+  rmSync(home, { recursive: true, force: true });
+}

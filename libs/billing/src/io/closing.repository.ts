@@ -1,0 +1,184 @@
+import assert from 'node:assert';
+import { Injectable } from '@nestjs/common';
+import { periodToBill } from '@core/billing';
+import type { Period } from '@core/kernel';
+import { Database, type Prisma } from '@io/platform';
+import { withLines, type Invoice } from './invoice-rows.js';
+import { RatingTransactions, type RateSlice } from './rating-transactions.js';
+import { insertDrafts } from './stored-drafts.js';
+import { lockSubscription, toSubscription, type Subscription } from './subscriptions.repository.js';
+
+/** An account with periods that have ended, and how far its clock is ahead of the system's. */
+export interface DueAccount {
+  readonly accountId: string;
+  readonly clockOffsetMs: number;
+}
+
+/** An account at a time by its clock. */
+export interface AccountAt {
+  readonly accountId: string;
+  readonly now: Date;
+}
+
+/** How far a run has come among the due subscriptions of an account: in the order of their ends, then ids. */
+export interface DueCursor {
+  readonly closesAt: Date;
+  readonly id: string;
+}
+
+/** Which slice of the due subscriptions is wanted. */
+export interface WantedSlice {
+  readonly after: DueCursor | null;
+  readonly limit: number;
+  /** Left out, by id. */
+  readonly except: readonly string[];
+}
+
+/** A slice that could not be closed as a whole. */
+export class SliceFailed extends Error {
+  constructor(
+    readonly ids: readonly string[],
+    readonly last: DueCursor,
+    cause: unknown,
+  ) {
+    super(`${ids.length} subscription(s) could not be closed together.`, { cause });
+  }
+}
+
+/**
+ * Turns periods that have ended into drafts, and opens the next ones. A slice of subscriptions is locked, rated and stored in one
+ * transaction, in a few statements; another worker takes the next slice meanwhile. Locks are taken in the order of the slice.
+ */
+@Injectable()
+export class ClosingRepository {
+  constructor(
+    private readonly db: Database,
+    private readonly transactions: RatingTransactions,
+  ) {}
+
+  /** Accounts with a period that has ended by their own clock. */
+  async dueAccounts(systemNow: Date): Promise<DueAccount[]> {
+    return this.db.$queryRaw<DueAccount[]>`
+      SELECT a.id AS "accountId", a.clock_offset_ms::float8 AS "clockOffsetMs"
+      FROM account a WHERE EXISTS (
+        SELECT FROM subscription s WHERE s.account_id = a.id
+          AND s.closes_at <= ${systemNow}::timestamptz + a.clock_offset_ms * interval '1 millisecond')
+      ORDER BY a.id`;
+  }
+
+  /**
+   * Closes the next slice of an account's due subscriptions, one period of each, leaving out those that another worker holds.
+   * Answers how far it came; null when none was left. Throws `SliceFailed`, and then nothing of it is closed.
+   */
+  async closeSlice(
+    { accountId, now }: AccountAt,
+    { after, limit, except }: WantedSlice,
+    rate: RateSlice,
+  ): Promise<{ readonly closed: number; readonly last: DueCursor } | null> {
+    let taken: DueCursor[] = [];
+    try {
+      return await this.transactions.run(async (tx) => {
+        taken = await tx.$queryRaw<DueCursor[]>`
+          SELECT id, closes_at AS "closesAt" FROM subscription
+          WHERE account_id = ${accountId} AND closes_at <= ${now}::timestamptz
+            AND (closes_at, id) > (${after?.closesAt ?? new Date(0)}::timestamptz, ${after?.id ?? ''})
+            AND NOT id = ANY (${[...except]})
+          ORDER BY closes_at, id LIMIT ${limit} FOR UPDATE SKIP LOCKED`;
+        const last = taken.at(-1);
+        if (!last) return null;
+        const ids = taken.map(({ id }) => id);
+        await this.closeOpen(tx, { accountId, now, ids }, rate);
+        return { closed: ids.length, last };
+      });
+    } catch (error) {
+      const last = taken.at(-1);
+      if (!last) throw error;
+      throw new SliceFailed(
+        taken.map(({ id }) => id),
+        last,
+        error,
+      );
+    }
+  }
+
+  /** Closes the open period of one subscription if it has ended; answers whether it did. Waits for whoever holds it. */
+  async closeEnded({ accountId, now }: AccountAt, id: string, rate: RateSlice): Promise<boolean> {
+    return this.transactions.run(async (tx) => {
+      const found = await lockSubscription(tx, accountId, id);
+      if (!found?.closesAt || found.closesAt > now) return false;
+      await this.closeOpen(tx, { accountId, now, ids: [id] }, rate);
+      return true;
+    });
+  }
+
+  /** Closes a period of a subscription; the invoice that it has when it was closed before. Null when there is no such subscription. */
+  async closeOnce(
+    { accountId, now }: AccountAt,
+    { subscriptionId, period }: { readonly subscriptionId: string; readonly period: Period },
+    rate: RateSlice,
+  ): Promise<Invoice | null> {
+    return this.transactions.run(async (tx) => {
+      const subscription = await lockSubscription(tx, accountId, subscriptionId);
+      if (!subscription) return null;
+      const { customerId, billedTo, closesAt } = subscription;
+      const key = { customerId, subscriptionId, periodFrom: period.from, revision: 1 };
+      const where = { customerId_subscriptionId_periodFrom_revision: key, accountId };
+      const stored = await tx.invoice.findUnique({ where });
+      if (stored) return withLines(tx, stored);
+      const isOpen =
+        billedTo.getTime() === period.from.getTime() && closesAt?.getTime() === period.to.getTime();
+      if (!isOpen)
+        throw new Error(`${subscriptionId} has no open period from ${period.from.toISOString()}.`);
+      const of = { accountId, now, ids: [subscriptionId] };
+      await this.closeOpen(tx, of, rate);
+      return withLines(tx, await tx.invoice.findUniqueOrThrow({ where }));
+    });
+  }
+
+  /** Makes the drafts of the open periods of subscriptions, which are locked, and opens the next ones. */
+  private async closeOpen(
+    tx: Prisma.TransactionClient,
+    { accountId, now, ids }: AccountAt & { readonly ids: readonly string[] },
+    rate: RateSlice,
+  ): Promise<void> {
+    const rows = await tx.subscription.findMany({ where: { accountId, id: { in: [...ids] } } });
+    const byId = new Map(rows.map((row) => [row.id, toSubscription(row)]));
+    const periods = ids.map((id) => {
+      const subscription = byId.get(id);
+      assert(subscription?.closesAt, `${id} has an open period.`);
+      const period = { from: subscription.billedTo, to: subscription.closesAt };
+      return { subscription, period, invoiceId: null };
+    });
+    const drafts = await this.transactions.rate(tx, { accountId, periods }, rate);
+    await openNext(tx, accountId, periods);
+    await insertDrafts(
+      tx,
+      accountId,
+      drafts.map((draft, index) => {
+        const subscription = periods[index]?.subscription;
+        assert(subscription, 'A draft is of a subscription.');
+        return { subscription, draft, at: now, revision: 1 };
+      }),
+    );
+  }
+}
+
+async function openNext(
+  tx: Prisma.TransactionClient,
+  accountId: string,
+  closed: readonly { readonly subscription: Subscription; readonly period: Period }[],
+): Promise<void> {
+  const next = closed.map(({ subscription: { id, periodRule: rule, endsAt }, period }) => ({
+    id,
+    billedTo: period.to,
+    closesAt: periodToBill({ rule, billedTo: period.to, endsAt })?.to ?? null,
+  }));
+  await tx.$executeRaw`
+    UPDATE subscription SET billed_to = next.billed_to, closes_at = nullif(next.closes_at, 'infinity')
+    FROM unnest(
+      ${next.map(({ id }) => id)}::text[],
+      ${next.map(({ billedTo }) => billedTo)}::timestamptz[],
+      ${next.map(({ closesAt }) => closesAt?.toISOString() ?? 'infinity')}::timestamptz[]
+    ) AS next (id, billed_to, closes_at)
+    WHERE subscription.account_id = ${accountId} AND subscription.id = next.id`;
+}
