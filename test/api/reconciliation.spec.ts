@@ -112,6 +112,7 @@ describe('GET /v1/usage/reconciliation', () => {
       allowed: '4',
       metered: '8',
       mismatches: 2,
+      keptFrom: null,
       selfDeciding: [],
       items: [
         {
@@ -162,6 +163,26 @@ describe('GET /v1/usage/reconciliation', () => {
     await api.call('POST', '/v1/test-clock', { body: { now: later } });
     now = Date.parse(later);
     expect((await reconcile(asked)).body.items).toMatchObject([{ settled: true }]);
+  });
+
+  it('leaves out hours whose allowed calls are not kept any more, and says so', async () => {
+    const one = await aSubscriber();
+    await decide(one);
+    await meter(one, '3');
+    const next = hourOf(now + HOUR_MS).toISOString();
+    const keep = (from: string) =>
+      db.query(
+        `INSERT INTO decision_trim (account_id, kept_from) VALUES ($1, $2)
+         ON CONFLICT (account_id) DO UPDATE SET kept_from = excluded.kept_from`,
+        [accountId, from],
+      );
+    const asked = { keyId: one.keyId, to: hourOf(now + 2 * HOUR_MS).toISOString() };
+    await keep(next);
+    const nothing = { allowed: '0', metered: '0', mismatches: 0, items: [] };
+    expect((await reconcile(asked)).body).toMatchObject({ ...nothing, keptFrom: next });
+    expect((await reconcile({ keyId: one.keyId })).body).toMatchObject(nothing);
+    await keep(thisHour().from);
+    expect((await reconcile(asked)).body).toMatchObject({ allowed: '1', metered: '3' });
   });
 
   it('refuses parts of hours, too long a time and an end before the start', async () => {
@@ -322,6 +343,7 @@ describe('GET /v1/usage/reconciliation', () => {
       allowed: '0',
       metered: '0',
       mismatches: 0,
+      keptFrom: null,
       selfDeciding: [],
       items: [],
     });

@@ -52,7 +52,14 @@ it('calls that the Node plugin decides on are counted apart from those that it m
   try {
     for (let n = 0; n < 50; n += 1) expect(await call('/pets')).toBe(200);
     for (let n = 0; n < 7; n += 1) expect(await call('/pets', 'POST')).toBe(200);
-    const agreed = { allowed: '57', metered: '57', mismatches: 0, selfDeciding: [], items: [] };
+    const agreed = {
+      allowed: '57',
+      metered: '57',
+      mismatches: 0,
+      keptFrom: null,
+      selfDeciding: [],
+      items: [],
+    };
     expect(await reconciled()).toEqual(agreed);
     // The first by the service, the others here.
     for (const [n, method] of [

@@ -34,6 +34,7 @@ export class ReconciliationController {
     if (wantsCsv({ format, accept }))
       return sendCsv(reply, 'reconciliation', { items, columns: MISMATCH_COLUMNS });
     const { allowed, metered, mismatches, selfDeciding } = found;
-    return { allowed, metered, mismatches, selfDeciding: [...selfDeciding], items };
+    const keptFrom = found.keptFrom?.toISOString() ?? null;
+    return { allowed, metered, mismatches, keptFrom, selfDeciding: [...selfDeciding], items };
   }
 }

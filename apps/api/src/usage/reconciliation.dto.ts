@@ -94,6 +94,13 @@ export class ReconciliationView {
   })
   mismatches: number;
 
+  @Instant({
+    nullable: true,
+    description:
+      'From when on counts of allowed calls are kept. Hours before are left out of all numbers here; null: none is.',
+  })
+  keptFrom: string | null;
+
   @TextList({
     max: 10_000,
     itemMax: 64,

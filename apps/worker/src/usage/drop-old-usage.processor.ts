@@ -1,20 +1,19 @@
 import { Processor, WorkerHost } from '@nestjs/bullmq';
-import { DROP_OLD_USAGE, UsagePartitionsService, type OldDay } from '@io/metering';
+import { DROP_OLD_USAGE, OldUsageService, type DroppedUsage } from '@io/metering';
 import { Config, RECOVERY } from '@io/platform';
 
-/** Drops days of usage records that are older than they are kept, where a setting says so, and logs each. */
+/** Drops what is told of usage and is older than settings say that it is kept. */
 @Processor(DROP_OLD_USAGE, RECOVERY)
 export class DropOldUsageProcessor extends WorkerHost {
   constructor(
-    private readonly partitions: UsagePartitionsService,
+    private readonly old: OldUsageService,
     private readonly config: Config,
   ) {
     super();
   }
 
-  async process(): Promise<{ days: readonly OldDay[] }> {
-    const { usageDays, isUsageDryRun: isDryRun } = this.config;
-    if (usageDays === 0) return { days: [] };
-    return { days: await this.partitions.dropOld(usageDays, { isDryRun }) };
+  process(): Promise<DroppedUsage> {
+    const { usageDays, decisionDays, isUsageDryRun: isDryRun } = this.config;
+    return this.old.drop({ usageDays, decisionDays, isDryRun });
   }
 }

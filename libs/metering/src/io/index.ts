@@ -39,7 +39,8 @@ export {
 } from './quarantine.repository.js';
 export { QuarantineService, type QuarantineEntry, type SettledMany } from './quarantine.service.js';
 export { UsageIntake, type IntakeShare } from './usage-intake.js';
-export { UsagePartitionsService, type OldDay } from './usage-partitions.service.js';
+export { OldUsageService, type DroppedUsage } from './old-usage.service.js';
+export { UsagePartitionsService } from './usage-partitions.service.js';
 export {
   TOP_GROUPS,
   UsageService,

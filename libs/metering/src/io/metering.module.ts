@@ -33,6 +33,8 @@ import { UsageGapsService } from './usage-gaps.service.js';
 import { UsageIngestionService } from './usage-ingestion.service.js';
 import { UsageIntake } from './usage-intake.js';
 import { UsageOwnersRepository } from './usage-owners.repository.js';
+import { OldUsageRepository } from './old-usage.repository.js';
+import { OldUsageService } from './old-usage.service.js';
 import { UsagePartitionsRepository } from './usage-partitions.repository.js';
 import { UsagePartitionsService } from './usage-partitions.service.js';
 import { UsageRecordsRepository } from './usage-records.repository.js';
@@ -77,6 +79,8 @@ import { UsageService } from './usage.service.js';
     UsageIngestionService,
     UsageIntake,
     UsageOwnersRepository,
+    OldUsageRepository,
+    OldUsageService,
     UsagePartitionsRepository,
     UsagePartitionsService,
     UsageRecordsRepository,
@@ -100,6 +104,7 @@ import { UsageService } from './usage.service.js';
     RollUpProofService,
     UsageIngestionService,
     UsageIntake,
+    OldUsageService,
     UsagePartitionsService,
     UsageRecordsService,
     UsageService,

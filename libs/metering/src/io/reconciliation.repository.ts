@@ -104,6 +104,12 @@ export class ReconciliationRepository {
     };
   }
 
+  /** From when on allowed calls of the account are kept; null: all are. */
+  async keptFrom(accountId: string): Promise<Date | null> {
+    const trim = await this.db.decisionTrim.findUnique({ where: { accountId } });
+    return trim?.keptFrom ?? null;
+  }
+
   /** Gateways of the account that decide in a process of their own at the moment which does not tell what it allows. */
   async selfDeciding(accountId: string): Promise<string[]> {
     const rows = await this.db.$queryRaw<{ id: string }[]>`

@@ -19,6 +19,8 @@ export interface ReconciledHour extends Mismatch {
 
 /** What was found in a time, and whose decisions it does not know. */
 export interface ReconciledTime extends Omit<Reconciliation, 'items'> {
+  /** Hours before are left out, since their counts of allowed calls are not kept any more; null: all are. */
+  readonly keptFrom: Date | null;
   readonly selfDeciding: readonly string[];
   readonly items: readonly ReconciledHour[];
 }
@@ -45,15 +47,21 @@ export class ReconciliationService {
   ): Promise<ReconciledTime> {
     checkHours(period);
     const now = await this.clock.now(accountId);
-    const found = await this.repository.compare({ ...filter, accountId }, period, MISMATCHES_MAX);
+    const of = { ...filter, accountId };
+    const keptFrom = await this.repository.keptFrom(accountId);
+    const kept = { ...period, from: latest(period.from, keptFrom) };
+    const found = await this.repository.compare(of, kept, MISMATCHES_MAX);
     const items = found.items.map((item): ReconciledHour => ({
       ...item,
       kind: MISMATCH_KINDS[item.difference.startsWith('-') ? 1 : 0],
       settled: item.hour.getTime() + HOUR_MS + SETTLE_MS <= now.getTime(),
     }));
-    return { ...found, selfDeciding: await this.repository.selfDeciding(accountId), items };
+    const selfDeciding = await this.repository.selfDeciding(accountId);
+    return { ...found, keptFrom, selfDeciding, items };
   }
 }
+
+const latest = (a: Date, b: Date | null): Date => (b !== null && b > a ? b : a);
 
 function checkHours({ from, to }: Period): void {
   const faults = Object.entries({ from, to }).flatMap(([name, at]) =>

@@ -49,6 +49,14 @@ describe('Config', () => {
       setting: { TOLLGATE_SECRET: `k1:${Buffer.alloc(32).toString('base64')}` },
       why: 'a key of zeros',
     },
+    {
+      setting: { TOLLGATE_USAGE_DAYS: '399' },
+      why: 'records dropped while others of their time may come',
+    },
+    {
+      setting: { TOLLGATE_DECISION_DAYS: '399' },
+      why: 'counts dropped while others of their time may come',
+    },
     { setting: { TOLLGATE_SECRETT: 'x' }, why: 'a name that nobody reads' },
     { setting: { TRUSTED_PROXIES: '1' }, why: 'a number of proxies' },
     { setting: { TRUSTED_PROXIES: 'true' }, why: 'trust in everybody' },

@@ -13,7 +13,7 @@ export class InvalidSettings extends Error {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** A record may be 13 months old when it comes, and then hours of its period are read again. */
+/** A record may be 13 months old when it comes, and then hours of its period are read and added to again. */
 const USAGE_DAYS_MIN = 400;
 const MIB = 1024 * 1024;
 
@@ -29,6 +29,7 @@ const KNOWN = new Set([
   'TOLLGATE_DEMO',
   'TOLLGATE_LOG_LEVEL',
   'TOLLGATE_USAGE_DAYS',
+  'TOLLGATE_DECISION_DAYS',
   'TOLLGATE_USAGE_DRY_RUN',
   'TOLLGATE_USAGE_INTAKE_MIB',
 ]);
@@ -73,7 +74,9 @@ export class Config {
   readonly trustedProxies: readonly IpRange[];
   /** How long usage records are kept, at least, in whole days; 0 for ever. */
   readonly usageDays: number;
-  /** Whether old usage records are only told of, not dropped. */
+  /** How long counts of allowed calls are kept, likewise. */
+  readonly decisionDays: number;
+  /** Whether what is old is only told of, not dropped. */
   readonly isUsageDryRun: boolean;
   /** How many bytes of usage may have come and not be stored yet. */
   readonly usageIntakeBytes: number;
@@ -125,12 +128,14 @@ export class Config {
       smtpUrl: read.url('SMTP_URL', ['smtp:', 'smtps:']),
       from: read.text('EMAIL_FROM') ?? 'Tollgate <tollgate@localhost>',
     };
-    this.usageDays = read.integer('TOLLGATE_USAGE_DAYS', { otherwise: 0, min: 0, max: 36_500 });
-    if (this.usageDays > 0 && this.usageDays < USAGE_DAYS_MIN) {
-      faults.push(
-        `TOLLGATE_USAGE_DAYS must be 0, which keeps usage records for ever, or at least ${USAGE_DAYS_MIN}.`,
-      );
-    }
+    const keptDays = (name: string, otherwise: number) => {
+      const days = read.integer(name, { otherwise, min: 0, max: 36_500 });
+      if (days > 0 && days < USAGE_DAYS_MIN)
+        faults.push(`${name} must be 0, which keeps them for ever, or at least ${USAGE_DAYS_MIN}.`);
+      return days;
+    };
+    this.usageDays = keptDays('TOLLGATE_USAGE_DAYS', 0);
+    this.decisionDays = keptDays('TOLLGATE_DECISION_DAYS', USAGE_DAYS_MIN);
     this.isUsageDryRun = read.oneOf('TOLLGATE_USAGE_DRY_RUN', ['on', 'off'], 'off') === 'on';
     const intakeMib = { otherwise: 32, min: 16, max: 65_536 };
     this.usageIntakeBytes = read.integer('TOLLGATE_USAGE_INTAKE_MIB', intakeMib) * MIB;
