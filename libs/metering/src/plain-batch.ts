@@ -1,6 +1,19 @@
 import { OWN_EPOCHS } from './corrections.js';
+import {
+  after,
+  CLOSE,
+  COMMA,
+  copyOf,
+  digitsEnd,
+  isSame,
+  OPEN,
+  POINT,
+  QUOTE,
+  ZERO,
+} from './json-bytes.js';
 import { instantMs, METHOD_BYTES_MAX, PATH_BYTES_MAX, STAGE_BYTES_MAX } from './json-fields.js';
 import { METERS } from './meters.js';
+import { SpanTable } from './span-table.js';
 import { RECORDS_MAX } from './usage-batch.js';
 
 /** A key of a stage, as records name it. */
@@ -44,14 +57,6 @@ export const SPAN = {
 const utf8 = new TextEncoder();
 const fromUtf8 = new TextDecoder();
 
-const QUOTE = 0x22;
-const COMMA = 0x2c;
-const POINT = 0x2e;
-const ZERO = 0x30;
-const NINE = 0x39;
-const OPEN = 0x7b;
-const CLOSE = 0x7d;
-
 /** Of bytes in texts: what only plain ones have, and what ids have too. */
 const PLAIN = 1;
 const IN_ID = 2;
@@ -91,10 +96,8 @@ const RECORD_BYTES_MAX = 4 * 1024;
 const CONTENT = new Uint8Array(64 * 1024);
 const WHOLE_DIGITS_MAX = 26;
 const FRACTION_DIGITS_MAX = 12;
-/** Where the three texts of a place begin and end. */
-const PLACE_SIZE = 6;
-/** More in a row that have the same place in the table are no accident. */
-const PROBES_MAX = 64;
+/** Key, api and stage. */
+const PLACE_TEXTS = 3;
 
 /**
  * Reads a batch of which every record can be counted, without making an object or a text for any of them; null when it is
@@ -134,10 +137,7 @@ class RecordReader {
   private readonly placeOf: Int32Array;
   private readonly spans: Int32Array;
   private readonly places: UsagePlace[] = [];
-  /** Where the texts of each place begin and end. */
-  private placeSpans = new Int32Array(128 * PLACE_SIZE);
-  /** Places by the hash of their bytes, from 1. */
-  private table = new Int32Array(256);
+  private readonly table: SpanTable;
   private contentEnd = 0;
   private quantityCount = 0;
 
@@ -145,7 +145,7 @@ class RecordReader {
   private atTo = 0;
   private atMs = Number.NaN;
   private atText = new Uint8Array();
-  private readonly place = new Int32Array(PLACE_SIZE);
+  private readonly place = new Int32Array(2 * PLACE_TEXTS);
 
   constructor(
     private readonly bytes: Uint8Array,
@@ -156,6 +156,7 @@ class RecordReader {
     this.instants = new Float64Array(most);
     this.placeOf = new Int32Array(most);
     this.spans = new Int32Array(most * SPAN.size);
+    this.table = new SpanTable(bytes, PLACE_TEXTS);
   }
 
   /** How many it were; null when one of them, or the end, is not plain. */
@@ -298,43 +299,14 @@ class RecordReader {
 
   /** The number of the place that was read, which may be new; -1 when the table is of no use. */
   private placeNumber(): number {
-    if (2 * (this.places.length + 1) > this.table.length) this.growTable();
-    const { bytes, place, placeSpans, table } = this;
-    let slot = hashOf(bytes, place, 0);
-    for (let probe = 0; probe < PROBES_MAX; probe += 1) {
-      slot &= table.length - 1;
-      const known = (table[slot] ?? 0) - 1;
-      if (known < 0) {
-        table[slot] = this.places.length + 1;
-        placeSpans.set(place, PLACE_SIZE * this.places.length);
-        this.places.push({
-          keyId: this.text(0),
-          apiId: this.text(1),
-          stage: this.text(2),
-        });
-        return this.places.length - 1;
-      }
-      if (isSamePlace(bytes, place, placeSpans, PLACE_SIZE * known)) return known;
-      slot += 1;
-    }
-    return -1;
+    const number = this.table.numberOf(this.place);
+    if (number === this.places.length)
+      this.places.push({ keyId: this.text(0), apiId: this.text(1), stage: this.text(2) });
+    return number;
   }
 
   private text(part: number): string {
     return fromUtf8.decode(this.bytes.subarray(this.place[2 * part], this.place[2 * part + 1]));
-  }
-
-  private growTable(): void {
-    const table = new Int32Array(2 * this.table.length);
-    const placeSpans = new Int32Array(2 * this.placeSpans.length);
-    placeSpans.set(this.placeSpans);
-    this.placeSpans = placeSpans;
-    for (let number = 0; number < this.places.length; number += 1) {
-      let slot = hashOf(this.bytes, placeSpans, PLACE_SIZE * number) & (table.length - 1);
-      while (table[slot] !== 0) slot = (slot + 1) & (table.length - 1);
-      table[slot] = number + 1;
-    }
-    this.table = table;
   }
 
   /** What `canonicalContent` says of a record. */
@@ -346,7 +318,7 @@ class RecordReader {
       this.contentEnd = 0;
     }
     let end = copyOf(this.atText, 0, this.atText.length, content, this.contentEnd);
-    for (let part = 0; part < PLACE_SIZE; part += 2) {
+    for (let part = 0; part < 2 * PLACE_TEXTS; part += 2) {
       content[end] = TAB;
       end = copyOf(bytes, place[part] ?? 0, place[part + 1] ?? 0, content, end + 1);
     }
@@ -374,17 +346,6 @@ const TAB = 0x09;
 const LINE_END = 0x0a;
 const X = 0x78;
 
-/** Where a text ends that begins here; -1 when it does not. */
-function after(bytes: Uint8Array, from: number, text: Uint8Array): number {
-  for (let n = 0; n < text.length; n += 1) if (bytes[from + n] !== text[n]) return -1;
-  return from + text.length;
-}
-
-function isSame(bytes: Uint8Array, one: number, other: number, length: number): boolean {
-  for (let n = 0; n < length; n += 1) if (bytes[one + n] !== bytes[other + n]) return false;
-  return true;
-}
-
 /** Where an id ends that may have so many bytes; -1 when it is none. */
 function idEnd(bytes: Uint8Array, from: number): number {
   let to = from;
@@ -400,12 +361,6 @@ function textEnd(bytes: Uint8Array, from: number, bytesMax: number): number {
     if (bytes[to] === 0xc2 && (bytes[to + 1] ?? 0) < 0xa0) return -1;
   }
   return to > from && to - from <= bytesMax ? to : -1;
-}
-
-function digitsEnd(bytes: Uint8Array, from: number): number {
-  let to = from;
-  while ((bytes[to] ?? 0) >= ZERO && (bytes[to] ?? 0) <= NINE) to += 1;
-  return to;
 }
 
 /** Where a quantity ends; -1 when it is none. */
@@ -425,39 +380,4 @@ function shortestEnd(bytes: Uint8Array, from: number, to: number): number {
   let end = to;
   if (point < to) while (end > point && (bytes[end - 1] === ZERO || end - 1 === point)) end -= 1;
   return end;
-}
-
-/** FNV-1a over the three texts of a place, and their lengths. */
-function hashOf(bytes: Uint8Array, spans: Int32Array, at: number): number {
-  let hash = 0x81_1c_9d_c5;
-  for (let part = at; part < at + PLACE_SIZE; part += 2) {
-    const to = spans[part + 1] ?? 0;
-    for (let n = spans[part] ?? 0; n < to; n += 1)
-      hash = Math.imul(hash ^ (bytes[n] ?? 0), 0x01_00_01_93);
-    hash = Math.imul(hash ^ QUOTE, 0x01_00_01_93);
-  }
-  return hash ^ (hash >>> 15);
-}
-
-function isSamePlace(bytes: Uint8Array, place: Int32Array, spans: Int32Array, at: number): boolean {
-  for (let part = 0; part < PLACE_SIZE; part += 2) {
-    const from = place[part] ?? 0;
-    const other = spans[at + part] ?? 0;
-    const length = (place[part + 1] ?? 0) - from;
-    if (length !== (spans[at + part + 1] ?? 0) - other || !isSame(bytes, from, other, length))
-      return false;
-  }
-  return true;
-}
-
-/** Copies bytes one by one, since most texts have a dozen; where they end. */
-function copyOf(
-  bytes: Uint8Array,
-  from: number,
-  to: number,
-  target: Uint8Array,
-  at: number,
-): number {
-  for (let n = from; n < to; n += 1) target[at + n - from] = bytes[n] ?? 0;
-  return at + to - from;
 }
