@@ -17,7 +17,7 @@ export interface CloudEvent {
 export const EVENTS_MAX = 1_000;
 
 /** Bytes, not characters; the same for every attribute that is kept. */
-const ATTRIBUTE_BYTES_MAX = 1_024;
+export const ATTRIBUTE_BYTES_MAX = 1_024;
 const DEPTH_MAX = 32;
 const INT32_MAX = 2 ** 31 - 1;
 const YEAR_2200_MS = Date.UTC(2200, 0, 1);
@@ -163,7 +163,9 @@ function textFault(value: unknown): string | null {
     : `must have at most ${ATTRIBUTE_BYTES_MAX} bytes`;
 }
 
-const isUriReference = (text: string) => URI_REFERENCE.test(text) && !FALSE_SCHEME.test(text);
+/** Whether a text is a URI-reference of RFC 3986. */
+export const isUriReference = (text: string) =>
+  URI_REFERENCE.test(text) && !FALSE_SCHEME.test(text);
 
 function isDeeper(value: unknown, levels: number): boolean {
   if (typeof value !== 'object' || value === null) return false;
@@ -176,7 +178,7 @@ let lastTime = '';
 let lastMicros = Number.NaN;
 
 /** As `readMicros`; each time is asked for twice, and most senders send many of one instant. */
-function microsOf(text: string): number {
+export function microsOf(text: string): number {
   if (text !== lastTime) {
     lastMicros = readMicros(text);
     lastTime = text;
@@ -200,4 +202,29 @@ function readMicros(text: string): number {
   const ms = date + (Number(hour) * 3_600 + Number(minute) * 60 + Number(second) - offset) * 1_000;
   if (ms < 0 || ms >= YEAR_2200_MS) return Number.NaN;
   return ms * 1_000 + Number(fraction.slice(0, 6).padEnd(6, '0'));
+}
+
+/** What an event says of who is charged; '' is nothing. */
+export interface PayerNames {
+  /** `tollgatekeyid`: an API key. */
+  readonly keyId: string;
+  /** `subject`: an API key or a customer; looked at when no key is named. */
+  readonly subject: string;
+  readonly apiId: string;
+  readonly stage: string;
+  readonly usagePlanId: string;
+}
+
+export function payerNames({ subject, json }: CloudEvent): PayerNames {
+  const extension = (name: string) => {
+    const value = json[name];
+    return typeof value === 'string' || typeof value === 'number' ? String(value) : '';
+  };
+  return {
+    keyId: extension('tollgatekeyid'),
+    subject: subject ?? '',
+    apiId: extension('tollgateapiid'),
+    stage: extension('tollgatestage'),
+    usagePlanId: extension('tollgateplanid'),
+  };
 }

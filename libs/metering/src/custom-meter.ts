@@ -147,17 +147,23 @@ export function meterDefinitionJson({
  * What an event says for a meter whose event type it has: null when a condition does not hold, a fault with its
  * pointer in the event when the value is missing or is none that the meter can count.
  */
-export function readingOf(
+export const readingOf = (
   meter: MeterDefinition,
   { json }: CloudEvent,
+): Reading | FieldFault | null => readingBy(meter, (path) => valueAt(json, path));
+
+/** The same, with the value that the event has at a path. */
+export function readingBy(
+  meter: MeterDefinition,
+  valueOf: (path: JsonPath) => unknown,
 ): Reading | FieldFault | null {
   for (const { path, anyOf } of meter.filter) {
-    const value = valueAt(json, path);
+    const value = valueOf(path);
     if (!anyOf.some((choice) => choice === value)) return null;
   }
   const groups: Record<string, string> = {};
   for (const [name, path] of Object.entries(meter.groupBy)) {
-    const text = dimensionText(valueAt(json, path));
+    const text = dimensionText(valueOf(path));
     if (text === null)
       return {
         pointer: pointerOf(path),
@@ -168,7 +174,7 @@ export function readingOf(
   const dimensions = canonicalJson(groups);
   const { aggregation, valuePath } = meter;
   if (valuePath === null) return { quantity: '1', member: null, dimensions };
-  const value = valueAt(json, valuePath);
+  const value = valueOf(valuePath);
   const pointer = pointerOf(valuePath);
   if (aggregation === 'unique-count') {
     const isScalar = typeof value === 'string' || typeof value === 'boolean' || isExact(value);

@@ -91,13 +91,21 @@ export {
   windowEdges,
   type Interval,
 } from './usage-window.js';
-export { EVENTS_MAX, readCloudEvent, type CloudEvent } from './cloud-event.js';
+export {
+  EVENTS_MAX,
+  payerNames,
+  readCloudEvent,
+  type CloudEvent,
+  type PayerNames,
+} from './cloud-event.js';
+export { EVENT_SPAN, plainEventValues, readPlainEvents, type PlainEvents } from './plain-events.js';
 export { isBinaryEvent, readBinaryEvent, type BinaryMessage } from './cloud-event-binary.js';
 export { eventContent } from './cloud-event-content.js';
 export {
   AGGREGATIONS,
   meterDefinitionJson,
   meterNameFault,
+  readingBy,
   readingOf,
   readMeterDefinition,
   type Aggregation,

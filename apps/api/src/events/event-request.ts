@@ -7,7 +7,7 @@ import {
   readCloudEvent,
   type CloudEvent,
 } from '@core/metering';
-import type { ReceivedEvents } from '@io/metering';
+import type { ReceivedEvents, SentEvents } from '@io/metering';
 import { InvalidRequest } from '@io/platform';
 
 /** What of an HTTP request the events are read from. */
@@ -23,11 +23,18 @@ export interface EventRequest {
 const EVENTS = /^application\/cloudevents(-batch)?([+][^;\s]*)?[ \t]*(?:;[ \t]*(.*))?$/i;
 const UTF8 = /^charset="?utf-8"?[ \t]*$/i;
 
+/** The events of a request, read as late as can be: those of a batch may be taken from its bytes (`readEvents`). */
+export function sentEvents(request: EventRequest): SentEvents {
+  const mode = EVENTS.exec(request.headers['content-type'] ?? '');
+  const isBatch = mode?.[1] !== undefined && isJsonInUtf8(mode);
+  return { batch: isBatch ? request.body : null, read: () => readEvents(request) };
+}
+
 /**
  * The events of a request in any mode of the HTTP binding of CloudEvents: the content type says structured or batch, else
  * `ce-` header fields make it binary. Throws a 415 for another format, and `InvalidRequest` with what the specification refuses.
  */
-export function readEventRequest({ headers, rawHeaders, body }: EventRequest): ReceivedEvents {
+export function readEvents({ headers, rawHeaders, body }: EventRequest): ReceivedEvents {
   const mode = EVENTS.exec(headers['content-type'] ?? '');
   const faults: FieldFault[] = [];
   if (!mode) {
@@ -37,11 +44,9 @@ export function readEventRequest({ headers, rawHeaders, body }: EventRequest): R
       pointer.startsWith('/data') ? pointer : pointer.replace('/', '/ce-'),
     );
   }
-  const [, batch, format = '', parameter = ''] = mode;
-  if (format.toLowerCase() !== '+json' || !(parameter === '' || UTF8.test(parameter)))
-    throw notEvents();
+  if (!isJsonInUtf8(mode)) throw notEvents();
   const json = jsonOf(body);
-  if (batch === undefined) {
+  if (mode[1] === undefined) {
     const event = readCloudEvent(json, '', faults);
     return received(event ? [event] : [], faults, (_, pointer) => pointer);
   }
@@ -52,6 +57,9 @@ export function readEventRequest({ headers, rawHeaders, body }: EventRequest): R
   const events = json.map((one, index) => readCloudEvent(one, `/${index}`, faults));
   return received(events, faults, (index, pointer) => `/${index}${pointer}`);
 }
+
+const isJsonInUtf8 = ([, , format = '', parameter = '']: RegExpExecArray): boolean =>
+  format.toLowerCase() === '+json' && (parameter === '' || UTF8.test(parameter));
 
 function received(
   events: readonly (CloudEvent | null)[],

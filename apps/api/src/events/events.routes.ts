@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { EventIngestionService } from '@io/metering';
 import type { FastifyInstance } from 'fastify';
 import { UsageDoor, type Arrival, type UsageAnswer } from '../usage/usage-door.js';
-import { readEventRequest } from './event-request.js';
+import { sentEvents } from './event-request.js';
 
 const NOTHING = Buffer.alloc(0);
 
@@ -25,7 +25,7 @@ export class EventsRoutes {
   private async receive(arrival: Arrival): Promise<UsageAnswer> {
     const { gateway, now, request, body = NOTHING } = arrival;
     const { headers, raw } = request;
-    const events = readEventRequest({ headers, rawHeaders: raw.rawHeaders, body });
+    const events = sentEvents({ headers, rawHeaders: raw.rawHeaders, body });
     const acknowledgement = await this.ingestion.receive(gateway, events, now);
     return { isNew: acknowledgement.accepted > 0, acknowledgement };
   }

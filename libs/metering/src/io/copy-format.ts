@@ -28,8 +28,12 @@ export function writeText(
 }
 
 /** Writes an instant in milliseconds since 1970; where it ends. Before 2200 its microseconds are a safe integer. */
-export function writeInstant(target: Buffer, at: number, ms: number): number {
-  const micros = (ms - EPOCH_MS) * 1_000;
+export const writeInstant = (target: Buffer, at: number, ms: number): number =>
+  writeMicros(target, at, ms * 1_000);
+
+/** The same, in microseconds. */
+export function writeMicros(target: Buffer, at: number, sinceUnixEpoch: number): number {
+  const micros = sinceUnixEpoch - EPOCH_MS * 1_000;
   const high = Math.floor(micros / 0x1_00_00_00_00);
   const end = writeInt32(target, writeInt32(target, at, 8), high);
   return writeInt32(target, end, micros - high * 0x1_00_00_00_00);
@@ -59,6 +63,13 @@ export function writeDecimal(
     end = writeInt16(target, end, fourDigits(bytes, first, first, to));
   return end;
 }
+
+/** Writes a decimal of at most 39 characters; where it ends. */
+export function writeQuantity(target: Buffer, at: number, quantity: string): number {
+  const length = digits.write(quantity, 'latin1');
+  return writeDecimal(target, at, digits, 0, length);
+}
+const digits = Buffer.alloc(39);
 
 /** The number of four digits, of which those before and behind are zeros. */
 function fourDigits(bytes: Uint8Array, first: number, from: number, to: number): number {

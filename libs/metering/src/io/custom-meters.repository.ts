@@ -157,6 +157,11 @@ export class CustomMetersRepository {
     return this.known.get(accountId) ?? this.reload(accountId);
   }
 
+  /** Lets the next one who asks read them anew, since some that were unused have counted. */
+  forget(accountId: string): void {
+    this.known.delete(accountId);
+  }
+
   /** The same, as the database knows them now. */
   async reload(accountId: string): Promise<AccountMeters> {
     const rows: MeterRow[] = await this.db.meter.findMany({ where: { accountId } });

@@ -3,6 +3,7 @@ import type { FieldFault } from '@core/kernel';
 import {
   acceptedTimes,
   EventConflict,
+  payerNames,
   readingOf,
   RECORD_LIMITS,
   UnusableEvents,
@@ -10,14 +11,11 @@ import {
 } from '@core/metering';
 import { SystemClock } from '@io/platform';
 import { CustomMetersRepository, type AccountMeters } from './custom-meters.repository.js';
-import { EventPayersRepository, type PayerNames } from './event-payers.repository.js';
-import {
-  EventsRepository,
-  identityOf,
-  type EventIdentity,
-  type EventReading,
-} from './events.repository.js';
+import { EventPayersRepository } from './event-payers.repository.js';
+import { identityOf, type EventIdentity } from './event-identity.js';
+import { EventsRepository, type EventReading } from './events.repository.js';
 import { IncidentsRepository } from './incidents.repository.js';
+import { PlainEventsService } from './plain-events.service.js';
 import { RollUpWakeUp } from './roll-up-wake-up.js';
 import type { BatchSource } from './usage-batches.repository.js';
 
@@ -33,6 +31,14 @@ export interface EventsAcknowledgement {
 export interface ReceivedEvents {
   readonly events: readonly CloudEvent[];
   readonly pointerOf: (index: number, pointer: string) => string;
+}
+
+/** Events as they were sent. */
+export interface SentEvents {
+  /** Of a batch in JSON; null in any other mode. */
+  readonly batch: Uint8Array | null;
+  /** What they say; throws when they are none. */
+  readonly read: () => ReceivedEvents;
 }
 
 /** A fault of the event at `index`, with its pointer in the event. */
@@ -53,6 +59,7 @@ const ATTEMPTS_MAX = 5;
 @Injectable()
 export class EventIngestionService {
   constructor(
+    private readonly plain: PlainEventsService,
     private readonly meters: CustomMetersRepository,
     private readonly payers: EventPayersRepository,
     private readonly events: EventsRepository,
@@ -67,7 +74,15 @@ export class EventIngestionService {
    *
    * `now` is the account's business time, which an event without a time happened at.
    */
-  async receive(
+  async receive(source: BatchSource, sent: SentEvents, now: Date): Promise<EventsAcknowledgement> {
+    const taken = sent.batch && (await this.plain.receive(source, sent.batch, now));
+    if (!taken) return this.receiveAny(source, sent.read(), now);
+    if (taken.readings > 0) this.rollUp.wake();
+    const results = Array.from({ length: taken.events }, () => 'accepted' as const);
+    return { accepted: taken.events, duplicates: 0, results };
+  }
+
+  private async receiveAny(
     source: BatchSource,
     received: ReceivedEvents,
     now: Date,
@@ -90,7 +105,12 @@ export class EventIngestionService {
         continue;
       }
       const taken = await this.take(source, pending, { received, identities, readings, meters });
-      if (taken) return this.acknowledge(taken, received.events.length, readings.length);
+      if (taken) {
+        // As they are known here they would be claimed by each request, one after the other.
+        if (readings.some(({ meter }) => meter.usedAt === null))
+          this.meters.forget(source.accountId);
+        return this.acknowledge(taken, received.events.length, readings.length);
+      }
       meters = await this.meters.reload(source.accountId);
     }
     throw new Error('the meters of an account changed at every attempt to count by them');
@@ -236,20 +256,6 @@ function firstOfEach(identities: readonly EventIdentity[]) {
     } else if (first !== content) contradicting.push(index);
   }
   return { firsts, contradicting };
-}
-
-function payerNames({ subject, json }: CloudEvent): PayerNames {
-  const extension = (name: string) => {
-    const value = json[name];
-    return typeof value === 'string' || typeof value === 'number' ? String(value) : '';
-  };
-  return {
-    keyId: extension('tollgatekeyid'),
-    subject: subject ?? '',
-    apiId: extension('tollgateapiid'),
-    stage: extension('tollgatestage'),
-    usagePlanId: extension('tollgateplanid'),
-  };
 }
 
 function at<T>(items: readonly T[], index: number): T {

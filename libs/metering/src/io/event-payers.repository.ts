@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import type { PayerNames } from '@core/metering';
 import { Database, PolicyEvents, SystemClock } from '@io/platform';
 
 /** Whose usage an event is, and by which plan it is rated. */
@@ -10,17 +11,6 @@ export interface EventPayer {
   readonly apiId: string;
   readonly stage: string;
   /** '' when nothing tells. */
-  readonly usagePlanId: string;
-}
-
-/** What an event says of who is charged; '' is nothing. */
-export interface PayerNames {
-  /** `tollgatekeyid`: an API key. */
-  readonly keyId: string;
-  /** `subject`: an API key or a customer; looked at when no key is named. */
-  readonly subject: string;
-  readonly apiId: string;
-  readonly stage: string;
   readonly usagePlanId: string;
 }
 

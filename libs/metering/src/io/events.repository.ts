@@ -1,20 +1,21 @@
-import { hash } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
-import { eventContent, type CloudEvent, type Reading } from '@core/metering';
+import { type CloudEvent, type PlainEvents, type Reading } from '@core/metering';
 import { Database, SystemClock } from '@io/platform';
 import pg from 'pg';
 import type { AccountMeters, CountingMeter } from './custom-meters.repository.js';
+import { memberId, type EventIdentity } from './event-identity.js';
+import { copyTogether } from './copy-together.js';
+import {
+  IDENTITY_COLUMNS,
+  identityRows,
+  READING_COLUMNS,
+  readingRows,
+  RowBuffer,
+  type PlainReading,
+} from './event-rows.js';
 import type { EventPayer } from './event-payers.repository.js';
 import { TAKE_EVENTS } from './take-events.js';
 import type { BatchSource } from './usage-batches.repository.js';
-
-/** Who an event is, and what it said. */
-export interface EventIdentity {
-  /** 16 bytes as hex. */
-  readonly identity: string;
-  /** 8 bytes as a signed decimal. */
-  readonly content: string;
-}
 
 /** What one event says for one meter, with the payer. */
 export interface EventReading extends Reading {
@@ -24,6 +25,13 @@ export interface EventReading extends Reading {
   readonly atMicros: number;
   readonly meter: CountingMeter;
   readonly payer: EventPayer;
+}
+
+/** Plain events, who each of them is, and what they say. */
+export interface PlainTaking {
+  readonly events: PlainEvents;
+  readonly identities: readonly EventIdentity[];
+  readonly readings: readonly PlainReading[];
 }
 
 /** What became of events: which are new; or that the meters are others by now, or some said something else before. */
@@ -38,6 +46,8 @@ interface TakenRow {
 const NO_MEMBER = '0'.repeat(32);
 const RESTRICT_VIOLATION = '23001';
 const UNIQUE_VIOLATION = '23505';
+const CHECK_VIOLATION = '23514';
+const BUFFER_KEPT_MAX = 1024 * 1024;
 
 const isViolation = (error: unknown, code: string) =>
   error instanceof pg.DatabaseError && error.code === code;
@@ -47,6 +57,8 @@ const isViolation = (error: unknown, code: string) =>
 export class EventsRepository {
   /** Gateways whose last events were not all new: the next will not be either, and are not tried in vain. */
   private readonly repeating = new Set<string>();
+  /** Those that no request uses now; never more than twice as many as there are connections. */
+  private readonly buffers: RowBuffer[] = [];
 
   constructor(
     private readonly db: Database,
@@ -90,9 +102,7 @@ export class EventsRepository {
       textArray(readings, ({ event }) => event.source),
       textArray(readings, ({ event }) => event.id),
       textArray(readings, ({ dimensions }) => dimensions),
-      plainArray(readings, ({ member }) =>
-        member === null ? NO_MEMBER : digest(member).slice(0, 32),
-      ),
+      plainArray(readings, ({ member }) => (member === null ? NO_MEMBER : memberId(member))),
       plainArray(readings, ({ quantity }) => quantity),
     ];
     const row = (await this.takeUnlessKnown(gatewayId, values)) ?? (await this.takeNew(values));
@@ -102,6 +112,66 @@ export class EventsRepository {
     if (fresh.size < events.length) this.repeating.add(gatewayId);
     else this.repeating.delete(gatewayId);
     return { fresh };
+  }
+
+  /** Whether events of a gateway are likely all new. */
+  expectsNew({ gatewayId }: BatchSource): boolean {
+    return !this.repeating.has(gatewayId);
+  }
+
+  /**
+   * Takes plain events that are all new, by meters that counted before; false, and nothing is taken, when one of them was taken
+   * before or the meters are others by now.
+   */
+  async takeNewPlain(
+    { accountId, gatewayId }: BatchSource,
+    { events, identities, readings }: PlainTaking,
+    { count, revisions }: AccountMeters,
+  ): Promise<boolean> {
+    const buffers = [
+      this.buffers.pop() ?? new RowBuffer(),
+      this.buffers.pop() ?? new RowBuffer(),
+    ] as const;
+    // The database numbers the batch while the first rows are made.
+    const nextId = this.nextId();
+    const known = identityRows(identities, buffers[0]);
+    const batch = { id: await nextId, accountId, receivedAt: this.clock.now() };
+    // The table refuses a batch without events.
+    const insertBatch = `
+      INSERT INTO event_batch (id, account_id, gateway_id, event_count, received_at)
+      SELECT ${batch.id}, ${text(accountId)}, ${text(gatewayId)},
+        CASE WHEN count(*) = ${count} AND coalesce(sum(revision), 0) = ${revisions} THEN ${identities.length} ELSE 0 END,
+        ${text(batch.receivedAt.toISOString())}
+      FROM meter WHERE account_id = ${text(accountId)}`;
+    try {
+      await copyTogether(this.db.pool, insertBatch, [
+        {
+          statement: `COPY event_identity (${IDENTITY_COLUMNS}) FROM STDIN (FORMAT binary)`,
+          rows: known,
+        },
+        {
+          statement: `COPY meter_reading (${READING_COLUMNS}) FROM STDIN (FORMAT binary)`,
+          rows: readingRows(batch, events, readings, buffers[1]),
+        },
+      ]);
+    } catch (error) {
+      if (isViolation(error, UNIQUE_VIOLATION)) this.repeating.add(gatewayId);
+      else if (!isViolation(error, CHECK_VIOLATION)) throw error;
+      return false;
+    }
+    // After a failure their bytes may still be on their way.
+    this.buffers.push(...buffers.filter(({ bytes }) => bytes.length <= BUFFER_KEPT_MAX));
+    return true;
+  }
+
+  private async nextId(): Promise<string> {
+    const { rows } = await this.db.pool.query<{ id: string }>({
+      name: 'next-event-batch',
+      text: `SELECT nextval('event_batch_id_seq')::text AS id`,
+    });
+    const [row] = rows;
+    if (!row) throw new Error('a sequence has a next number');
+    return row.id;
   }
 
   /** Takes events that are all new, as most are; null, and nothing is taken, when one is not or is likely not to be. */
@@ -146,16 +216,7 @@ export class EventsRepository {
   }
 }
 
-/** Ids and sources have no line ends, so no two pairs have the same text. */
-export function identityOf(accountId: string, event: CloudEvent): EventIdentity {
-  const content = digest(eventContent(event)).slice(0, 16);
-  return {
-    identity: digest(`${accountId}\n${event.source}\n${event.id}`).slice(0, 32),
-    content: BigInt.asIntN(64, BigInt(`0x${content}`)).toString(),
-  };
-}
-
-const digest = (text: string): string => hash('sha256', text, 'hex');
+const text = (value: string): string => pg.escapeLiteral(value);
 
 /** The different ones among objects, from 1. */
 function numbered<T extends object>(objects: readonly T[]) {

@@ -3,7 +3,7 @@ import { Injectable } from '@nestjs/common';
 import { prefixedId } from '@core/kernel';
 import type { Scope } from '@core/identity';
 import { appendAudit, Database, NotFound, pageArguments, type PageRequest } from '@io/platform';
-import type { EventIdentity } from './events.repository.js';
+import type { EventIdentity } from './event-identity.js';
 import type { BatchSource } from './usage-batches.repository.js';
 
 /** Something that a person has to look at, and whether one has. */

@@ -23,6 +23,7 @@ export {
   EventIngestionService,
   type EventsAcknowledgement,
   type ReceivedEvents,
+  type SentEvents,
 } from './event-ingestion.service.js';
 export {
   CHECK_USAGE,

@@ -18,6 +18,7 @@ import { AlertRulesRepository } from './alert-rules.repository.js';
 import { AlertRulesService } from './alert-rules.service.js';
 import { AlertsService } from './alerts.service.js';
 import { MissingUsageService } from './missing-usage.service.js';
+import { PlainEventsService } from './plain-events.service.js';
 import { QuarantineRepository } from './quarantine.repository.js';
 import { QuotaStandingsRepository } from './quota-standings.repository.js';
 import { QuarantineService } from './quarantine.service.js';
@@ -64,6 +65,7 @@ import { UsageService } from './usage.service.js';
     AlertRulesService,
     AlertsService,
     MissingUsageService,
+    PlainEventsService,
     QuarantineRepository,
     QuarantineService,
     QuotaStandingsRepository,

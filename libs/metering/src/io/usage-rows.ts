@@ -3,8 +3,8 @@ import {
   COPY_END as END,
   COPY_START as START,
   textField,
-  writeDecimal,
   writeInstant,
+  writeQuantity,
 } from './copy-format.js';
 import type { UsageOwner } from './usage-owners.repository.js';
 
@@ -107,10 +107,3 @@ export function headField({ id, accountId, receivedAt }: BatchRow, owner: UsageO
 export const METER_FIELDS = Object.fromEntries(
   METERS.map((meter) => [meter, textField(meter)]),
 ) as Record<Meter, Buffer>;
-
-/** Writes a quantity as `readUsageBatch` takes it; where it ends. */
-function writeQuantity(chunk: Buffer, at: number, quantity: string): number {
-  const length = digits.write(quantity, 'latin1');
-  return writeDecimal(chunk, at, digits, 0, length);
-}
-const digits = Buffer.alloc(39);
