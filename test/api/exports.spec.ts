@@ -65,6 +65,32 @@ describe('GET /v1/exports/:file', () => {
     expect(all).toEqual(expect.arrayContaining(records));
   });
 
+  it('answers what was paid ahead, and what became of it', async () => {
+    const [used, back] = [await on.aDraft(), await on.aDraft()];
+    for (const [{ customerId }, kind, amount] of [
+      [used, 'paid', '2.00'],
+      [used, 'promotional', '0.50'],
+      [back, 'paid', '5.00'],
+    ] as const) {
+      const body = { kind, name: kind, amount, reference: kind };
+      await on.api.call('POST', `/v1/customers/${customerId}/credit-grants`, { body });
+    }
+    for (const { path } of [used, back]) await on.post(`${path}/finalise`);
+    const { body: invoice } = await on.api.call('GET', back.path);
+    const lines = [{ lineId: invoice.lines[0].id, amount: '1.00' }];
+    await on.api.call('POST', `${back.path}/credit-notes`, { body: { reason: 'x', lines } });
+    const liability = await table('credits-liability');
+    expect(of(liability, used)).toMatchObject([
+      { opening: '0.00', paidAhead: '2.00', earned: '2.00', returned: '0.00', closing: '0.00' },
+    ]);
+    expect(of(liability, back)).toMatchObject([
+      { paidAhead: '5.00', earned: '3.50', returned: '1.00', expired: '0.00', closing: '2.50' },
+    ]);
+    const journal = await table('journal');
+    const owed = journal.filter((row) => row['ledgerAccount'] === 'prepaid-credit');
+    expect(sum(liability, 'closing')).toBe(sum(owed, 'credit') - sum(owed, 'debit'));
+  });
+
   it('answers what is paid, credited and due, and the revenue that the journal has', async () => {
     const [paid, credited, voided, open] = [
       await on.aFinalised(),

@@ -66,6 +66,12 @@ const ROWS: Readonly<Record<string, Row>> = {
   'GET /v1/exchanges/{exchangeId}': {},
   'POST /v1/exchanges/{exchangeId}/retry': { body: () => ({ reason: 'x' }) },
   'POST /v1/exchanges/{exchangeId}/resolve': { body: () => ({ reason: 'x' }) },
+  'GET /v1/customers/{customerId}/credits': { customersToo: true },
+  'POST /v1/customers/{customerId}/credit-grants': {
+    body: () => ({ kind: 'paid', name: 'x', amount: '1', reference: 'y' }),
+  },
+  'GET /v1/credit-grants/{id}': { customersToo: true },
+  'POST /v1/credit-grants/{id}/void': { body: () => ({ reason: 'x' }) },
   'GET /v1/gateways/{gatewayId}': {},
   'PATCH /v1/gateways/{gatewayId}': NAME,
   'DELETE /v1/gateways/{gatewayId}': {},
@@ -169,6 +175,9 @@ beforeAll(async () => {
     body: { name: 'VAT', category: 'standard', ratePercent: '19' },
   });
   const meter = await make.meter({ name: 'chats', aggregation: 'count', eventType: 'chat' });
+  const { body: grant } = await api.call('POST', `/v1/customers/${key.customerId}/credit-grants`, {
+    body: { kind: 'paid', name: 'x', amount: '1', reference: 'x' },
+  });
   ids = {
     apiId,
     meter: meter.name,
@@ -192,6 +201,7 @@ beforeAll(async () => {
     }),
     issuerId: issuer.id,
     'credit-notes': await aCreditNote(invoices.items[0].id),
+    'credit-grants': grant.id,
     'rate-cards': card.id,
     subscriptions: subscription.id,
     invoices: invoices.items[0].id,

@@ -35,7 +35,7 @@ beforeAll(async () => {
   settlements = app.get(SettlementsService);
 });
 
-/** A month's end, as the worker and finance live it: closed, finalised, and paid by a wire transfer. */
+/** A month's end, as the worker and finance live it: closed, finalised with the credit of $1.00, and paid by a wire transfer. */
 async function monthEnd(
   { subscriptionId, customerId }: Subscribed,
   by: {
@@ -55,7 +55,7 @@ async function monthEnd(
   }
   const { id } = await db.invoice.findFirstOrThrow({ where: { customerId } });
   await by.drafts.finalise(scope, id);
-  const payment = { amount: decimal('3.50'), method: 'bank-transfer', reference: 'SEPA' } as const;
+  const payment = { amount: decimal('2.50'), method: 'bank-transfer', reference: 'SEPA' } as const;
   await by.settlements.recordPayment(scope, id, payment);
 }
 
@@ -74,6 +74,8 @@ describe('a process that dies between any two statements of closing, finalising 
       for (let statement = FIRST, hasCrashed = true; hasCrashed; statement += EVERY) {
         const of = await aSubscriber();
         await use(of, { hour: '2026-11-15T10:00:00Z', quantity: '1000000' });
+        const topUp = { kind: 'paid', name: 'Top-up', amount: '1.00', reference: 'SEPA' };
+        await api.call('POST', `/v1/customers/${of.customerId}/credit-grants`, { body: topUp });
         wire.crashAt(statement, moment);
         await monthEnd(of, { invoicing, drafts, settlements }).catch(() => undefined);
         hasCrashed = wire.disarm();
@@ -81,7 +83,12 @@ describe('a process that dies between any two statements of closing, finalising 
         // Whoever comes next finds it as it is, and goes on.
         await monthEnd(of, steady);
         const { body } = await api.call('GET', `/v1/invoices?customerId=${of.customerId}`);
-        expect(body.items).toMatchObject([{ status: 'paid', total: { amount: '3.50' } }]);
+        expect(body.items).toMatchObject([{ status: 'paid', total: { amount: '2.50' } }]);
+        const credit = await api.call('GET', `/v1/credit-entries?customerId=${of.customerId}`);
+        expect(credit.body.items).toMatchObject([
+          { kind: 'applied', amount: { amount: '-1.00' } },
+          { kind: 'granted' },
+        ]);
       }
       expect(crashes).toBeGreaterThan(60 / EVERY);
 
@@ -98,8 +105,9 @@ describe('a process that dies between any two statements of closing, finalising 
         GROUP BY act ORDER BY act`;
       const n = invoices.length;
       expect(acts).toEqual([
-        { act: 'finalise-invoice', n, legs: 2 * n, receivable: 350 * n },
-        { act: 'record-payment', n, legs: 2 * n, receivable: -350 * n },
+        { act: 'finalise-invoice', n, legs: 3 * n, receivable: 250 * n },
+        { act: 'grant-credit', n, legs: 2 * n, receivable: null },
+        { act: 'record-payment', n, legs: 2 * n, receivable: -250 * n },
       ]);
       const audited = await rows.db.auditEvent.groupBy({
         by: ['action'],

@@ -1,7 +1,7 @@
 import { BullModule, getQueueToken } from '@nestjs/bullmq';
 import { Injectable, Module, type OnApplicationBootstrap } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
-import { CLOSE_PERIODS } from '@io/billing';
+import { CLOSE_PERIODS, EXPIRE_CREDITS } from '@io/billing';
 import {
   CHECK_USAGE,
   COUNT_CONNECTIONS,
@@ -25,6 +25,7 @@ const SCHEDULES = [
   { job: EVALUATE_ALERTS, everyMs: SECOND_MS },
   { job: SEND_WEBHOOKS, everyMs: SECOND_MS },
   { job: CLOSE_PERIODS, everyMs: 2 * SECOND_MS },
+  { job: EXPIRE_CREDITS, everyMs: 5 * SECOND_MS },
   { job: SEND_EMAILS, everyMs: 5 * SECOND_MS },
   { job: COUNT_CONNECTIONS, everyMs: 5 * SECOND_MS },
   { job: RECLAIM_QUOTA_BLOCKS, everyMs: 10 * SECOND_MS },

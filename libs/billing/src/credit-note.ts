@@ -1,7 +1,8 @@
-import { addMoney, Decimal, toMoney, zeroMoney, type Money } from '@core/kernel';
+import { addMoney, zeroMoney, type Money } from '@core/kernel';
+import type { CreditSource } from './credited-draft.js';
 import { CreditTooHigh, NothingToCredit } from './errors.js';
-import type { TaxGroup } from './invoice-tax.js';
-import type { LineTax } from './taxed-draft.js';
+import { taxOfPart, type TaxGroup } from './invoice-tax.js';
+import { groupOf, type LineTax } from './taxed-draft.js';
 
 /** A line of a finalised invoice, and what was credited of it before. Amounts are net, in minor units. */
 export interface CreditableLine {
@@ -10,6 +11,8 @@ export interface CreditableLine {
   readonly amountMinor: bigint;
   readonly creditedMinor: bigint;
   readonly tax: LineTax | null;
+  /** Of the line of a credit: which grant paid it. */
+  readonly credit?: CreditSource | null;
 }
 
 /** A finalised invoice, as far as it matters to a credit note. */
@@ -27,13 +30,14 @@ export interface LineCredit {
   readonly amount: Money;
 }
 
-/** A credit note without a number. Its lines add up to its subtotal, and with the tax to its total, which is positive. */
+/** A credit note without a number. Its lines add up to its subtotal, and with the tax to its total, which is not negative. */
 export interface CreditNoteDraft {
   readonly lines: readonly {
     readonly invoiceLineId: string;
     readonly description: string;
     readonly amount: Money;
     readonly tax: LineTax | null;
+    readonly credit: CreditSource | null;
   }[];
   readonly taxes: readonly TaxGroup[];
   readonly subtotal: Money;
@@ -45,6 +49,9 @@ export interface CreditNoteDraft {
  * What a credit note over these lines says; over all that is left when none are named. A line is credited up to its own
  * amount, in its own direction, in any number of notes. Throws `CreditTooHigh` or `NothingToCredit`.
  *
+ * What credit paid of the invoice is given back last: a note takes first what is asked for in money, of each tax, and what goes
+ * beyond that returns to the grants, the one that burned last before the others. The lines of credits cannot be named.
+ *
  * The rounding rule: nets are rounded first, the tax is that of all that was credited of its rate so far, less what the notes
  * before it took back. What is credited whole has its whole tax credited, however many notes that took.
  */
@@ -54,15 +61,16 @@ export function draftCreditNote(
 ): CreditNoteDraft {
   const { currency } = invoice;
   const zero = zeroMoney(currency);
-  const lines = (credits ?? allThatIsLeft(invoice)).map(({ lineId, amount }) => {
-    const line = invoice.lines.find(({ id }) => id === lineId);
+  const asked = (credits ?? allThatIsLeft(invoice)).map(({ lineId, amount }) => {
+    const line = invoice.lines.find(({ id, credit }) => id === lineId && !credit);
     const left = line ? line.amountMinor - line.creditedMinor : 0n;
     if (!line || !isWithin(amount.minor, left)) {
       throw new CreditTooHigh({ lineId, amount, left: { minor: left, currency } });
     }
     const { description, tax } = line;
-    return { invoiceLineId: lineId, description, amount, tax };
+    return { invoiceLineId: lineId, description, amount, tax, credit: null };
   });
+  const lines = [...asked, ...givenBack(invoice, asked)];
   const taxes = invoice.taxes.flatMap((group): TaxGroup[] => {
     const ofGroup = lines.filter(({ tax }) => tax !== null && isOf(group, tax));
     if (ofGroup.length === 0) return [];
@@ -72,17 +80,44 @@ export function draftCreditNote(
   const subtotal = lines.reduce((sum, { amount }) => addMoney(sum, amount), zero);
   const tax = taxes.reduce((sum, group) => addMoney(sum, group.tax), zero);
   const total = addMoney(subtotal, tax);
-  if (total.minor <= 0n) throw new NothingToCredit();
+  const isOverNothing = total.minor === 0n && lines.length === asked.length;
+  if (total.minor < 0n || isOverNothing) throw new NothingToCredit();
   return { lines, taxes, subtotal, tax, total };
 }
 
 function allThatIsLeft({ lines, currency }: CreditableInvoice): LineCredit[] {
   return lines
+    .filter(({ credit }) => !credit)
     .map(({ id, amountMinor, creditedMinor }) => ({
       lineId: id,
       amount: { minor: amountMinor - creditedMinor, currency },
     }))
     .filter(({ amount }) => amount.minor !== 0n);
+}
+
+/** The lines of credits that a note over other lines takes with it. */
+function givenBack(
+  { lines, currency }: CreditableInvoice,
+  asked: CreditNoteDraft['lines'],
+): CreditNoteDraft['lines'] {
+  const beyond = new Map<string, bigint>();
+  const add = ({ tax }: { readonly tax: LineTax | null }, minor: bigint) =>
+    beyond.set(groupOf(tax), (beyond.get(groupOf(tax)) ?? 0n) + minor);
+  for (const line of asked) add(line, line.amount.minor);
+  for (const line of lines) add(line, line.creditedMinor - line.amountMinor);
+
+  return lines
+    .toReversed()
+    .flatMap(({ id, description, amountMinor, creditedMinor, tax, credit }) => {
+      if (!credit) return [];
+      const rest = beyond.get(groupOf(tax)) ?? 0n;
+      const used = creditedMinor - amountMinor;
+      const minor = used < rest ? used : rest;
+      if (minor <= 0n) return [];
+      beyond.set(groupOf(tax), rest - minor);
+      const amount = { minor: -minor, currency };
+      return [{ invoiceLineId: id, description, amount, tax, credit }];
+    });
 }
 
 /** Whether an amount is between nothing and what is left, without being nothing. */
@@ -102,18 +137,4 @@ function creditedTax(invoice: CreditableInvoice, group: TaxGroup, net: Money): M
     before.reduce((all, one) => addMoney(all, one[of]), zeroMoney(invoice.currency));
   const whole = taxOfPart(group, addMoney(sum('net'), net));
   return { minor: whole.minor - sum('tax').minor, currency: invoice.currency };
-}
-
-/** The tax of a part of a group's net: by its rate, and never more than the group's own. */
-function taxOfPart(group: TaxGroup, { minor, currency }: Money): Money {
-  if (minor === group.net.minor) return group.tax;
-  const unit = toMoney(new Decimal(1), currency).minor;
-  const exact = new Decimal(minor.toString()).div(unit.toString()).mul(group.ratePercent).div(100);
-  const tax = toMoney(exact, currency);
-  const isPart = magnitude(minor) < magnitude(group.net.minor);
-  return isPart && magnitude(tax.minor) > magnitude(group.tax.minor) ? group.tax : tax;
-}
-
-function magnitude(value: bigint): bigint {
-  return value < 0n ? -value : value;
 }

@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { burnCredits } from './index.js';
+import { burnCredits, type CreditGrant, type Due } from './index.js';
 
 const AT = new Date('2026-06-01T00:00Z');
-const usd = (minor: bigint) => ({ minor, currency: 'USD' });
 
 interface GrantFacts {
   readonly id: string;
@@ -12,13 +11,26 @@ interface GrantFacts {
   readonly left?: bigint;
   readonly currency?: string;
 }
-const grant = ({ id, priority = 50, createdAt = '2026-01-01', ...facts }: GrantFacts) => ({
+const ALL = { meters: [], usagePlanIds: [] };
+const grant = ({
   id,
+  priority = 50,
+  createdAt = '2026-01-01',
+  ...facts
+}: GrantFacts): CreditGrant => ({
+  id,
+  kind: 'paid',
+  name: id,
+  scope: ALL,
   priority,
   createdAt: new Date(createdAt),
+  effectiveAt: new Date(createdAt),
   expiresAt: facts.expiresAt === undefined ? null : new Date(facts.expiresAt),
   left: { minor: facts.left ?? 100n, currency: facts.currency ?? 'USD' },
 });
+
+const burn = (charges: Due['charges'], grants: readonly CreditGrant[]) =>
+  burnCredits({ currency: 'USD', charges, usagePlanId: 'basic', at: AT }, grants);
 
 describe('burnCredits', () => {
   it.each<{ grants: GrantFacts[]; due: bigint; uses: string[]; left: bigint; why: string }>([
@@ -87,8 +99,64 @@ describe('burnCredits', () => {
     { grants: [{ id: 'a', left: 0n }], due: 1n, uses: [], left: 1n, why: 'an empty grant' },
     { grants: [{ id: 'a' }], due: -5n, uses: [], left: -5n, why: 'a credit note burns nothing' },
   ])('pays $due by $uses: $why', ({ grants, due, uses, left }) => {
-    const burnt = burnCredits(usd(due), grants.map(grant), AT);
-    expect(burnt.uses.map((use) => `${use.grantId} ${use.amount.minor}`)).toEqual(uses);
-    expect(burnt.due).toEqual(usd(left));
+    const burnt = burn([{ group: '', meter: null, minor: due }], grants.map(grant));
+    expect(burnt.map((use) => `${use.grant.id} ${use.amount.minor}`)).toEqual(uses);
+    expect(burnt.reduce((rest, { amount }) => rest - amount.minor, due)).toBe(left);
+  });
+
+  const calls = (minor: bigint, group = 'VAT') => ({ group, meter: 'calls', minor });
+  const fee = (minor: bigint, group = 'VAT') => ({ group, meter: null, minor });
+  const of = (scope: Partial<CreditGrant['scope']>): CreditGrant => ({
+    ...grant({ id: 'a' }),
+    scope: { ...ALL, ...scope },
+  });
+
+  it.each<{ charges: Due['charges']; by: CreditGrant; uses: string[]; why: string }>([
+    {
+      charges: [calls(30n), fee(50n)],
+      by: of({ meters: ['calls'] }),
+      uses: ['VAT 30'],
+      why: 'only what is of its meter',
+    },
+    { charges: [calls(30n)], by: of({ meters: ['messages'] }), uses: [], why: 'or nothing' },
+    { charges: [fee(30n)], by: of({ usagePlanIds: ['basic'] }), uses: ['VAT 30'], why: 'its plan' },
+    { charges: [fee(30n)], by: of({ usagePlanIds: ['pro'] }), uses: [], why: 'another plan' },
+    {
+      charges: [fee(150n, 'VAT'), fee(50n, 'none')],
+      by: of({}),
+      uses: ['VAT 75', 'none 25'],
+      why: 'each tax in proportion',
+    },
+    {
+      charges: [fee(80n, 'VAT'), fee(-50n, 'VAT')],
+      by: of({}),
+      uses: ['VAT 30'],
+      why: 'no tax below zero',
+    },
+    {
+      charges: [fee(80n, 'VAT'), fee(-50n, 'none')],
+      by: of({}),
+      uses: ['VAT 30'],
+      why: 'nor the whole',
+    },
+    {
+      charges: [calls(80n), fee(-50n)],
+      by: of({ meters: ['calls'] }),
+      uses: ['VAT 30'],
+      why: 'a rebate is used up before credit is',
+    },
+  ])('pays $uses of $charges: $why', ({ charges, by, uses }) => {
+    expect(burn(charges, [by]).map(({ group, amount }) => `${group} ${amount.minor}`)).toEqual(
+      uses,
+    );
+  });
+
+  it('pays a charge once, whichever grants are for it', () => {
+    const narrow = { ...of({ meters: ['calls'] }), id: 'b', priority: 60 };
+    const uses = burn([calls(120n), fee(500n)], [of({}), narrow]);
+    expect(uses.map(({ grant: { id }, amount }) => `${id} ${amount.minor}`)).toEqual([
+      'a 100',
+      'b 20',
+    ]);
   });
 });

@@ -1,5 +1,6 @@
 import assert from 'node:assert';
 import { addMoney, zeroMoney, type Money, type Period } from '@core/kernel';
+import type { CreditKind } from './credits.js';
 import {
   priceLines,
   type BilledPart,
@@ -39,6 +40,14 @@ export type AdjustmentSource =
       readonly id: string;
       readonly reason: string;
       readonly createdBy: string;
+    }
+  | {
+      /** What a grant of credit pays of the invoice. */
+      readonly kind: 'credit';
+      readonly grantId: string;
+      readonly grantKind: CreditKind;
+      readonly priority: number;
+      readonly expiresAt: string | null;
     };
 
 /** A sum decided elsewhere, such as a correction of an earlier period. May be negative. */

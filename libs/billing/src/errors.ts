@@ -211,6 +211,20 @@ export class CreditTooHigh extends DomainError {
   }
 }
 
+/** Another grant of the customer has the reference. */
+export class CreditReferenceTaken extends DomainError {
+  readonly code = 'credit-reference-taken';
+  readonly kind = 'conflict';
+  readonly facts: { readonly reference: string; readonly grantId: string };
+
+  constructor(facts: { readonly reference: string; readonly grantId: string }) {
+    super(
+      `The customer has another grant of credit with the reference "${facts.reference}": ${facts.grantId}.`,
+    );
+    this.facts = facts;
+  }
+}
+
 /** A credit note over nothing, or less: all was credited before, or the lines take each other back. */
 export class NothingToCredit extends DomainError {
   readonly code = 'nothing-to-credit';

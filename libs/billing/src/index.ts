@@ -5,7 +5,16 @@ export {
   type WhichPeriod,
 } from './billing-period.js';
 export { commitmentTrueUp, type CommittedCharge } from './commitment.js';
-export { burnCredits, type BurnDown, type CreditGrant, type CreditUse } from './credits.js';
+export { isInScope, type ChargeScope } from './charge-scope.js';
+export { creditedDraft, creditsOf, prepaidOf, type CreditSource } from './credited-draft.js';
+export {
+  burnCredits,
+  CREDIT_KINDS,
+  type CreditGrant,
+  type CreditKind,
+  type CreditUse,
+  type Due,
+} from './credits.js';
 export {
   draftCreditNote,
   type CreditableInvoice,
@@ -51,6 +60,7 @@ export {
   type WrittenPhase,
 } from './timeline.js';
 export {
+  CreditReferenceTaken,
   CreditTooHigh,
   ExchangeNotOpen,
   InvalidPeriodPreview,
@@ -111,6 +121,8 @@ export {
   invoiceLegs,
   LEDGER_ACCOUNTS,
   paymentLegs,
+  topUpLegs,
+  unusedCreditLegs,
   voidLegs,
   writeOffLegs,
   type LedgerAccount,

@@ -91,6 +91,14 @@ export function taxLines(lines: readonly TaxableLine[], currency: string): Taxed
   return { nets, groups };
 }
 
+/** The tax of a part of a group's net: by its rate, and never more than the group's own. */
+export function taxOfPart(group: TaxGroup, part: Money): Money {
+  if (part.minor === group.net.minor) return group.tax;
+  const tax = share(part, new Decimal(group.ratePercent).div(100));
+  const isPart = magnitude(part.minor) < magnitude(group.net.minor);
+  return isPart && magnitude(tax.minor) > magnitude(group.tax.minor) ? group.tax : tax;
+}
+
 function groupIndexes(lines: readonly TaxableLine[]): Map<string, number[]> {
   const groups = new Map<string, number[]>();
   lines.forEach(({ terms }, index) => {
@@ -124,4 +132,8 @@ function netShares(
     .toSorted((a, b) => b.remainder.cmp(a.remainder) || a.index - b.index);
   const rounded = new Set(largestFirst.slice(0, missing).map(({ index }) => index));
   return floors.map((floor, index) => (rounded.has(index) ? floor + 1n : floor));
+}
+
+function magnitude(value: bigint): bigint {
+  return value < 0n ? -value : value;
 }

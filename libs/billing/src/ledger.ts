@@ -3,7 +3,7 @@ import { addMoney, zeroMoney, type Money } from '@core/kernel';
 
 /**
  * Where money is, by the words of accounting: what customers owe, what was earned, tax that is owed to the state, money
- * that came in, what is owed to customers, and what is given up on.
+ * that came in, what is owed to customers, what is given up on, what customers paid ahead, and what of that was never used.
  */
 export const LEDGER_ACCOUNTS = [
   'receivable',
@@ -12,6 +12,8 @@ export const LEDGER_ACCOUNTS = [
   'cash',
   'customer-credit',
   'bad-debt',
+  'prepaid-credit',
+  'breakage',
 ] as const;
 export type LedgerAccount = (typeof LEDGER_ACCOUNTS)[number];
 
@@ -21,7 +23,10 @@ export type LedgerAct =
   | 'void-invoice'
   | 'write-off-invoice'
   | 'record-payment'
-  | 'issue-credit-note';
+  | 'issue-credit-note'
+  | 'grant-credit'
+  | 'expire-credit'
+  | 'void-credit';
 
 /** One leg of a transaction: a debit is positive, a credit negative. */
 export interface Leg {
@@ -36,11 +41,21 @@ export interface DocumentSums {
   readonly total: Money;
 }
 
-/** An invoice becomes final: it is owed. What is below zero is owed to the customer. */
-export function invoiceLegs({ subtotal, tax, total }: DocumentSums): Leg[] {
+/**
+ * An invoice becomes final: it is owed. What is below zero is owed to the customer. What was paid ahead is earned with it, and
+ * not owed to the customer any more; a promotional credit makes the revenue smaller.
+ */
+export function invoiceLegs({
+  subtotal,
+  tax,
+  total,
+  prepaidMinor = 0n,
+}: DocumentSums & { readonly prepaidMinor?: bigint }): Leg[] {
+  const prepaid = { minor: prepaidMinor, currency: total.currency };
   return balanced([
     { account: total.minor < 0n ? 'customer-credit' : 'receivable', amount: total },
-    { account: 'revenue', amount: negated(subtotal) },
+    { account: 'prepaid-credit', amount: prepaid },
+    { account: 'revenue', amount: negated(addMoney(subtotal, prepaid)) },
     { account: 'tax-payable', amount: negated(tax) },
   ]);
 }
@@ -70,12 +85,32 @@ export function voidLegs(posted: readonly Leg[]): Leg[] {
   return balanced(posted.map(({ account, amount }) => ({ account, amount: negated(amount) })));
 }
 
+/** Money comes in ahead: it is owed to the customer until it is used. */
+export function topUpLegs(amount: Money): Leg[] {
+  return balanced([
+    { account: 'cash', amount },
+    { account: 'prepaid-credit', amount: negated(amount) },
+  ]);
+}
+
+/** What was paid ahead is not owed any more as such: it was never used, or is given back, now or to the customer's credit. */
+export function unusedCreditLegs(
+  amount: Money,
+  to: 'breakage' | 'cash' | 'customer-credit',
+): Leg[] {
+  return balanced([
+    { account: 'prepaid-credit', amount },
+    { account: to, amount: negated(amount) },
+  ]);
+}
+
 /**
  * A credit note takes back revenue and its tax: first from what is due, and what was paid already is given back, now or to
- * the customer's credit.
+ * the customer's credit. What had been paid ahead is paid ahead again.
  */
 export function creditNoteLegs(credit: {
   readonly sums: DocumentSums;
+  readonly prepaidMinor?: bigint;
   readonly due: Money;
   readonly rest: 'customer-credit' | 'cash';
   readonly isWrittenOff: boolean;
@@ -83,8 +118,10 @@ export function creditNoteLegs(credit: {
   const { subtotal, tax, total } = credit.sums;
   const { currency } = total;
   const ofDue = total.minor < credit.due.minor ? total : credit.due;
+  const prepaid = { minor: credit.prepaidMinor ?? 0n, currency };
   return balanced([
-    { account: 'revenue', amount: subtotal },
+    { account: 'revenue', amount: addMoney(subtotal, prepaid) },
+    { account: 'prepaid-credit', amount: negated(prepaid) },
     { account: 'tax-payable', amount: tax },
     { account: claimOf(credit), amount: negated(ofDue) },
     { account: credit.rest, amount: { minor: ofDue.minor - total.minor, currency } },

@@ -42,12 +42,17 @@ export function taxedDraft(
   return { ...draft, lines, subtotal, tax, total: addMoney(subtotal, tax), taxes: groups };
 }
 
-/** The meter that a line is taxed by: that of late usage is its own. */
-function meterOf(line: DraftLine): string | null {
+/** The meter that a line is of: that of late usage is its own. */
+export function meterOf(line: DraftLine): string | null {
   if (line.kind === 'price') return line.meter;
   return line.source?.kind === 'late-usage' ? line.source.rating.meter : null;
 }
 
 function lineTax({ reason: _, ...terms }: TaxTerms, { amount }: DraftLine): LineTax {
   return { ...terms, grossMinor: terms.isInclusive ? amount.minor.toString() : null };
+}
+
+/** Lines of one name, category and rate are one group, whether or not their prices contain the tax. */
+export function groupOf(tax: Pick<LineTax, 'name' | 'category' | 'ratePercent'> | null): string {
+  return tax ? JSON.stringify([tax.name, tax.category, tax.ratePercent]) : '';
 }

@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { BillingModule } from '@io/billing';
 import { CreditNotesController } from './credit-notes.controller.js';
+import { CreditsController } from './credits.controller.js';
 import { ExchangesController } from './exchanges.controller.js';
 import { ExportsController } from './exports.controller.js';
 import { InvoicesController } from './invoices.controller.js';
@@ -17,6 +18,7 @@ import { SubscriptionsController } from './subscriptions.controller.js';
   imports: [BillingModule],
   controllers: [
     CreditNotesController,
+    CreditsController,
     ExchangesController,
     ExportsController,
     InvoicesController,

@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { BillingModule } from '@io/billing';
 import { ClosePeriodsProcessor } from './close-periods.processor.js';
+import { ExpireCreditsProcessor } from './expire-credits.processor.js';
 
-@Module({ imports: [BillingModule], providers: [ClosePeriodsProcessor] })
+@Module({ imports: [BillingModule], providers: [ClosePeriodsProcessor, ExpireCreditsProcessor] })
 export class BillingWorkerModule {}

@@ -1,6 +1,8 @@
 import { Module } from '@nestjs/common';
 import { MeteringModule } from '@io/metering';
 import { ClosingRepository } from './closing.repository.js';
+import { CreditGrantsRepository } from './credit-grants.repository.js';
+import { CreditsService } from './credits.service.js';
 import { CreditNotesRepository } from './credit-notes.repository.js';
 import { CreditNotesService } from './credit-notes.service.js';
 import { DraftsRepository } from './drafts.repository.js';
@@ -37,6 +39,8 @@ import { WhatIfService } from './what-if.service.js';
   providers: [
     ClosingRepository,
     ExportsService,
+    CreditGrantsRepository,
+    CreditsService,
     CreditNotesRepository,
     CreditNotesService,
     DraftsRepository,
@@ -69,6 +73,7 @@ import { WhatIfService } from './what-if.service.js';
   ],
   exports: [
     ExportsService,
+    CreditsService,
     CreditNotesService,
     ExchangesService,
     DraftsService,

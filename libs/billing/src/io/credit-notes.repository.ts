@@ -6,6 +6,7 @@ import {
   invoiceNumber,
   WrongInvoiceStatus,
   type CreditableInvoice,
+  type CreditNoteDraft,
   type InvoiceParty,
   type InvoiceStatus,
   type LineCredit,
@@ -20,6 +21,7 @@ import { issuerOf } from './issuer-of.js';
 import { storedJson, storedList } from './json.js';
 import { nextNumber } from './next-number.js';
 import { postTransaction } from './post-transaction.js';
+import { returnCredits } from './spend-credits.js';
 
 /** Where what was paid already goes: to what is owed to the customer, or back to them. */
 export const RESTS = ['customer-credit', 'cash'] as const;
@@ -77,7 +79,7 @@ const CREDITED_FROM: readonly InvoiceStatus[] = ['finalised', 'paid', 'uncollect
 /** Issuing waits for the account's series, so its transactions may queue. */
 const PATIENT = { maxWait: 20_000, timeout: 20_000 };
 
-/** Locks are taken in the order invoice → series → audit chain. */
+/** Locks are taken in the order invoice → credit grants → series → audit chain. */
 @Injectable()
 export class CreditNotesRepository {
   constructor(private readonly db: Database) {}
@@ -98,13 +100,16 @@ export class CreditNotesRepository {
       const { customerId, currency, timezone, status, issuer, recipient } = invoice;
       if (!CREDITED_FROM.includes(status)) throw new WrongInvoiceStatus(status, CREDITED_FROM);
       const draft = draftCreditNote(await creditable(tx, invoice), credits);
+      const id = prefixedId('cn', randomBytes);
+      const returned = creditOf(draft);
+      await returnCredits(tx, { accountId, invoiceId, subjectId: id, at, amounts: returned.all });
 
       const { subscriptionId } = invoice;
       const { creditSeries: series } = await issuerOf(tx, { accountId, subscriptionId });
       const number = invoiceNumber(series, await nextNumber(tx, { accountId, series }));
       const note = await tx.creditNote.create({
         data: {
-          id: prefixedId('cn', randomBytes),
+          id,
           accountId,
           customerId,
           invoiceId,
@@ -124,7 +129,7 @@ export class CreditNotesRepository {
         },
       });
       await tx.creditNoteLine.createMany({
-        data: draft.lines.map(({ amount, tax, ...line }, ordinal) => ({
+        data: draft.lines.map(({ amount, tax, credit: _, ...line }, ordinal) => ({
           id: prefixedId('cnl', randomBytes),
           accountId,
           customerId,
@@ -148,6 +153,7 @@ export class CreditNotesRepository {
         occurredAt: at,
         legs: creditNoteLegs({
           sums: draft,
+          prepaidMinor: returned.prepaid,
           due: { minor: invoice.dueMinor, currency },
           rest: restTo,
           isWrittenOff: status === 'uncollectible',
@@ -208,16 +214,29 @@ async function creditable(
   );
   return {
     currency,
-    lines: lines.map(({ id, description, amountMinor, tax }) => ({
+    lines: lines.map(({ id, description, amountMinor, tax, source }) => ({
       id,
       description,
       amountMinor,
       creditedMinor: credited.get(id) ?? 0n,
       tax,
+      credit: source?.kind === 'credit' ? source : null,
     })),
     taxes,
     creditedTaxes: notes.flatMap((note) => toTaxGroups(note.taxes, currency)),
   };
+}
+
+/** What of the grants a note gives back, and how much of that had been paid ahead. */
+function creditOf({ lines }: CreditNoteDraft): { all: Map<string, bigint>; prepaid: bigint } {
+  const all = new Map<string, bigint>();
+  let prepaid = 0n;
+  for (const { credit, amount } of lines) {
+    if (!credit) continue;
+    all.set(credit.grantId, (all.get(credit.grantId) ?? 0n) - amount.minor);
+    if (credit.grantKind === 'paid') prepaid -= amount.minor;
+  }
+  return { all, prepaid };
 }
 
 async function withLines(db: Prisma.TransactionClient, row: Row): Promise<CreditNote> {

@@ -8,6 +8,7 @@ import { appendAudit, Database, type Prisma } from '@io/platform';
 import { finaliseDrafts } from './finalise-drafts.js';
 import { lockInvoice, withLines, type Invoice } from './invoice-rows.js';
 import { RatingTransactions, type RateSlice } from './rating-transactions.js';
+import { spendCredits } from './spend-credits.js';
 import { insertDrafts, rewriteDrafts, type InvoiceDraftOf } from './stored-drafts.js';
 import { lockSubscription, toSubscription, type Subscription } from './subscriptions.repository.js';
 
@@ -25,7 +26,7 @@ export type DatesOf = (subscription: Subscription) => {
   readonly dueAt: Date;
 };
 
-/** Drafts, up to the moment when they are final. Locks are taken in the order subscription → invoice → series → audit chain. */
+/** Drafts, up to the moment when they are final. Locks are taken in the order subscription → invoice → credit grants → series → audit chain. */
 @Injectable()
 export class DraftsRepository {
   constructor(
@@ -51,14 +52,19 @@ export class DraftsRepository {
   ): Promise<string[]> {
     const { accountId } = scope;
     return this.transactions.run(async (tx) => {
-      const drafts = await this.rated(tx, { accountId, ids }, rate);
-      if (drafts.length === 0) return [];
-      await rewriteDrafts(tx, accountId, drafts);
-      await finaliseDrafts(
+      const rated = await this.rated(tx, { accountId, ids }, rate);
+      if (rated.length === 0) return [];
+      const drafts = await spendCredits(
         tx,
-        scope,
-        drafts.map(({ subscription, ...draft }) => ({ ...draft, ...dates(subscription) })),
+        accountId,
+        rated.map(({ subscription, ...draft }) => ({
+          ...draft,
+          ...dates(subscription),
+          usagePlanId: subscription.usagePlanId,
+        })),
       );
+      await rewriteDrafts(tx, accountId, drafts);
+      await finaliseDrafts(tx, scope, drafts);
       return drafts.map(({ id }) => id);
     });
   }

@@ -1,4 +1,4 @@
-import { invoiceLegs, invoiceNumber } from '@core/billing';
+import { invoiceLegs, invoiceNumber, prepaidOf } from '@core/billing';
 import type { Scope } from '@core/identity';
 import { appendAudits, type Prisma } from '@io/platform';
 import { issuersOf } from './issuer-of.js';
@@ -32,7 +32,7 @@ export async function finaliseDrafts(
       act: 'finalise-invoice',
       subjectId: id,
       occurredAt: issuedAt,
-      legs: invoiceLegs(draft),
+      legs: invoiceLegs({ ...draft, prepaidMinor: prepaidOf(draft) }),
     })),
   );
   const numbered = await withNumbers(tx, accountId, drafts);

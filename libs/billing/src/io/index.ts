@@ -24,6 +24,9 @@ export { TaxRulesService } from './tax-rules.service.js';
 export type { StoredTaxRule } from './tax-rules.repository.js';
 export { SubscriptionsService } from './subscriptions.service.js';
 export type { Subscription } from './subscriptions.repository.js';
+export { CreditsService, EXPIRE_CREDITS, type CreditGrantRequest } from './credits.service.js';
+export type { CreditBalance, CreditEntryFilter } from './credit-grants.repository.js';
+export { CREDIT_ENTRY_KINDS, type CreditEntry, type StoredGrant } from './credit-rows.js';
 export { CreditNotesService } from './credit-notes.service.js';
 export {
   RESTS,

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { TaxedDraft } from '@core/billing';
 import type { Scope } from '@core/identity';
 import { NotFound } from '@io/platform';
+import { CreditsService } from './credits.service.js';
 import { InvoicesRepository } from './invoices.repository.js';
 import { RatingService } from './rating.service.js';
 import { TermsRepository } from './terms.repository.js';
@@ -13,9 +14,10 @@ export class PreviewsService {
     private readonly terms: TermsRepository,
     private readonly invoices: InvoicesRepository,
     private readonly rating: RatingService,
+    private readonly credits: CreditsService,
   ) {}
 
-  /** What the open period would be charged if it ended with what is rolled up now; null when none is open. */
+  /** What the open period would be charged if it were final with what is rolled up now; null when none is open. */
   async preview(scope: Scope, subscriptionId: string): Promise<TaxedDraft | null> {
     const terms = await this.terms.find(scope, subscriptionId);
     if (!terms) throw new NotFound('subscription', subscriptionId);
@@ -25,6 +27,6 @@ export class PreviewsService {
     const key = { subscriptionId, customerId, currency, period, invoiceId: null };
     const basis = await this.invoices.basis(accountId, key);
     const [draft = null] = await this.rating.rate([{ terms, period, basis }]);
-    return draft;
+    return draft && this.credits.previewed(terms.subscription, draft);
   }
 }

@@ -19,6 +19,7 @@ import { appendAudit, Database, pageArguments, type PageRequest, type Prisma } f
 import { lockInvoice, withLines, type Invoice } from './invoice-rows.js';
 import { customerCredit, postedFor } from './posted.js';
 import { postTransaction } from './post-transaction.js';
+import { creditsIn, returnCredits } from './spend-credits.js';
 
 /** How money came in; `customer-credit` is what is owed to the customer already. */
 export const PAYMENT_METHODS = [
@@ -54,7 +55,7 @@ export interface NewPayment {
 
 /**
  * What becomes of a finalised invoice. Each step is one transaction: status, posting, audit event. Locks are taken in the
- * order invoice → the customer's credit → audit chain.
+ * order invoice → credit grants, or the customer's credit → audit chain.
  */
 @Injectable()
 export class SettlementsRepository {
@@ -137,20 +138,29 @@ export class SettlementsRepository {
     });
   }
 
-  /** Undoes a finalised invoice of which nothing was paid or credited; again, it changes nothing. */
+  /**
+   * Undoes a finalised invoice of which nothing was paid or credited, and gives back the credit that it took; again, it changes
+   * nothing.
+   */
   async void(scope: Scope, id: string, at: Date): Promise<Invoice | null> {
     return this.db.$transaction(async (tx) => {
       const invoice = await lockInvoice(tx, scope, id);
       if (!invoice || invoice.status === 'void') return invoice;
       refuseUnlessFrom(invoice.status, COMES_FROM.void);
       const { currency, paidMinor, creditedMinor } = invoice;
-      if (paidMinor > 0n || creditedMinor > 0n) {
+      const notes = await tx.creditNote.count({
+        where: { accountId: scope.accountId, invoiceId: id },
+      });
+      if (paidMinor > 0n || notes > 0) {
         throw new InvoiceSettledInPart({
           paid: { minor: paidMinor, currency },
           credited: { minor: creditedMinor, currency },
         });
       }
-      const legs = voidLegs(await postedFor(tx, { accountId: scope.accountId, invoiceId: id }));
+      const own = { accountId: scope.accountId, invoiceId: id };
+      const amounts = await creditsIn(tx, own);
+      await returnCredits(tx, { ...own, subjectId: id, at, amounts });
+      const legs = voidLegs(await postedFor(tx, own));
       await commitStep(tx, scope, {
         invoice,
         status: 'void',

@@ -101,7 +101,7 @@ export class CustomersRepository {
     });
   }
 
-  /** Deletes a customer with their tokens; refused while keys, also deleted ones, or subscriptions name them. */
+  /** Deletes a customer with their tokens; refused while keys, also deleted ones, subscriptions or credit name them. */
   delete(scope: Scope, id: string): Promise<void> {
     const { accountId } = scope;
     const where = { accountId_id: { accountId, id } };
@@ -114,8 +114,9 @@ export class CustomersRepository {
       const facts = {
         keys: await tx.apiKey.count(own),
         subscriptions: await tx.subscription.count(own),
+        credits: await tx.creditGrant.count(own),
       };
-      if (facts.keys + facts.subscriptions > 0) throw new CustomerInUse(id, facts);
+      if (facts.keys + facts.subscriptions + facts.credits > 0) throw new CustomerInUse(id, facts);
       await tx.customer.delete({ where });
       await appendAudit(tx, { ...scope, action: 'delete-customer', subject: id, before });
     });

@@ -1,14 +1,18 @@
 import { DomainError } from '@core/kernel';
 
-/** What names the customer must keep it: keys, also deleted ones, since usage names them, and subscriptions. */
+/** What names the customer must keep it: keys, also deleted ones, since usage names them, subscriptions, and credit. */
 export class CustomerInUse extends DomainError {
   readonly code = 'customer-in-use';
   readonly kind = 'conflict';
-  readonly facts: { readonly keys: number; readonly subscriptions: number };
+  readonly facts: {
+    readonly keys: number;
+    readonly subscriptions: number;
+    readonly credits: number;
+  };
 
   constructor(id: string, facts: CustomerInUse['facts']) {
     super(
-      `The customer "${id}" has ${facts.keys} api keys (deleted ones count) and ${facts.subscriptions} subscriptions.`,
+      `The customer "${id}" has ${facts.keys} api keys (deleted ones count), ${facts.subscriptions} subscriptions and ${facts.credits} grants of credit.`,
     );
     this.facts = facts;
   }

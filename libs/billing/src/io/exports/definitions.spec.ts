@@ -11,7 +11,7 @@ Money is in major units with the decimals of its currency, instants are ISO 8601
 apostrophe where a spreadsheet would run them as a formula. Columns are added at the end only.
 
 The sums agree: \`total\` of the register is the sum of its lines and their tax, \`due\` of the register is the receivable of the journal and the total of the ageing, and \`billed\` of
-the revenue is what the journal has as revenue.
+the revenue is what the journal has as revenue. \`closing\` of the credits liability is what the journal has as prepaid-credit.
 `;
 
 it('docs/exports.md describes every column; if not, run vitest with -u', async () => {

@@ -10,6 +10,9 @@ const OPEN = `(SELECT coalesce(sum(p.amount_minor), 0) FROM ledger_transaction t
   WHERE t.invoice_id = i.id AND p.ledger_account = 'receivable')`;
 const CUSTOMER_NAME = `coalesce(i.recipient->>'legalName', i.recipient->>'name')`;
 
+/** Whether a line is what was paid ahead: money that pays for the other lines, and no revenue of its own. */
+const IS_PREPAID = `coalesce(l.snapshot->'source'->>'grantKind' = 'paid', FALSE)`;
+
 const INVOICE_REGISTER: ExportDefinition = {
   name: 'invoice-register',
   description: 'One row for each invoice that was issued, void ones included, with their status.',
@@ -182,7 +185,12 @@ const REVENUE: ExportDefinition = {
     ['usagePlanId', 'code', 'r.usage_plan_id', ''],
     ['usagePlanName', 'text', 'plan.name', 'As it is now.'],
     ['meter', 'text', 'r.meter', 'Empty for fees and lines by hand.'],
-    ['billed', 'money', 'r.billed', 'Before tax.'],
+    [
+      'billed',
+      'money',
+      'r.billed',
+      'Before tax, less promotional credit; prepaid credit pays, and is in it.',
+    ],
     ['recognised', 'money', 'r.recognised', 'Before tax.'],
     ['currency', 'code', 'r.currency', 'ISO 4217.'],
   ]),
@@ -194,13 +202,13 @@ const REVENUE: ExportDefinition = {
           CASE t.act WHEN 'void-invoice' THEN -l.amount_minor ELSE l.amount_minor END AS billed, 0 AS recognised
         FROM ledger_transaction t JOIN invoice i ON i.id = t.invoice_id
           JOIN subscription s ON s.id = i.subscription_id JOIN invoice_line l ON l.invoice_id = i.id
-        WHERE t.account_id = ${account} AND t.act IN ('finalise-invoice', 'void-invoice')
+        WHERE t.account_id = ${account} AND t.act IN ('finalise-invoice', 'void-invoice') AND NOT ${IS_PREPAID}
         UNION ALL
         SELECT date_trunc('month', t.occurred_at AT TIME ZONE 'UTC'), s.usage_plan_id, l.meter, i.currency, -n.amount_minor, 0
         FROM ledger_transaction t JOIN credit_note_line n ON n.credit_note_id = t.subject_id
           JOIN invoice_line l ON l.id = n.invoice_line_id JOIN invoice i ON i.id = l.invoice_id
           JOIN subscription s ON s.id = i.subscription_id
-        WHERE t.account_id = ${account} AND t.act = 'issue-credit-note'
+        WHERE t.account_id = ${account} AND t.act = 'issue-credit-note' AND NOT ${IS_PREPAID}
         UNION ALL
         SELECT m.month, s.usage_plan_id, l.meter, i.currency, 0,
           round(p.earned * least(extract(epoch FROM m.month + interval '1 month' - p.from_utc) / p.seconds, 1))
@@ -211,7 +219,7 @@ const REVENUE: ExportDefinition = {
             l.amount_minor - (SELECT coalesce(sum(n.amount_minor), 0) FROM credit_note_line n WHERE n.invoice_line_id = l.id) AS earned) p
           CROSS JOIN LATERAL generate_series(date_trunc('month', p.from_utc), p.to_utc - interval '1 millisecond',
             interval '1 month') m (month)
-        WHERE i.account_id = ${account} AND i.status IN ('finalised', 'paid', 'uncollectible')
+        WHERE i.account_id = ${account} AND i.status IN ('finalised', 'paid', 'uncollectible') AND NOT ${IS_PREPAID}
       ) each WHERE ${within(`month AT TIME ZONE 'UTC'`, scope)}
       GROUP BY month, usage_plan_id, meter, currency
     ) r LEFT JOIN usage_plan plan ON plan.id = r.usage_plan_id
@@ -290,6 +298,48 @@ const CUSTOMER_CREDIT: ExportDefinition = {
   },
 };
 
+const CREDITS_LIABILITY: ExportDefinition = {
+  name: 'credits-liability',
+  description:
+    'What customers paid ahead and did not use yet: what it was at `from`, what became of it since, and what it was at `to`. Promotional credit is owed to nobody, and is not in it.',
+  span: 'of when the act occurred',
+  currency: 'd.currency',
+  columns: columns([
+    ['customerId', 'code', 'd.customer_id', ''],
+    ['customerName', 'text', 'coalesce(c.legal_name, c.name)', 'As it is now.'],
+    ['currency', 'code', 'd.currency', 'ISO 4217.'],
+    ['opening', 'money', 'd.opening', 'Owed to the customer before `from`.'],
+    ['paidAhead', 'money', 'd.paid', 'Top-ups.'],
+    ['earned', 'money', 'd.earned', 'Taken by invoices that became final.'],
+    ['returned', 'money', 'd.returned', 'Given back by void invoices and credit notes.'],
+    ['expired', 'money', 'd.expired', 'Never used: breakage.'],
+    ['voided', 'money', 'd.voided', "Taken back: paid out, or moved to the customer's credit."],
+    [
+      'closing',
+      'money',
+      'd.opening + d.paid - d.earned + d.returned - d.expired - d.voided',
+      'What the journal has as prepaid-credit then.',
+    ],
+  ]),
+  rows: (scope) => {
+    const from = scope.from ? literal(scope.from) : `'-infinity'::timestamptz`;
+    const sumOf = (...acts: string[]) =>
+      `coalesce(sum(p.amount_minor) FILTER (WHERE t.occurred_at >= ${from} AND t.act IN (${acts.map(literal).join(', ')})), 0)`;
+    return `FROM (
+      SELECT t.customer_id, p.currency,
+        -coalesce(sum(p.amount_minor) FILTER (WHERE t.occurred_at < ${from}), 0) AS opening,
+        -${sumOf('grant-credit')} AS paid, ${sumOf('finalise-invoice')} AS earned,
+        -${sumOf('void-invoice', 'issue-credit-note')} AS returned,
+        ${sumOf('expire-credit')} AS expired, ${sumOf('void-credit')} AS voided
+      FROM ledger_transaction t JOIN posting p ON p.transaction_id = t.id
+      WHERE t.account_id = ${literal(scope.accountId)} AND p.ledger_account = 'prepaid-credit'
+        AND ${within('t.occurred_at', { from: null, to: scope.to })}
+      GROUP BY t.customer_id, p.currency
+    ) d JOIN customer c ON c.id = d.customer_id
+    ORDER BY d.customer_id, d.currency`;
+  },
+};
+
 const USAGE_DETAIL: ExportDefinition = {
   name: 'usage-detail',
   description: 'Usage as it was rolled up: one row for each UTC hour, key, method and meter.',
@@ -335,6 +385,7 @@ export const EXPORTS: readonly ExportDefinition[] = [
   REVENUE,
   RECEIVABLES_AGEING,
   CUSTOMER_CREDIT,
+  CREDITS_LIABILITY,
   USAGE_DETAIL,
 ];
 
