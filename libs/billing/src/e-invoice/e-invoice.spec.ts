@@ -382,6 +382,8 @@ describe('e-invoices of any invoice', () => {
   it('keep them as credit notes too', () => {
     fc.assert(
       fc.property(anyInvoice, (invoice) => {
+        // A cent whose net rounds to nothing has no line to be credited.
+        fc.pre(invoice.taxes.every(({ net, tax }) => net.minor !== 0n || tax.minor === 0n));
         fc.pre(invoice.totalMinor > 0n);
         const note = told(credited(invoice));
         expect(note.inclusive).toBe(told(invoice).inclusive);
