@@ -108,6 +108,16 @@ const ROWS: Readonly<Record<string, Row>> = {
     body: () => ({ description: 'x', amount: '1', reason: 'x' }),
   },
   'DELETE /v1/invoices/{id}/lines/{lineId}': {},
+  'GET /v1/invoices/{id}/lines/{lineId}/explanation': { customersToo: true },
+  'GET /v1/invoices/{id}/lines/{lineId}/explanation/hours': { customersToo: true },
+  'GET /v1/invoices/{id}/lines/{lineId}/explanation/batches': {
+    customersToo: true,
+    refusedWith: 400,
+  },
+  'GET /v1/invoices/{id}/lines/{lineId}/explanation/records': {
+    customersToo: true,
+    refusedWith: 400,
+  },
   'POST /v1/invoices/{id}/credit-notes': { body: () => ({ reason: 'x' }) },
   'GET /v1/credit-notes/{id}': { customersToo: true },
   'GET /v1/credit-notes/{id}/pdf': { customersToo: true },
@@ -194,11 +204,11 @@ beforeAll(async () => {
     correctionId: await aWaitingCorrection(),
     recordId: await aQuarantinedRecord(),
     taxRuleId: taxRule.id,
-    lineId: 'ml_none',
     exchangeId: await anExchange(api.app.get(Database), {
       accountId: (await api.call('GET', '/v1/account')).body.id,
       status: 'dead',
     }),
+    lineId: await aLine(invoices.items[0].id),
     issuerId: issuer.id,
     'credit-notes': await aCreditNote(invoices.items[0].id),
     'credit-grants': grant.id,
@@ -231,6 +241,28 @@ async function aCreditNote(invoiceId: string): Promise<string> {
   const note = { id: 'cn_1', number: 'CN-000001', ...of, ...parties, ...sums, ...why };
   const { id } = await db.creditNote.create({ data: note });
   return id;
+}
+
+/** The line of a meter on an invoice that is a draft still. */
+async function aLine(invoiceId: string): Promise<string> {
+  const db = api.app.get(Database);
+  const { accountId, customerId } = await db.invoice.findUniqueOrThrow({
+    where: { id: invoiceId },
+  });
+  const of = { accountId, customerId, invoiceId, ordinal: 0, description: 'x', meter: 'calls' };
+  const { body: card } = await api.call('GET', '/v1/rate-cards?limit=1');
+  const { id: rateCardId, version: rateCardVersion } = card.items[0];
+  const rated = {
+    rateCardId,
+    rateCardVersion,
+    priceId: 'calls',
+    price: ITEM.price,
+    meter: 'calls',
+  };
+  const amounts = { quantity: '1', units: '1', tiers: [], grossAmount: '0.01' };
+  const snapshot = { ...rated, ...amounts, exactAmount: '0.01', roundedMinor: '1' };
+  const line = { id: 'line_1', ...of, quantity: '1', amount: '0.01', amountMinor: 1n, snapshot };
+  return (await db.invoiceLine.create({ data: line })).id;
 }
 
 /** A batch number that was used for two contents. */

@@ -73,6 +73,13 @@ describe('parseCommand', () => {
       service,
       wanted: { name: 'revenue' },
     });
+    expect(read('explain', 'inv_1', 'line_1')).toEqual({
+      name: 'explain',
+      service,
+      invoiceId: 'inv_1',
+      lineId: 'line_1',
+    });
+    expect(() => read('explain', 'inv_1')).toThrow('the id of an invoice');
     expect(() => read('export')).toThrow('tollgate exports lists them');
     expect(() => read('report', 'everything')).toThrow('revenue');
     expect(() => read('exports', 'journal')).toThrow('takes no name');

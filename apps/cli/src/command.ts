@@ -19,12 +19,19 @@ export type Command =
       readonly wanted: WantedExport;
       readonly path: string;
     }
-  | { readonly name: 'report'; readonly service: Service; readonly wanted: WantedExport };
+  | { readonly name: 'report'; readonly service: Service; readonly wanted: WantedExport }
+  | {
+      readonly name: 'explain';
+      readonly service: Service;
+      readonly invoiceId: string;
+      readonly lineId: string;
+    };
 
 /** The text of `tollgate --help`. */
 export function help(): string {
   return `Usage: tollgate collect <access log> [options]
        tollgate exports | export <name> | report revenue [options]
+       tollgate explain <invoice id> <line id> [--url <url>]
 
 collect follows a gateway's JSON access log and reports the calls that passed to Tollgate, each exactly once:
 across restarts, kill -9, rotation (rename or copytruncate) and outages of the service.
@@ -49,7 +56,9 @@ exports lists the tables for finance, export saves one of them as CSV, and repor
   --out <file>           where it is saved; default <name>.csv
   --url <url>            the service, as above
 
-The token of an operator comes from $TOLLGATE_TOKEN.`;
+explain shows what a line of an invoice was made of.
+
+The token of an operator comes from $TOLLGATE_TOKEN; of explain a customer's will do.`;
 }
 
 /** Reads the arguments, the environment and the format file. Throws a `UsageFault` that says what is wrong. */
@@ -64,7 +73,7 @@ export function parseCommand(
   const url = values.url ?? environment['TOLLGATE_URL'] ?? 'http://127.0.0.1:3000';
   if (!URL.canParse(url) || !/^https?:/.test(url))
     throw new UsageFault(`"${url}" is no http(s) URL`);
-  if (name === 'exports' || name === 'export' || name === 'report')
+  if (name === 'exports' || name === 'export' || name === 'report' || name === 'explain')
     return financeCommand(name, [log, ...others], { ...values, url }, environment);
   if (name !== 'collect') throw new UsageFault(`"${name}" is no command; see tollgate --help`);
   if (log === undefined || others.length > 0) {
@@ -98,7 +107,7 @@ export function parseCommand(
 }
 
 function financeCommand(
-  name: 'exports' | 'export' | 'report',
+  name: 'exports' | 'export' | 'report' | 'explain',
   [what, ...others]: readonly (string | undefined)[],
   values: Readonly<Record<'url', string> & Partial<Record<'from' | 'to' | 'out', string>>>,
   environment: Readonly<Record<string, string | undefined>>,
@@ -106,6 +115,12 @@ function financeCommand(
   const token = environment['TOLLGATE_TOKEN'] ?? '';
   if (token === '') throw new UsageFault('set TOLLGATE_TOKEN to the token of an operator');
   const service = { url: values.url, token };
+  if (name === 'explain') {
+    const [lineId, ...more] = others;
+    if (what === undefined || lineId === undefined || more.length > 0)
+      throw new UsageFault('explain takes the id of an invoice and that of one of its lines');
+    return { name, service, invoiceId: what, lineId };
+  }
   const { from, to } = values;
   if (others.length > 0) throw new UsageFault(`${name} does not take "${others.join(' ')}"`);
   switch (name) {

@@ -33,6 +33,7 @@ async function main(): Promise<number> {
       case 'exports':
       case 'export':
       case 'report':
+      case 'explain':
         await runFinance(command, { say, print, show });
         return 0;
     }

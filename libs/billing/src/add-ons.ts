@@ -35,9 +35,12 @@ export function readAddOns(json: readonly object[], faults: FieldFault[]): AddOn
   });
 }
 
+/** What ids of add-ons on lines begin with. */
+export const ADD_ON_PREFIX = 'add-on:';
+
 /** The id by which lines name an add-on; no price of a rate card can have it. */
 export function addOnPriceId({ id }: AddOn): string {
-  return `add-on:${id}`;
+  return `${ADD_ON_PREFIX}${id}`;
 }
 
 /** What an add-on costs for a share of a period. A flat amount is asked for each of the quantity; the share is taken of the whole. */

@@ -97,6 +97,14 @@ export {
   type ExchangeOutcome,
   type ExchangeStatus,
 } from './exchange.js';
+export {
+  AMOUNT_STEPS,
+  explainLine,
+  protocolsOf,
+  type AmountStep,
+  type ExplainedUnits,
+  type LineExplanation,
+} from './explanation.js';
 export { dueAt, localDate, timezoneOf } from './invoice-dates.js';
 export { invoiceLines, type InvoiceLine } from './invoice-lines.js';
 export {

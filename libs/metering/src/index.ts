@@ -76,6 +76,7 @@ export {
   spanOf,
   type DecisionSpan,
 } from './decision-ids.js';
+export { quantityGrowth, type CountedPart } from './quantity-growth.js';
 export { checkQuantities, type Quantities } from './quantities.js';
 export { acceptedTimes, RECORD_LIMITS } from './accepted-times.js';
 export {

@@ -3,6 +3,7 @@ import { BillingModule } from '@io/billing';
 import { CreditNotesController } from './credit-notes.controller.js';
 import { CreditsController } from './credits.controller.js';
 import { ExchangesController } from './exchanges.controller.js';
+import { ExplanationsController } from './explanations.controller.js';
 import { ExportsController } from './exports.controller.js';
 import { InvoicesController } from './invoices.controller.js';
 import { IssuersController } from './issuers.controller.js';
@@ -20,6 +21,7 @@ import { SubscriptionsController } from './subscriptions.controller.js';
     CreditNotesController,
     CreditsController,
     ExchangesController,
+    ExplanationsController,
     ExportsController,
     InvoicesController,
     IssuersController,

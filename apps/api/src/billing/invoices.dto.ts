@@ -280,7 +280,8 @@ export function invoiceView(invoice: Invoice): InvoiceView {
   return Object.assign(invoiceHeadView(invoice), rest);
 }
 
-function storedLineView(line: StoredLine, currency: string): InvoiceLineView {
+/** A line of an invoice as the API shows it. */
+export function storedLineView(line: StoredLine, currency: string): InvoiceLineView {
   return Object.assign({ id: line.id }, lineView(line, currency));
 }
 

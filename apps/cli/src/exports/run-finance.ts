@@ -1,12 +1,13 @@
 import type { Command } from '../command.js';
+import { explanationTable, type Explanation } from './explanation-table.js';
 import { readCsv } from './read-csv.js';
 import { revenueReport } from './revenue-report.js';
 import { saveExport } from './save-export.js';
 import { ask, askForExport } from './service.js';
 
-/** Lists exports, saves one, or shows a report; messages go to `say`, what was asked for to `print`. */
+/** Lists exports, saves one, shows a report or explains a line; messages go to `say`, what was asked for to `print`. */
 export async function runFinance(
-  command: Extract<Command, { name: 'exports' | 'export' | 'report' }>,
+  command: Extract<Command, { name: 'exports' | 'export' | 'report' | 'explain' }>,
   {
     say,
     print,
@@ -36,6 +37,13 @@ export async function runFinance(
     case 'report': {
       const answer = await askForExport(service, command.wanted);
       print(revenueReport(readCsv(await answer.text())));
+      return;
+    }
+    case 'explain': {
+      const [invoice, line] = [command.invoiceId, command.lineId].map(encodeURIComponent);
+      const answer = await ask(service, `/v1/invoices/${invoice}/lines/${line}/explanation`);
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what the api documents
+      print(explanationTable((await answer.json()) as Explanation));
       return;
     }
   }

@@ -11,6 +11,8 @@ import { ExchangeRunnerService } from './exchange/exchange-runner.service.js';
 import { ExchangesRepository } from './exchange/exchanges.repository.js';
 import { ExchangesService } from './exchange/exchanges.service.js';
 import { DraftsService } from './drafts.service.js';
+import { ExplanationsRepository } from './explanations.repository.js';
+import { ExplanationsService } from './explanations.service.js';
 import { ExportsService } from './exports/exports.service.js';
 import { InvoicesRepository } from './invoices.repository.js';
 import { InvoicesService } from './invoices.service.js';
@@ -38,6 +40,8 @@ import { WhatIfService } from './what-if.service.js';
   imports: [MeteringModule],
   providers: [
     ClosingRepository,
+    ExplanationsRepository,
+    ExplanationsService,
     ExportsService,
     CreditGrantsRepository,
     CreditsService,
@@ -72,6 +76,7 @@ import { WhatIfService } from './what-if.service.js';
     WhatIfService,
   ],
   exports: [
+    ExplanationsService,
     ExportsService,
     CreditsService,
     CreditNotesService,

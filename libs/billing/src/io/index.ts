@@ -10,6 +10,7 @@ export { EXPORT_NAMES } from './exports/definitions.js';
 export type { ExportDefinition } from './exports/export.js';
 export { DraftsService, type ManualLineRequest } from './drafts.service.js';
 export { ExportsService } from './exports/exports.service.js';
+export { ExplanationsService, type ExplainedLine } from './explanations.service.js';
 export { creditNoteXml, invoiceXml, type EInvoiceSyntax } from './e-invoice-xml.js';
 export { invoiceCsv } from './invoice-csv.js';
 export { creditNotePdf, invoicePdf } from './invoice-pdf.js';

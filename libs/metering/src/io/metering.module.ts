@@ -38,6 +38,8 @@ import { OldUsageRepository } from './old-usage.repository.js';
 import { OldUsageService } from './old-usage.service.js';
 import { UsagePartitionsRepository } from './usage-partitions.repository.js';
 import { UsagePartitionsService } from './usage-partitions.service.js';
+import { UsagePartsRepository } from './usage-parts.repository.js';
+import { UsagePartsService } from './usage-parts.service.js';
 import { UsageRecordsRepository } from './usage-records.repository.js';
 import { UsageRecordsService } from './usage-records.service.js';
 import { UsageRepository } from './usage.repository.js';
@@ -85,6 +87,8 @@ import { UsageService } from './usage.service.js';
     OldUsageService,
     UsagePartitionsRepository,
     UsagePartitionsService,
+    UsagePartsRepository,
+    UsagePartsService,
     UsageRecordsRepository,
     UsageRecordsService,
     UsageRepository,
@@ -108,6 +112,7 @@ import { UsageService } from './usage.service.js';
     UsageIntake,
     OldUsageService,
     UsagePartitionsService,
+    UsagePartsService,
     UsageRecordsService,
     UsageService,
     UsageSoFarService,

@@ -1,0 +1,153 @@
+import { Injectable } from '@nestjs/common';
+import { explainLine, protocolsOf, type LineExplanation, type RatingSnapshot } from '@core/billing';
+import type { Scope } from '@core/identity';
+import { decimal, Decimal, type Period } from '@core/kernel';
+import {
+  UsagePartsService,
+  type BatchPart,
+  type RecordPart,
+  type SpanPage,
+  type UsageOf,
+  type UsagePart,
+} from '@io/metering';
+import { InvalidRequest, NotFound, type PageQuery } from '@io/platform';
+import { ExplanationsRepository, type ExplainableLine } from './explanations.repository.js';
+
+/** What was counted for a line. The parts add up to `counted`, and with `changedSince` taken off to what was billed. */
+export interface ExplainedUsage {
+  readonly meter: string;
+  /** Null where any kind of api counts. */
+  readonly protocols: readonly string[] | null;
+  /** When the price held: the period of the line, or parts of it. */
+  readonly spans: readonly Period[];
+  readonly timezone: string;
+  /** What the line was rated for. */
+  readonly billed: Decimal;
+  /** What is counted of the period now. */
+  readonly counted: Decimal;
+  /** counted − billed: usage that came, or was taken back, since. */
+  readonly changedSince: Decimal;
+  /** By local day; days of nothing are left out. */
+  readonly days: readonly UsagePart[];
+}
+
+/** A line, taken apart. */
+export interface ExplainedLine extends ExplainableLine, LineExplanation {
+  /** Null of what is not of usage: fees, sums by hand. */
+  readonly usage: ExplainedUsage | null;
+}
+
+/** Which line is asked about. */
+export interface LineKey {
+  readonly invoiceId: string;
+  readonly lineId: string;
+}
+
+/** Why a line of an invoice says what it says: price, tiers and steps, and the usage by day, hour, batch and record. */
+@Injectable()
+export class ExplanationsService {
+  constructor(
+    private readonly lines: ExplanationsRepository,
+    private readonly parts: UsagePartsService,
+  ) {}
+
+  async explain(scope: Scope, key: LineKey): Promise<ExplainedLine> {
+    const { found, explanation, used } = await this.find(scope, key);
+    if (!used) return { ...found, ...explanation, usage: null };
+    const { of, spans, billed } = used;
+    const { timezone } = found.invoice;
+    const days: UsagePart[] = [];
+    for (const span of spans) {
+      days.push(...(await this.parts.byTime({ of, period: span, span }, 'day', timezone)));
+    }
+    const counted = days.reduce((sum, { quantity }) => sum.add(quantity), new Decimal(0));
+    const { meter, protocols } = of;
+    const sums = { billed, counted, changedSince: counted.sub(billed), days };
+    return { ...found, ...explanation, usage: { meter, protocols, spans, timezone, ...sums } };
+  }
+
+  /** The hours of a part of a span of the line; all of the span in which it begins, when no more is told. */
+  async hours(
+    scope: Scope,
+    key: LineKey,
+    asked: Partial<Period>,
+  ): Promise<{ readonly span: Period; readonly hours: readonly UsagePart[] }> {
+    const { found, used } = await this.find(scope, key);
+    const part = partOf(used, asked);
+    const hours = await this.parts.byTime(part, 'hour', found.invoice.timezone);
+    return { span: part.span, hours };
+  }
+
+  /** The batches that a span of a day at most is made of, as far as their records are kept. */
+  async batches(
+    scope: Scope,
+    key: LineKey,
+    asked: Partial<Period>,
+    query: PageQuery,
+  ): Promise<SpanPage<BatchPart>> {
+    const { used } = await this.find(scope, key);
+    return this.parts.batches(partOf(used, asked), query);
+  }
+
+  /** The records that a span of a day at most is made of, as far as they are kept. */
+  async records(
+    scope: Scope,
+    key: LineKey,
+    asked: Partial<Period>,
+    query: PageQuery,
+  ): Promise<SpanPage<RecordPart>> {
+    const { used } = await this.find(scope, key);
+    return this.parts.records(partOf(used, asked), query);
+  }
+
+  private async find({ accountId, ...rest }: Scope, key: LineKey) {
+    const scope = { accountId, ...rest };
+    const found = await this.lines.line(scope, key);
+    if (!found) throw new NotFound('line', key.lineId);
+    const { invoice, line, usagePlanId } = found;
+    const explanation = explainLine(line, invoice.currency);
+    const { rating } = explanation;
+    if (rating?.meter == null) return { found, explanation, used: null };
+    const protocols = protocolsOf(await this.lines.prices(accountId, rating), rating);
+    const { customerId } = invoice;
+    const of: UsageOf = {
+      accountId,
+      customerId,
+      usagePlanId: rating.usagePlanId ?? usagePlanId,
+      meter: rating.meter,
+      protocols,
+    };
+    const used = { of, spans: spansOf(found, rating), billed: decimal(rating.quantity) };
+    return { found, explanation, used };
+  }
+}
+
+/** When the price of a line held; of late usage, in the period that it is of. */
+function spansOf({ invoice, line }: ExplainableLine, { spans }: RatingSnapshot): readonly Period[] {
+  const instants = ({ from, to }: { readonly from: string; readonly to: string }) => ({
+    from: new Date(from),
+    to: new Date(to),
+  });
+  if (spans) return spans.map(instants);
+  const { source } = line;
+  if (source?.kind !== 'late-usage') return [invoice.period];
+  return [instants({ from: source.periodFrom, to: source.periodTo })];
+}
+
+/** A part of the span that it begins in. Refuses a line that no usage is behind. */
+function partOf(
+  used: { readonly of: UsageOf; readonly spans: readonly Period[] } | null,
+  { from, to }: Partial<Period>,
+) {
+  if (!used) {
+    const detail = 'is of a line that no usage is behind';
+    throw new InvalidRequest([{ pointer: '/lineId', detail }]);
+  }
+  const { of, spans } = used;
+  const period = spans.find((span) => from === undefined || (from >= span.from && from < span.to));
+  if (!period) {
+    const detail = 'must lie within the period of the line, while its price held';
+    throw new InvalidRequest([{ pointer: '?from', detail }]);
+  }
+  return { of, period, span: { from: from ?? period.from, to: to ?? period.to } };
+}
