@@ -44,7 +44,13 @@ export {
   type UsageBatch,
   type UsageRecord,
 } from './usage-batch.js';
-export { readPlainBatch, SPAN, type PlainBatch, type UsagePlace } from './plain-batch.js';
+export {
+  readPlainBatch,
+  SPAN,
+  type DecidedSpan,
+  type PlainBatch,
+  type UsagePlace,
+} from './plain-batch.js';
 export {
   jsonText,
   QUARANTINE_REASONS,

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { spanOf } from './decision-ids.js';
 import { METERS } from './meters.js';
 import { readPlainBatch, SPAN, type PlainBatch } from './plain-batch.js';
 import { canonicalContent, readUsageBatch, type UsageBatch } from './usage-batch.js';
@@ -18,11 +19,20 @@ const aRecord = (overrides: Record<string, unknown> = {}) => ({
   quantities: { calls: '12' },
   ...overrides,
 });
+const aCount = () => ({
+  hour: '2026-11-22T07:00:00Z',
+  keyId: 'a1b2c3d4e5',
+  apiId: 'f6g7h8i9j0',
+  stage: 'prod',
+  method: 'GET',
+  resourcePath: '/pets/{petId}',
+  allowed: 3,
+});
 const aBatch = (...records: unknown[]) =>
   JSON.stringify({ epoch: '01J', sequence: 0, records: records.length ? records : [aRecord()] });
 
 /** What its spans say, as `readUsageBatch` says it. */
-function recordsOf({ bytes, spans, instants, placeOf, places }: PlainBatch) {
+function recordsOf({ bytes, spans, instants, placeOf, places, decided }: PlainBatch) {
   const text = (from = 0, to = 0) => textOf(bytes.subarray(from, to));
   return Array.from(instants, (ms, index) => {
     const span = (at: number) => spans[index * SPAN.size + at] ?? 0;
@@ -37,12 +47,17 @@ function recordsOf({ bytes, spans, instants, placeOf, places }: PlainBatch) {
       resourcePath: text(span(SPAN.path), span(SPAN.path + 1)),
       statusClass: text(span(SPAN.statusClass), span(SPAN.statusClass) + 3),
       quantities: Object.fromEntries(quantities),
+      decided: decided.filter(({ ordinal }) => ordinal === index),
     };
   });
 }
 
 function recordsAsRead({ records, instants }: UsageBatch) {
-  return records.map(({ at: _, ...record }, index) => ({ ms: instants[index], ...record }));
+  return records.map(({ at: _, decisionIds = [], ...record }, index) => ({
+    ms: instants[index],
+    ...record,
+    decided: decisionIds.map((text) => ({ ...spanOf(text), ordinal: index })),
+  }));
 }
 
 /** Fails unless the batch is read as `readUsageBatch` reads it; null when it is left to that. */
@@ -57,6 +72,7 @@ function agreed(text: string): PlainBatch | null {
   expect([plain.epoch, plain.sequence]).toEqual([read.epoch, read.sequence]);
   expect(recordsOf(plain)).toEqual(recordsAsRead(read));
   expect(content).toBe(canonicalContent(read));
+  expect(plain.decisions).toEqual(read.decisions);
   const quantities = read.records.flatMap((record) => Object.keys(record.quantities));
   expect(plain.quantityCount).toBe(quantities.length);
   return plain;
@@ -77,6 +93,22 @@ const quantity = fc.oneof(
   fc.constantFrom('0', '12', '1.50', '0.0', '100', '0.000000000001', '9'.repeat(26)),
   fc.stringMatching(/^(0|[1-9]\d{0,25})(\.\d{1,12})?$/),
 );
+const decisionId = fc.oneof(
+  fc.constantFrom('dec_a1', 'dec_a1b2c3d4e5f600000001..dec_a1b2c3d4e5f600000009'),
+  fc.stringMatching(/^dec_[A-Za-z0-9]{1,44}$/),
+);
+const decisionIds = fc.option(fc.array(decisionId, { minLength: 1, maxLength: 5 }), {
+  nil: undefined,
+});
+const count = fc.record({
+  hour: fc.constantFrom('2026-11-22T07:00:00Z', '2026-11-22T07:00:00.000Z'),
+  keyId: id,
+  apiId: id,
+  stage: text(128),
+  method: text(128),
+  resourcePath: text(1_536),
+  allowed: fc.integer({ min: 1 }),
+});
 const record = fc
   .record({
     at: fc.constantFrom(
@@ -98,6 +130,7 @@ const record = fc
           .array(quantity, { minLength: meters.length, maxLength: meters.length })
           .map((all) => Object.fromEntries(meters.map((meter, n) => [meter, all[n]]))),
       ),
+    decisionIds,
   })
   .chain((fields) => {
     const entries = Object.entries(fields);
@@ -113,6 +146,7 @@ const batch = fc
     epoch: text(64),
     sequence: fc.maxSafeNat(),
     records: fc.array(record, { minLength: 1, maxLength: 30 }),
+    decisions: fc.option(fc.array(count, { maxLength: 5 }), { nil: undefined }),
   })
   .map((json) => JSON.stringify(json));
 
@@ -153,6 +187,19 @@ describe('readPlainBatch', () => {
     { what: 'DEL', text: aBatch(aRecord({ method: '\u007f' })) },
     { what: 'an epoch of the service', text: aBatch().replace('01J', 'tollgate:x') },
     { what: 'connections', text: aBatch().replace(/\}$/, ',"connections":{}}') },
+    { what: 'an id of no decision', text: aBatch(aRecord({ decisionIds: ['dec_a', 'dec_-'] })) },
+    { what: 'no id', text: aBatch(aRecord({ decisionIds: [] })) },
+    {
+      what: 'a span that runs backwards',
+      text: aBatch(aRecord({ decisionIds: ['dec_b..dec_a'] })),
+    },
+    {
+      what: 'too many ids in a record',
+      text: aBatch(aRecord({ decisionIds: Array.from({ length: 201 }, () => 'dec_a') })),
+    },
+    { what: 'no counts', text: aBatch().replace(/\}$/, ',"decisions":{}}') },
+    { what: 'counts and more', text: aBatch().replace(/\}$/, ',"decisions":[],"mine":1}') },
+    { what: 'counts twice', text: aBatch().replace(/\}$/, ',"decisions":[],"decisions":[]}') },
     { what: 'more behind it', text: `${aBatch()} ` },
     { what: 'less', text: aBatch().slice(0, -1) },
     { what: 'a number with a zero before it', text: aBatch().replace(':0,', ':00,') },
@@ -180,6 +227,17 @@ describe('readPlainBatch', () => {
     expect(agreed(text)).toBeNull();
   });
 
+  it('reads decisions, of records and of their gateway', () => {
+    const most = Array.from({ length: 250 }, (_, n) =>
+      aRecord({ decisionIds: Array.from({ length: 200 }, (_id, id) => `dec_${n}x${id}`) }),
+    );
+    expect(agreed(aBatch(...most))?.decided).toHaveLength(50_000);
+    const tooMany = aBatch(...most, aRecord({ decisionIds: ['dec_a'] }));
+    expect(readPlainBatch(bytesOf(tooMany), () => undefined)).toBeNull();
+    const told = { epoch: '01J', sequence: 0, records: [aRecord()], decisions: [aCount()] };
+    expect(agreed(JSON.stringify(told))?.decisions).toMatchObject([{ allowed: 3 }]);
+  });
+
   it('reads as readUsageBatch does whatever it takes', () => {
     let taken = 0;
     fc.assert(
@@ -193,14 +251,18 @@ describe('readPlainBatch', () => {
 
   it('takes nothing that readUsageBatch does not take', () => {
     const change = fc.record({
-      at: fc.nat({ max: 600 }),
+      at: fc.nat({ max: 700 }),
       cut: fc.nat({ max: 3 }),
       put: fc.constantFrom('', '0', '9', '.', '"', '\\', ',', '{', '}', ':', '-', 'x', '\u0085'),
     });
     let taken = 0;
     fc.assert(
       fc.property(fc.array(change, { minLength: 1, maxLength: 2 }), (changes) => {
-        let text = aBatch(aRecord({ quantities: { calls: '10', 'bytes-out': '0.50' } }), aRecord());
+        const records = [
+          aRecord({ quantities: { calls: '10', 'bytes-out': '0.50' } }),
+          aRecord({ decisionIds: ['dec_a1', 'dec_b00000001..dec_b00000009'] }),
+        ];
+        let text = JSON.stringify({ epoch: '01J', sequence: 0, records, decisions: [aCount()] });
         for (const { at, cut, put } of changes)
           text = text.slice(0, at) + put + text.slice(at + cut);
         if (agreed(text)) taken += 1;

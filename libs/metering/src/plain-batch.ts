@@ -1,5 +1,16 @@
 import { OWN_EPOCHS } from './corrections.js';
 import {
+  decisionCountsContent,
+  readDecisionCounts,
+  type DecisionCount,
+} from './decision-counts.js';
+import {
+  DECISION_IDS_MAX,
+  DECISION_IDS_OF_BATCH_MAX,
+  spanOf,
+  type DecisionSpan,
+} from './decision-ids.js';
+import {
   after,
   CLOSE,
   COMMA,
@@ -41,6 +52,15 @@ export interface PlainBatch {
   readonly spans: Int32Array;
   /** How many quantities its records have together. */
   readonly quantityCount: number;
+  /** Decisions that its records are made of, and which record each is of, where it says so. */
+  readonly decided: readonly DecidedSpan[];
+  /** How many calls its gateway allowed by itself; absent when it does not tell. */
+  readonly decisions?: readonly DecisionCount[];
+}
+
+/** Decisions of a record, by its place. */
+export interface DecidedSpan extends DecisionSpan {
+  readonly ordinal: number;
 }
 
 /** What the numbers of a record are in `spans`: where something begins, and where it ends. */
@@ -71,6 +91,11 @@ const START = utf8.encode('{"epoch":"');
 const SEQUENCE = utf8.encode('","sequence":');
 const RECORDS = utf8.encode(',"records":[');
 const END = utf8.encode(']}');
+const NEXT_ID = utf8.encode('","');
+const LAST_ID = utf8.encode('"]');
+/** As the canonical form says it. */
+const DECIDED = utf8.encode('\tdecided ');
+const DECISIONS = utf8.encode('],"decisions":');
 const FIELDS = [
   '"at":"',
   '"keyId":"',
@@ -80,8 +105,11 @@ const FIELDS = [
   '"resourcePath":"',
   '"statusClass":"',
   '"quantities":{',
+  '"decisionIds":["',
 ].map((name) => utf8.encode(name));
-const [AT, KEY, API, STAGE, METHOD, PATH, STATUS_CLASS] = [0, 1, 2, 3, 4, 5, 6];
+const [AT, KEY, API, STAGE, METHOD, PATH, STATUS_CLASS, QUANTITIES] = [0, 1, 2, 3, 4, 5, 6, 7];
+/** All but the ids of decisions. */
+const REQUIRED = 0xff;
 const METER_STARTS = METERS.map((meter) => utf8.encode(`"${meter}":"`));
 /** As the canonical form names them. */
 const METER_NAMES = METERS.map((meter) => utf8.encode(`\t${meter}=`));
@@ -89,9 +117,11 @@ const METER_NAMES = METERS.map((meter) => utf8.encode(`\t${meter}=`));
 /** The bytes of an epoch or id are as many. */
 const SHORT_BYTES_MAX = 64;
 const INSTANT_LENGTH_MAX = 40;
-/** No record with all its fields is shorter, and none is longer in the canonical form. */
+/** No record with all its fields is shorter, and none is longer in the canonical form but for its decisions. */
 const RECORD_BYTES_MIN = 128;
 const RECORD_BYTES_MAX = 4 * 1024;
+/** Of an id or a span of them, with what stands between them. */
+const DECIDED_BYTES_MAX = 100;
 /** Where the canonical form is put together. */
 const CONTENT = new Uint8Array(64 * 1024);
 const WHOLE_DIGITS_MAX = 26;
@@ -102,7 +132,8 @@ const PLACE_TEXTS = 3;
 /**
  * Reads a batch of which every record can be counted, without making an object or a text for any of them; null when it is
  * anything else, which `readUsageBatch` reads. It takes JSON without blanks and escapes, with the fields that every gateway
- * sends: `epoch`, `sequence`, `records`, and in a record all fields in any order.
+ * sends: `epoch`, `sequence`, `records`, and in a record all fields in any order, `decisionIds` or not. Counts of `decisions` may follow: they are
+ * few, and are read as any JSON.
  *
  * What it takes, `readUsageBatch` takes as well, and reads the same. The bytes must be UTF-8. `tell` gets `canonicalContent` in
  * UTF-8, piece by piece; each only until it returns.
@@ -128,7 +159,25 @@ export function readPlainBatch(
   const reader = new RecordReader(bytes, from, tell);
   const count = reader.readAll();
   if (count === null) return null;
-  return { epoch, sequence, bytes, ...reader.taken(count) };
+  const batch = { epoch, sequence, bytes, ...reader.taken(count) };
+  if (after(bytes, reader.position, END) === bytes.length) return batch;
+  const decisionsFrom = after(bytes, reader.position, DECISIONS);
+  const decisions = decisionsFrom < 0 ? null : countsIn(bytes, decisionsFrom);
+  if (decisions === null) return null;
+  tell(utf8.encode(decisionCountsContent(decisions)));
+  return { ...batch, decisions };
+}
+
+/** The counts of decisions that are the last field of a batch; null when something is wrong with them. */
+function countsIn(bytes: Uint8Array, from: number): DecisionCount[] | null {
+  if (bytes.at(-1) !== CLOSE) return null;
+  try {
+    const json: unknown = JSON.parse(fromUtf8.decode(bytes.subarray(from, -1)));
+    return readDecisionCounts(json, []) ?? null;
+  } catch (error) {
+    if (error instanceof SyntaxError) return null;
+    throw error;
+  }
 }
 
 /** Reads the records one after the other; its fields are where it stands. */
@@ -140,6 +189,10 @@ class RecordReader {
   private readonly table: SpanTable;
   private contentEnd = 0;
   private quantityCount = 0;
+  private readonly decided: DecidedSpan[] = [];
+  /** Where the ids of a record begin and end; both 0 when it names none. */
+  private idsFrom = 0;
+  private idsTo = 0;
 
   private atFrom = 0;
   private atTo = 0;
@@ -149,7 +202,7 @@ class RecordReader {
 
   constructor(
     private readonly bytes: Uint8Array,
-    private position: number,
+    public position: number,
     private readonly tell: (content: Uint8Array) => void,
   ) {
     const most = Math.min(RECORDS_MAX, Math.ceil(bytes.length / RECORD_BYTES_MIN));
@@ -159,14 +212,14 @@ class RecordReader {
     this.table = new SpanTable(bytes, PLACE_TEXTS);
   }
 
-  /** How many it were; null when one of them, or the end, is not plain. */
+  /** How many it were; null when one of them is not plain. It then stands behind the last. */
   readAll(): number | null {
     const { bytes } = this;
     for (let index = 0; index < this.instants.length; index += 1) {
       if (!this.readRecord(index)) return null;
       if (bytes[this.position] !== COMMA) {
         this.tell(CONTENT.subarray(0, this.contentEnd));
-        return after(bytes, this.position, END) === bytes.length ? index + 1 : null;
+        return index + 1;
       }
       this.position += 1;
     }
@@ -180,6 +233,7 @@ class RecordReader {
       placeOf: this.placeOf.subarray(0, count),
       spans: this.spans.subarray(0, count * SPAN.size),
       quantityCount: this.quantityCount,
+      decided: this.decided,
     };
   }
 
@@ -188,13 +242,15 @@ class RecordReader {
     const base = index * SPAN.size;
     if (bytes[this.position] !== OPEN) return false;
     let seen = 0;
+    this.idsTo = 0;
     for (let nth = 0; nth < FIELDS.length; nth += 1) {
-      if (nth > 0 && bytes[this.position] !== COMMA) return false;
+      if (nth > 0 && bytes[this.position] !== COMMA) break;
       const field = this.whichOf(FIELDS, nth);
       if (field < 0 || (seen & (1 << field)) !== 0) return false;
       seen |= 1 << field;
-      if (!this.readField(field, base)) return false;
+      if (!this.readField(field, base, index)) return false;
     }
+    if ((seen & REQUIRED) !== REQUIRED) return false;
     if (bytes[this.position] !== CLOSE) return false;
     this.position += 1;
     this.instants[index] = this.atMs;
@@ -220,7 +276,7 @@ class RecordReader {
   }
 
   /** Whether the value of a field is plain; it then stands behind it. */
-  private readField(field: number, base: number): boolean {
+  private readField(field: number, base: number, index: number): boolean {
     const { bytes, spans, place, position: from } = this;
     if (field === AT) return this.readInstant();
     if (field === STATUS_CLASS) {
@@ -249,7 +305,27 @@ class RecordReader {
       spans[span + 1] = to;
       return to >= 0 && this.closeText(to);
     }
-    return this.readQuantities(base);
+    return field === QUANTITIES ? this.readQuantities(base) : this.readDecided(index);
+  }
+
+  /** Reads ids of decisions, or spans of them, behind the quote of the first. */
+  private readDecided(index: number): boolean {
+    const { bytes, decided, position: from } = this;
+    const before = decided.length;
+    let at = from;
+    for (;;) {
+      const to = textEnd(bytes, at, DECIDED_BYTES_MAX);
+      const span =
+        to < 0 || bytes[to] !== QUOTE ? null : spanOf(fromUtf8.decode(bytes.subarray(at, to)));
+      if (span === null || decided.length === DECISION_IDS_OF_BATCH_MAX) return false;
+      decided.push({ ...span, ordinal: index });
+      at = after(bytes, to, NEXT_ID);
+      if (at >= 0) continue;
+      this.idsFrom = from;
+      this.idsTo = to;
+      this.position = after(bytes, to, LAST_ID);
+      return this.position >= 0 && decided.length - before <= DECISION_IDS_MAX;
+    }
   }
 
   private closeText(to: number): boolean {
@@ -313,7 +389,7 @@ class RecordReader {
   private writeContent(base: number): void {
     const { bytes, place, spans } = this;
     const content = CONTENT;
-    if (content.length - this.contentEnd < RECORD_BYTES_MAX) {
+    if (content.length - this.contentEnd < RECORD_BYTES_MAX + this.idsTo - this.idsFrom) {
       this.tell(content.subarray(0, this.contentEnd));
       this.contentEnd = 0;
     }
@@ -337,11 +413,26 @@ class RecordReader {
       end = copyOf(name, 0, name.length, content, end);
       end = copyOf(bytes, from, shortestEnd(bytes, from, spans[span + 1] ?? 0), content, end);
     }
+    if (this.idsTo > 0) end = this.writeDecided(content, end);
     content[end] = LINE_END;
     this.contentEnd = end + 1;
   }
+
+  /** The ids as they came, a blank between two in place of quotes and comma. */
+  private writeDecided(content: Uint8Array, at: number): number {
+    const { bytes, idsTo } = this;
+    let end = copyOf(DECIDED, 0, DECIDED.length, content, at);
+    for (let n = this.idsFrom; n < idsTo; n += 1) {
+      const isBetween = bytes[n] === QUOTE;
+      content[end] = isBetween ? BLANK : (bytes[n] ?? 0);
+      end += 1;
+      if (isBetween) n += NEXT_ID.length - 1;
+    }
+    return end;
+  }
 }
 
+const BLANK = 0x20;
 const TAB = 0x09;
 const LINE_END = 0x0a;
 const X = 0x78;

@@ -2,13 +2,15 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { readPlainBatch } from '@core/metering';
 import { StandInService } from '../../../../test/support/stand-in-service.js';
 import { writeDurably } from './batch-store.js';
+import { DecisionLog } from './decision-log.js';
 import { epochOf, newEpoch } from './epoch.js';
 import type { TollgateEvent } from '../events.js';
 import { ServiceClient } from '../service/service-client.js';
 import { UsageReporter } from './usage-reporter.js';
-import { batchBody, type MeteredCall, type UsageRecord } from './usage.js';
+import { batchBody, UsageAggregator, type MeteredCall, type UsageRecord } from './usage.js';
 
 let service: StandInService;
 let events: TollgateEvent[];
@@ -67,6 +69,23 @@ const RECORD: UsageRecord = {
 };
 
 describe('UsageReporter', () => {
+  it('sends what the service reads from its bytes, whatever it tells but connections', () => {
+    const aggregator = new UsageAggregator();
+    for (const protocol of ['REST', 'HTTP'] as const)
+      for (const [n, keyId] of ['key1', 'key2'].entries())
+        aggregator.add(aCall({ protocol, keyId, decisionId: `dec_a1b2c3d40000000${n}` }));
+    aggregator.add({ ...aCall(), protocol: 'WEBSOCKET', messages: 3 });
+    const log = new DecisionLog({ apiId: 'petstore01', stage: 'prod' }, () => performance.now());
+    log.add({ at: Date.now(), keyId: 'key1', method: 'GET', resourcePath: '/pets' });
+    const records = aggregator.take(100);
+    const decisions = log.take();
+    const body = batchBody(newEpoch(Date.now()), 0, records, { decisions });
+    const read = readPlainBatch(new TextEncoder().encode(body), () => undefined);
+    expect(read).toMatchObject({ sequence: 0, quantityCount: 11, decisions: [{ allowed: 1 }] });
+    expect(read?.instants).toHaveLength(5);
+    expect(read?.decided).toHaveLength(4);
+  });
+
   it('numbers batches from 0 without a gap', async () => {
     const reporter = aReporter();
     for (let batch = 0; batch < 5; batch += 1) {

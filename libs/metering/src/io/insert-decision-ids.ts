@@ -1,4 +1,4 @@
-import { spanOf, type UsageRecord } from '@core/metering';
+import { spanOf, type DecidedSpan, type UsageRecord } from '@core/metering';
 
 /** A record that was stored, by where it is. */
 export interface DecidedRecord {
@@ -6,21 +6,26 @@ export interface DecidedRecord {
   readonly ordinal: number;
 }
 
-/** Rows `first, last, ordinal` of what records say of decisions, as lists of columns; null when they say nothing. */
-export function decisionColumns(
-  records: Iterable<DecidedRecord>,
-): { first: string[]; last: string[]; ordinal: number[] } | null {
-  const columns = { first: [] as string[], last: [] as string[], ordinal: [] as number[] };
-  for (const { record, ordinal } of records) {
-    for (const text of record.decisionIds ?? []) {
+/** What records say of decisions, each by the place of its record. */
+export const decidedSpans = (records: readonly DecidedRecord[]): DecidedSpan[] =>
+  records.flatMap(({ record, ordinal }) =>
+    (record.decisionIds ?? []).map((text) => {
       const span = spanOf(text);
       if (span === null) throw new Error('ids of decisions are checked when they come');
-      columns.first.push(span.first);
-      columns.last.push(span.last);
-      columns.ordinal.push(ordinal);
-    }
-  }
-  return columns.first.length === 0 ? null : columns;
+      return { ...span, ordinal };
+    }),
+  );
+
+/** Rows `first, last, ordinal` as lists of columns; null when there are none. */
+export function decisionColumns(
+  spans: readonly DecidedSpan[],
+): { first: string[]; last: string[]; ordinal: number[] } | null {
+  if (spans.length === 0) return null;
+  return {
+    first: spans.map(({ first }) => first),
+    last: spans.map(({ last }) => last),
+    ordinal: spans.map(({ ordinal }) => ordinal),
+  };
 }
 
 /** $1 the account, $2 the batch, $3 when it came, then `decisionColumns`. An id that a record names twice is there once. */

@@ -11,7 +11,7 @@ import {
   SystemClock,
   type PageRequest,
 } from '@io/platform';
-import { decisionColumns, INSERT_DECISIONS } from './insert-decision-ids.js';
+import { decidedSpans, decisionColumns, INSERT_DECISIONS } from './insert-decision-ids.js';
 import { insertRecords, type RecordRow } from './insert-records.js';
 import type { UsageOwner } from './usage-owners.repository.js';
 
@@ -148,7 +148,7 @@ export class QuarantineRepository {
         });
         await tx.$executeRaw(insertRecords(rowsOf({ batchId, accountId }, counted), now));
         const decided = decisionColumns(
-          counted.map(({ record }, ordinal) => ({ record, ordinal })),
+          decidedSpans(counted.map(({ record }, ordinal) => ({ record, ordinal }))),
         );
         if (decided) {
           const { first, last, ordinal } = decided;

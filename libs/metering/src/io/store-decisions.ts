@@ -63,7 +63,7 @@ export async function storeDecisions(
 export async function noteDecider(
   client: pg.PoolClient,
   gatewayId: string,
-  { epoch, decisions }: UsageBatch,
+  { epoch, decisions }: Pick<UsageBatch, 'epoch' | 'decisions'>,
 ): Promise<void> {
   if (decisions === undefined) return;
   await client.query(

@@ -14,7 +14,7 @@ import { storeConnections } from './store-connections.js';
 import { storeCorrections } from './store-corrections.js';
 import { noteDecider, storeDecisions } from './store-decisions.js';
 import type { UsageOwner } from './usage-owners.repository.js';
-import { decisionColumns, INSERT_DECISIONS } from './insert-decision-ids.js';
+import { decidedSpans, decisionColumns, INSERT_DECISIONS } from './insert-decision-ids.js';
 import { insertQuarantined } from './insert-quarantined.js';
 import { plainRows } from './plain-rows.js';
 import { CHUNK_BYTES, USAGE_COLUMNS, usageRows, type BatchRow } from './usage-rows.js';
@@ -89,19 +89,19 @@ export class UsageBatchesRepository {
         const refused = await storeCorrections(client, source, batch, receivedAt);
         quarantined.push(...(batch.leftOut?.quarantined ?? []), ...refused);
         await insertQuarantined(client, source, batch, { quarantined, receivedAt });
-        await insertDecisions(client, row, batch);
         const faults = await storeConnections(client, source, batch, { owners, receivedAt });
         if (faults.length > 0) {
           await client.query('ROLLBACK');
           isDone = true;
           throw new UnusableConnections(faults);
         }
-        const { decisions = [] } = batch;
-        const deciders = owners.slice(owners.length - decisions.length);
-        await storeDecisions(client, source.accountId, decisions, deciders);
       }
+      await insertDecisions(client, row, batch);
+      const { decisions = [] } = batch;
+      const deciders = owners.slice(owners.length - decisions.length);
+      await storeDecisions(client, source.accountId, decisions, deciders);
       await countInEpoch(client, source, batch, receivedAt);
-      if (!isPlain(batch)) await noteDecider(client, source.gatewayId, batch);
+      await noteDecider(client, source.gatewayId, batch);
       await client.query('COMMIT');
       isDone = true;
       return { isNew: true, quarantined };
@@ -219,12 +219,13 @@ async function countInEpoch(
 async function insertDecisions(
   client: pg.PoolClient,
   { id, accountId, receivedAt }: BatchRow,
-  { records, leftOut }: UsageBatch,
+  batch: PlainBatch | UsageBatch,
 ): Promise<void> {
-  const columns = decisionColumns(
-    records.map((record, n) => ({ record, ordinal: leftOut?.ordinals[n] ?? n })),
-  );
+  const columns = decisionColumns(isPlain(batch) ? batch.decided : decidedOf(batch));
   if (columns === null) return;
   const { first, last, ordinal } = columns;
   await client.query(INSERT_DECISIONS, [accountId, id, receivedAt, first, last, ordinal]);
 }
+
+const decidedOf = ({ records, leftOut }: UsageBatch) =>
+  decidedSpans(records.map((record, n) => ({ record, ordinal: leftOut?.ordinals[n] ?? n })));

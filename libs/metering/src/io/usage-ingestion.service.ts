@@ -95,7 +95,16 @@ export class UsageIngestionService {
     const owners = found.filter((owner): owner is UsageOwner => !('unknown' in owner));
     if (owners.length < found.length) return null;
     const contentHash = hash.digest();
-    const stored = await this.batches.store(source, batch, owners, contentHash);
+    const decided = await knownDecisions(this.owners, source, {
+      counts: batch.decisions ?? [],
+      now,
+    });
+    const stored = await this.batches.store(
+      source,
+      { ...batch, ...(batch.decisions && { decisions: decided.decisions }) },
+      [...owners, ...decided.owners],
+      contentHash,
+    );
     return this.acknowledge(source, batch, stored, {
       contentHash,
       records: batch.instants.length,
