@@ -62,6 +62,20 @@ export class RateCardNameTaken extends DomainError {
   }
 }
 
+/** The traffic of an account is charged once. */
+export class AccountBilledAlready extends DomainError {
+  readonly code = 'account-billed-already';
+  readonly kind = 'conflict';
+  readonly facts: { readonly billedAccountId: string };
+
+  constructor(billedAccountId: string) {
+    super(
+      `The traffic of the account "${billedAccountId}" is charged by another subscription at that time: end it first.`,
+    );
+    this.facts = { billedAccountId };
+  }
+}
+
 /** The customer has a subscription to that usage plan at that time. */
 export class SubscriptionOverlaps extends DomainError {
   readonly code = 'subscription-overlaps';

@@ -60,6 +60,7 @@ export {
   type WrittenPhase,
 } from './timeline.js';
 export {
+  AccountBilledAlready,
   CreditReferenceTaken,
   CreditTooHigh,
   ExchangeNotOpen,

@@ -48,6 +48,13 @@ export class CreateSubscriptionBody {
     description: 'In whose name it is invoiced; the account itself when left out.',
   })
   issuerId?: string;
+
+  @Id({
+    optional: true,
+    description:
+      'In the default account: another, live account whose whole traffic is charged too, which one subscription at a time does.',
+  })
+  billedAccountId?: string;
 }
 
 export class EndSubscriptionBody {
@@ -88,6 +95,9 @@ export class SubscriptionView {
   @Id({ nullable: true, description: 'Null when the account itself invoices it.' })
   issuerId: string | null;
 
+  @Id({ nullable: true, description: 'The account whose traffic is charged too.' })
+  billedAccountId: string | null;
+
   @Instant()
   startsAt: string;
 
@@ -127,6 +137,7 @@ export function subscriptionView(subscription: Subscription): SubscriptionView {
     periodRule,
     netTermsDays,
     issuerId: subscription.issuerId,
+    billedAccountId: subscription.billedAccountId,
     startsAt: startsAt.toISOString(),
     endsAt: endsAt && endsAt.toISOString(),
     currentPeriod: closesAt && { from: billedTo.toISOString(), to: closesAt.toISOString() },

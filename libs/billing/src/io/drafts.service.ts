@@ -8,7 +8,7 @@ import {
   WrongInvoiceStatus,
 } from '@core/billing';
 import type { Scope } from '@core/identity';
-import { exactMoney, type Decimal, type Period } from '@core/kernel';
+import { exactMoney, type Decimal } from '@core/kernel';
 import { MissingUsageService } from '@io/metering';
 import { BusinessClock, InvalidRequest, NotFound } from '@io/platform';
 import { DraftsRepository } from './drafts.repository.js';
@@ -16,6 +16,7 @@ import type { Invoice } from './invoice-rows.js';
 import { InvoicesRepository } from './invoices.repository.js';
 import type { RateSlice } from './rating-transactions.js';
 import { RatingService } from './rating.service.js';
+import { TermsRepository } from './terms.repository.js';
 
 /** A line as a person puts it on a draft; its amount is in major units and may be negative. */
 export interface ManualLineRequest {
@@ -35,6 +36,7 @@ export class DraftsService {
     private readonly invoices: InvoicesRepository,
     private readonly drafts: DraftsRepository,
     private readonly rating: RatingService,
+    private readonly terms: TermsRepository,
     private readonly missing: MissingUsageService,
     private readonly clock: BusinessClock,
   ) {}
@@ -55,10 +57,10 @@ export class DraftsService {
    * quarantine that could, and `UsageCorrectionWaiting` while corrections wait that could be of it.
    */
   async finalise(scope: Scope, id: string): Promise<Invoice> {
-    const { status, period, customerId } = await this.get(scope, id);
-    if (status === 'draft') {
+    const invoice = await this.get(scope, id);
+    if (invoice.status === 'draft') {
       // Before the last rating: what filled a gap by then is in it.
-      await this.holdForMissing(scope, customerId, period);
+      await this.holdForMissing(scope, invoice);
       await this.rating.rollUpNow(scope.accountId);
       const issuedAt = await this.clock.now(scope.accountId);
       await this.drafts.finalise(scope, [id], {
@@ -114,18 +116,19 @@ export class DraftsService {
     return invoice;
   }
 
-  /** Any gateway of the account may have seen the customer's calls, so a gap of any of them counts. */
+  /** Any gateway of the account may have seen the customer's calls, so a gap of any of them counts; also of an account that is billed. */
   private async holdForMissing(
     { accountId }: Scope,
-    customerId: string,
-    period: Period,
+    { customerId, subscriptionId, period }: Invoice,
   ): Promise<void> {
     // So that no correction waits any more that can be applied.
     await this.rating.rollUpNow(accountId);
-    const customer = { accountId, customerId };
-    const { gaps, recordIds, correctionIds } = await this.missing.touching(customer, period);
-    if (gaps.length > 0) throw new UsageGapOpen(gaps);
-    if (recordIds.length > 0) throw new UsageQuarantined(recordIds);
-    if (correctionIds.length > 0) throw new UsageCorrectionWaiting(correctionIds);
+    const billed = await this.terms.billedAccounts(accountId, subscriptionId);
+    for (const of of [{ accountId, customerId }, ...billed.map((id) => ({ accountId: id }))]) {
+      const { gaps, recordIds, correctionIds } = await this.missing.touching(of, period);
+      if (gaps.length > 0) throw new UsageGapOpen(gaps);
+      if (recordIds.length > 0) throw new UsageQuarantined(recordIds);
+      if (correctionIds.length > 0) throw new UsageCorrectionWaiting(correctionIds);
+    }
   }
 }

@@ -1,6 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
-import { parsePeriodRule, SubscriptionOverlaps, type PeriodRule } from '@core/billing';
+import {
+  AccountBilledAlready,
+  parsePeriodRule,
+  SubscriptionOverlaps,
+  type PeriodRule,
+} from '@core/billing';
 import type { Scope } from '@core/identity';
 import { prefixedId } from '@core/kernel';
 import {
@@ -27,6 +32,8 @@ export interface Subscription {
   readonly netTermsDays: number;
   /** In whose name it is invoiced; the account's own when null. */
   readonly issuerId: string | null;
+  /** The account whose traffic it charges, beside the usage of its plan; null but in the default account. */
+  readonly billedAccountId: string | null;
   readonly startsAt: Date;
   readonly endsAt: Date | null;
   /** Periods up to here have an invoice; the open one starts here. */
@@ -46,6 +53,7 @@ interface References {
   readonly customerId: string;
   readonly usagePlanId: string;
   readonly issuerId?: string;
+  readonly billedAccountId?: string;
 }
 
 @Injectable()
@@ -130,31 +138,45 @@ export class SubscriptionsRepository {
   /** What a new subscription refers to, as far as it is there. */
   async references(
     { accountId }: Scope,
-    { customerId, usagePlanId, issuerId }: References,
+    { customerId, usagePlanId, issuerId, billedAccountId }: References,
   ): Promise<{
     customer: { timezone: string } | null;
     usagePlan: { id: string } | null;
     issuer: { id: string } | null;
+    billedAccount: { mode: string } | null;
   }> {
-    const [customer, usagePlan, issuer] = await Promise.all([
+    const [customer, usagePlan, issuer, billedAccount] = await Promise.all([
       this.db.customer.findUnique({
         where: { accountId, id: customerId },
         select: { timezone: true },
       }),
       this.db.usagePlan.findUnique({ where: { accountId, id: usagePlanId }, select: { id: true } }),
       this.db.issuer.findFirst({ where: { accountId, id: issuerId ?? '' }, select: { id: true } }),
+      this.billedAccount(accountId, billedAccountId),
     ]);
-    return { customer, usagePlan, issuer };
+    return { customer, usagePlan, issuer, billedAccount };
+  }
+
+  /** Another account of the installation, which only the default one may bill. */
+  private async billedAccount(accountId: string, id?: string): Promise<{ mode: string } | null> {
+    if (id === undefined || id === accountId) return null;
+    const { isDefault } = await this.db.account.findUniqueOrThrow({
+      where: { id: accountId },
+      select: { isDefault: true },
+    });
+    return isDefault ? this.db.account.findUnique({ where: { id }, select: { mode: true } }) : null;
   }
 }
 
 async function refusingOverlaps<T>(
-  terms: { readonly customerId: string; readonly usagePlanId: string },
+  terms: Pick<NewSubscription, 'customerId' | 'usagePlanId' | 'billedAccountId'>,
   store: () => Promise<T>,
 ): Promise<T> {
   try {
     return await store();
   } catch (error) {
+    if (isUniqueViolation(error, 'account_billed_once'))
+      throw new AccountBilledAlready(terms.billedAccountId ?? '');
     if (isUniqueViolation(error)) throw new SubscriptionOverlaps(terms);
     throw error;
   }

@@ -38,6 +38,8 @@ export interface SubscriptionRequest {
   readonly netTermsDays?: number;
   /** The account itself when left out. */
   readonly issuerId?: string;
+  /** Another account whose traffic is charged too; only in the default account. */
+  readonly billedAccountId?: string;
 }
 
 const NET_TERMS_DAYS = 30;
@@ -55,7 +57,7 @@ export class SubscriptionsService {
     private readonly pages: Pages,
   ) {}
 
-  /** Throws `InvalidRequest` naming what is not there, or `SubscriptionOverlaps`. */
+  /** Throws `InvalidRequest` naming what is not there, `SubscriptionOverlaps` or `AccountBilledAlready`. */
   async create(scope: Scope, request: SubscriptionRequest): Promise<Subscription> {
     const {
       customerId,
@@ -66,7 +68,10 @@ export class SubscriptionsService {
     } = request;
     const now = await this.clock.now(scope.accountId);
     const startsAt = request.startsAt ?? now;
-    const { customer, usagePlan, issuer } = await this.subscriptions.references(scope, request);
+    const { customer, usagePlan, issuer, billedAccount } = await this.subscriptions.references(
+      scope,
+      request,
+    );
     const card = await this.rateCards.find(scope, rateCardId);
     const version = card?.versions.find(
       (one) => rateCardVersion === undefined || one.version === rateCardVersion,
@@ -78,6 +83,14 @@ export class SubscriptionsService {
       [
         request.issuerId !== undefined && !issuer,
         { pointer: '/issuerId', detail: 'is not an issuer of this account' },
+      ],
+      [
+        request.billedAccountId !== undefined && !billedAccount,
+        { pointer: '/billedAccountId', detail: 'is not an account that this account bills' },
+      ],
+      [
+        billedAccount?.mode === 'test',
+        { pointer: '/billedAccountId', detail: 'is a test account: those are not billed' },
       ],
       [!card, { pointer: '/rateCardId', detail: 'is not a rate card of this account' }],
       [
@@ -107,6 +120,7 @@ export class SubscriptionsService {
       periodRule,
       netTermsDays,
       issuerId: issuer?.id ?? null,
+      billedAccountId: request.billedAccountId ?? null,
       startsAt,
       closesAt: open && open.to,
     });

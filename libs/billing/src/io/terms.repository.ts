@@ -32,6 +32,21 @@ export class TermsRepository {
     return terms ?? null;
   }
 
+  /** The other accounts whose traffic an account's subscriptions charge; of one subscription only, when named. */
+  async billedAccounts(accountId: string, subscriptionId?: string): Promise<string[]> {
+    const rows = await this.db.subscription.findMany({
+      where: {
+        accountId,
+        billedAccountId: { not: null },
+        ...(subscriptionId !== undefined && { id: subscriptionId }),
+      },
+      distinct: ['billedAccountId'],
+      orderBy: { billedAccountId: 'asc' },
+      select: { billedAccountId: true },
+    });
+    return rows.flatMap((row) => row.billedAccountId ?? []);
+  }
+
   /** The terms of subscriptions of an account, in their order. */
   async of(
     db: Prisma.TransactionClient,

@@ -4,9 +4,10 @@ import type { Period } from '@core/kernel';
 import { Database, type Prisma } from '@io/platform';
 import { allWithLines, type Invoice } from './invoice-rows.js';
 
-/** An invoice with the plan that its usage was of. */
+/** An invoice with the plan, and the account, that its usage was of. */
 export interface PlannedInvoice extends Invoice {
   readonly usagePlanId: string;
+  readonly billedAccountId: string | null;
 }
 
 /** Reads invoices by customer, to rate them again. Changes nothing. */
@@ -40,14 +41,14 @@ export class WhatIfRepository {
         customerId,
         id: { in: rows.map(({ subscriptionId }) => subscriptionId) },
       },
-      select: { id: true, usagePlanId: true },
+      select: { id: true, usagePlanId: true, billedAccountId: true },
     });
-    const planOf = new Map(subscriptions.map(({ id, usagePlanId }) => [id, usagePlanId]));
+    const usageOf = new Map(subscriptions.map(({ id, ...of }) => [id, of]));
     const invoices = await allWithLines(this.db, rows);
     return invoices.map((invoice) => {
-      const usagePlanId = planOf.get(invoice.subscriptionId);
-      if (usagePlanId === undefined) throw new Error(`${invoice.id} has no subscription.`);
-      return { ...invoice, usagePlanId };
+      const of = usageOf.get(invoice.subscriptionId);
+      if (!of) throw new Error(`${invoice.id} has no subscription.`);
+      return { ...invoice, ...of };
     });
   }
 }

@@ -9,8 +9,8 @@ import {
 } from '@core/billing';
 import type { Scope } from '@core/identity';
 import type { Period } from '@core/kernel';
-import { UsageService } from '@io/metering';
 import { InvalidRequest } from '@io/platform';
+import { RatingService } from './rating.service.js';
 import { WhatIfRepository, type PlannedInvoice } from './what-if.repository.js';
 
 /** Prices that are no rate card yet, and whose invoices to rate again by them. */
@@ -36,7 +36,7 @@ export interface WhatIfRow extends PriceDifference {
 export class WhatIfService {
   constructor(
     private readonly invoices: WhatIfRepository,
-    private readonly usage: UsageService,
+    private readonly rating: RatingService,
   ) {}
 
   /** How many customers are compared, and each of them as soon as it is. Refuses a faulty question before the first. */
@@ -80,9 +80,11 @@ export class WhatIfService {
   }
 
   private async withUsage(invoice: PlannedInvoice, rateCard: BilledRateCard) {
-    const { accountId, customerId, usagePlanId, period, lines, currency } = invoice;
-    const of = { accountId, customerId, usagePlanId, period };
-    const used = await this.usage.periodUsage({ ...of, byProtocol: metersByProtocol(rateCard) });
+    const { accountId, customerId, usagePlanId, billedAccountId, period, lines, currency } =
+      invoice;
+    const of = { accountId, customerId, usagePlanId, billedAccountId, period };
+    const byProtocol = metersByProtocol(rateCard);
+    const [used = []] = await this.rating.periodUsages([{ ...of, byProtocol }]);
     const subscription = { id: invoice.subscriptionId, customerId, currency };
     return { subscription, period, lines, usage: meteredUsage(used) };
   }

@@ -1,14 +1,14 @@
 import type { Period } from '@core/kernel';
 import { Prisma } from '@io/platform';
-import { usedIn, windowOf, type UsageFilter } from './sum-usage.js';
+import { matching, usedIn, windowOf, type UsageFilter } from './sum-usage.js';
 
 const DAY_MS = 86_400_000;
 
-/** Which usage of an account is metered: of some customers and plans, in one period. */
+/** Which usage of an account is metered in a period: of some customers and plans, or all. */
 export interface MeteredFilter {
   readonly accountId: string;
-  readonly customerId: readonly string[];
-  readonly usagePlanId: readonly string[];
+  readonly customerId?: readonly string[];
+  readonly usagePlanId?: readonly string[];
 }
 
 /** How the protocol of usage is told. */
@@ -54,15 +54,23 @@ export function meteredIn(
     GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4`;
 }
 
+/** The same of a whole account, by meter and protocol. */
+export function meteredOfAccount(...of: Parameters<typeof meteredIn>): Prisma.Sql {
+  return Prisma.sql`
+    SELECT meter, protocol, trim_scale(sum(quantity::numeric))::text AS quantity,
+      sum("rollUpsRead")::int AS "rollUpsRead", sum("recordsRead")::int AS "recordsRead"
+    FROM (${meteredIn(...of)}) of_customers
+    GROUP BY 1, 2 ORDER BY 1, 2`;
+}
+
 function byDay(
-  { accountId, customerId, usagePlanId }: MeteredFilter,
+  filter: MeteredFilter,
   { from, to }: Period,
   { ofDays, byProtocol }: ProtocolsTold,
 ): Prisma.Sql {
   return Prisma.sql`
     SELECT customer_id, usage_plan_id, meter, ${ofDays} AS protocol, quantity, 'day' AS source FROM usage_day
-    WHERE account_id = ${accountId} AND customer_id = ANY (${[...customerId]}) AND usage_plan_id = ANY (${[...usagePlanId]})
-      AND day >= ${from} AND day < ${to} AND NOT meter = ANY (${[...byProtocol]})`;
+    WHERE ${matching(filter)} AND day >= ${from} AND day < ${to} AND NOT meter = ANY (${[...byProtocol]})`;
 }
 
 /** The days of UTC that lie in a period as a whole; null when there is none. */

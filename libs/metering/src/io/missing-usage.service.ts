@@ -29,13 +29,13 @@ export class MissingUsageService {
    * corrections that wait for their record.
    */
   async touching(
-    customer: { readonly accountId: string; readonly customerId: string },
+    of: { readonly accountId: string; readonly customerId?: string },
     period: Period,
   ): Promise<MissingUsage> {
-    const { accountId } = customer;
+    const { accountId } = of;
     return {
       gaps: await this.gaps.touching(accountId, period, TOLD_MAX),
-      recordIds: await this.quarantine.touching(customer, period, TOLD_MAX),
+      recordIds: await this.quarantine.touching(of, period, TOLD_MAX),
       correctionIds: await this.corrections.touching(accountId, period, TOLD_MAX),
     };
   }

@@ -198,7 +198,7 @@ export class QuarantineRepository {
    * believed, could be as far ahead and as old as records may be when it came.
    */
   touching(
-    { accountId, customerId }: { readonly accountId: string; readonly customerId: string },
+    { accountId, customerId }: { readonly accountId: string; readonly customerId?: string },
     { from, to }: Period,
     bounds: { readonly futureMs: number; readonly pastMonths: number; readonly limit: number },
   ): Promise<{ id: string }[]> {
@@ -207,7 +207,7 @@ export class QuarantineRepository {
       SELECT q.id FROM usage_quarantine q JOIN account a ON a.id = q.account_id,
         LATERAL (SELECT q.created_at + a.clock_offset_ms * interval '1 millisecond' AS came) clock
       WHERE q.account_id = ${accountId} AND q.settled_at IS NULL
-        AND (q.customer_id IS NULL OR q.customer_id = ${customerId})
+        AND (q.customer_id IS NULL OR q.customer_id = coalesce(${customerId ?? null}, q.customer_id))
         AND CASE WHEN q.at IS NULL OR q.reason IN ('in-future', 'too-old')
           THEN came + make_interval(secs => ${futureMs} / 1000.0) >= ${from}
             AND came - make_interval(months => ${pastMonths}::int) < ${to}

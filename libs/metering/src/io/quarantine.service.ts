@@ -119,13 +119,13 @@ export class QuarantineService {
     });
   }
 
-  /** Open records that could be a customer's usage in a period, the oldest first, at most `limit`. */
+  /** Open records that could be usage in a period, of a customer or of anyone, the oldest first, at most `limit`. */
   async touching(
-    customer: { readonly accountId: string; readonly customerId: string },
+    of: { readonly accountId: string; readonly customerId?: string },
     period: Period,
     limit: number,
   ): Promise<string[]> {
-    const rows = await this.quarantine.touching(customer, period, { ...RECORD_LIMITS, limit });
+    const rows = await this.quarantine.touching(of, period, { ...RECORD_LIMITS, limit });
     return rows.map(({ id }) => id);
   }
 

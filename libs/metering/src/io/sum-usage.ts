@@ -36,6 +36,19 @@ export const isOneOf = (column: Prisma.Sql, value: string | readonly string[]): 
     ? Prisma.sql`${column} = ${value}`
     : Prisma.sql`${column} = ANY (${[...value]})`;
 
+/** The condition of a filter. */
+export function matching({ accountId, ...values }: UsageFilter): Prisma.Sql {
+  return Prisma.join(
+    [
+      Prisma.sql`account_id = ${accountId}`,
+      ...Object.entries(values).map(([name, value]) =>
+        isOneOf(GROUP_COLUMNS[name as UsageGroup], value),
+      ),
+    ],
+    ' AND ',
+  );
+}
+
 /** Rising instants, at least two, that part the time that is read. */
 export interface Window {
   readonly edges: readonly Date[];
@@ -69,20 +82,12 @@ export function windowOf(edges: readonly Date[], clockOffsetMs: number): Window 
  * parts from their records. What waits comes from its records too, where it is asked for. One statement reads all, so a
  * roll-up that commits meanwhile is in all or in none.
  */
-export function usedIn({ accountId, ...values }: UsageFilter, window: Window): Prisma.Sql {
+export function usedIn(of: UsageFilter, window: Window): Prisma.Sql {
   const from = window.edges.at(0) ?? new Date(0);
   const to = window.edges.at(-1) ?? from;
   const hours = Prisma.sql`${[...window.splitHours]}::timestamptz[]`;
   const quarters = Prisma.sql`${[...window.splitQuarters]}::timestamptz[]`;
-  const filter = Prisma.join(
-    [
-      Prisma.sql`account_id = ${accountId}`,
-      ...Object.entries(values).map(([name, value]) =>
-        isOneOf(GROUP_COLUMNS[name as UsageGroup], value),
-      ),
-    ],
-    ' AND ',
-  );
+  const filter = matching(of);
   const columns = Prisma.join(Object.values(GROUP_COLUMNS));
   const parts = [
     Prisma.sql`
@@ -96,7 +101,7 @@ export function usedIn({ accountId, ...values }: UsageFilter, window: Window): P
         (hour + interval '15 minutes', quantity_15),
         (hour + interval '30 minutes', quantity_30),
         (hour + interval '45 minutes', quantity_45)) quarter (at, used)
-      WHERE ${filter} AND hour = ANY (${hours}) AND quarter.used > 0
+      WHERE ${filter} AND hour = ANY (${hours}) AND quarter.used <> 0
         AND quarter.at >= ${from} AND quarter.at < ${to} AND NOT quarter.at = ANY (${quarters})`);
   if (window.splitQuarters.length > 0)
     parts.push(Prisma.sql`

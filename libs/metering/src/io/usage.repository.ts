@@ -2,7 +2,12 @@ import assert from 'node:assert';
 import { Injectable } from '@nestjs/common';
 import { decimal, type Decimal, type Period } from '@core/kernel';
 import { Database, Prisma } from '@io/platform';
-import { meteredIn, type MeteredFilter, type ProtocolsTold } from './metered-usage.js';
+import {
+  meteredIn,
+  meteredOfAccount,
+  type MeteredFilter,
+  type ProtocolsTold,
+} from './metered-usage.js';
 import {
   GROUP_COLUMNS,
   usedIn,
@@ -144,6 +149,18 @@ export class UsageRepository {
     told: ProtocolsTold & { readonly clockOffsetMs: number },
   ): Promise<MeteredOf[]> {
     const rows = await this.db.$queryRaw<MeteredRow[]>(meteredIn(filter, period, told));
+    return rows.map((row) => ({ ...row, quantity: decimal(row.quantity) }));
+  }
+
+  /** The same of all customers and plans of an account together. */
+  async meteredOfAccount(
+    accountId: string,
+    period: Period,
+    told: ProtocolsTold & { readonly clockOffsetMs: number },
+  ): Promise<MeteredQuantity[]> {
+    const rows = await this.db.$queryRaw<Omit<MeteredRow, 'customerId' | 'usagePlanId'>[]>(
+      meteredOfAccount({ accountId }, period, told),
+    );
     return rows.map((row) => ({ ...row, quantity: decimal(row.quantity) }));
   }
 

@@ -140,6 +140,16 @@ export class UsageService {
     );
   }
 
+  /** What went through a whole account in a period, whoever called; without what the account's own meters count. */
+  async accountUsage({
+    accountId,
+    period,
+    byProtocol,
+  }: Omit<UsagePeriod, 'customerId' | 'usagePlanId'>): Promise<readonly MeteredQuantity[]> {
+    const told = await this.told(accountId, byProtocol);
+    return this.usage.meteredOfAccount(accountId, period, told);
+  }
+
   /** What has not been counted yet, over all accounts: for whoever runs the service. */
   backlog(): Promise<UsageBacklog> {
     return this.usage.backlog();
@@ -177,19 +187,26 @@ export class UsageService {
       customerId: distinct(asked, ({ customerId }) => [customerId]),
       usagePlanId: distinct(asked, ({ usagePlanId }) => [usagePlanId]),
     };
-    const clockOffsetMs = await this.usage.clockOffsetMs(accountId);
-    // Where all apis are of one kind, the days tell it too.
-    const isAllRest = (await this.usage.protocols(accountId)).every((one) => one === 'REST');
-    const told = isAllRest
-      ? { clockOffsetMs, ofDays: 'REST', byProtocol: [] }
-      : { clockOffsetMs, ofDays: '', byProtocol: distinct(asked, (one) => one.byProtocol) };
+    const told = await this.told(
+      accountId,
+      distinct(asked, (one) => one.byProtocol),
+    );
     return [
       ...(await this.usage.metered(filter, period, told)),
       ...(await this.customUsage.metered(
         filter,
-        windowOf([period.from, period.to], clockOffsetMs),
+        windowOf([period.from, period.to], told.clockOffsetMs),
       )),
     ];
+  }
+
+  /** How the protocol of an account's usage is told. Where all apis are of one kind, the days tell it too. */
+  private async told(accountId: string, byProtocol: readonly string[]) {
+    const clockOffsetMs = await this.usage.clockOffsetMs(accountId);
+    const isAllRest = (await this.usage.protocols(accountId)).every((one) => one === 'REST');
+    return isAllRest
+      ? { clockOffsetMs, ofDays: 'REST', byProtocol: [] }
+      : { clockOffsetMs, ofDays: '', byProtocol };
   }
 
   private async window(accountId: string, edges: readonly Date[]): Promise<Window> {
