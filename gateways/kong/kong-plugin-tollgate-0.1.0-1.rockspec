@@ -15,6 +15,7 @@ build = {
     ["tollgate.answer"] = "gateways/openresty/lib/tollgate/answer.lua",
     ["tollgate.breaker"] = "gateways/openresty/lib/tollgate/breaker.lua",
     ["tollgate.canonical_path"] = "gateways/openresty/lib/tollgate/canonical_path.lua",
+    ["tollgate.decision_log"] = "gateways/openresty/lib/tollgate/decision_log.lua",
     ["tollgate.epoch"] = "gateways/openresty/lib/tollgate/epoch.lua",
     ["tollgate.events"] = "gateways/openresty/lib/tollgate/events.lua",
     ["tollgate.gateway"] = "gateways/openresty/lib/tollgate/gateway.lua",

@@ -9,7 +9,7 @@ import {
   runNginxLua,
   type RunningNginxLua,
 } from '../support/nginx-lua.js';
-import { StrictLender } from '../support/strict-lender.js';
+import { DECISION_ID, StrictLender } from '../support/strict-lender.js';
 
 const PLUGIN = fileURLToPath(new URL('../../gateways/kong', import.meta.url));
 const FAKE = fileURLToPath(new URL('kong', import.meta.url));
@@ -161,6 +161,9 @@ server {
     await Promise.all(Array.from({ length: 10 }, () => call(['X-Api-Key', 'open'])));
     await vi.waitFor(() => expect(service.calls()).toBe(seen.length), { timeout: 5_000 });
     expect(seen).toHaveLength(60);
+    const decidedHere = seen.filter((headers) => headers['x-tollgate-decision-id'] !== DECISION_ID);
+    expect(decidedHere.length).toBeGreaterThan(0);
+    expect(service.allowed()).toBe(decidedHere.length);
   });
 
   it.each([

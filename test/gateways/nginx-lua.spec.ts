@@ -1,6 +1,8 @@
 import { spawnSync } from 'node:child_process';
-import { createServer, request as httpRequest, type Server } from 'node:http';
+import { createServer, request as httpRequest, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { DecisionCounts } from '@io/limits';
+import { UsageService } from '@io/metering';
 import { Database } from '@io/platform';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it, onTestFinished, vi } from 'vitest';
 import {
@@ -11,7 +13,9 @@ import {
 } from '../support/nginx-lua.js';
 import { startApi } from '../support/api.js';
 import { aCatalogue } from '../support/catalogue.js';
-import { StrictLender } from '../support/strict-lender.js';
+import { DECISION_ID, StrictLender } from '../support/strict-lender.js';
+
+const HOUR_MS = 3_600_000;
 
 interface Reply {
   readonly status: number;
@@ -332,6 +336,12 @@ describeWithNginxLua('the Lua plugin, in front of a stand-in that holds to the c
     await nginx.stop();
     expect(seen.length - before).toBe(52);
     expect(service.calls()).toBe(seen.length);
+    // What the service decided it has counted itself.
+    const decidedHere = seen.filter(
+      ({ headers }) => headers['x-tollgate-decision-id'] !== DECISION_ID,
+    );
+    expect(decidedHere.length).toBeGreaterThan(50);
+    expect(service.allowed()).toBe(decidedHere.length);
     const epochs = new Set([...service.batches.keys()].map((name) => name.split('/')[0]));
     expect(epochs).toEqual(new Set([String(service.questions[0]?.['holder'])]));
     const sequences = [...service.batches.keys()].map((name) => Number(name.split('/')[1]));
@@ -360,6 +370,9 @@ describeWithNginxLua('the Lua plugin, in front of a stand-in that holds to the c
     const sent = service.batches.size - before;
     expect(sent).toBeGreaterThan(0);
     expect(sent).toBeLessThanOrEqual(Math.floor(seconds) + 2);
+    // Batches that tell what was allowed are read slower.
+    const telling = [...service.batches.values()].filter((body) => body.includes('"decisions"'));
+    expect(telling.length).toBeLessThan(service.batches.size);
   });
 
   it('loses nothing on a reload, and at most a second when a worker is killed', async () => {
@@ -503,11 +516,91 @@ describeWithNginxLua('the Lua plugin, in front of the real service', () => {
   });
 });
 
+describeWithNginxLua('what the Lua plugin allows by itself', () => {
+  it('is held against what it meters, apart from each other, from all workers', async () => {
+    const api = await startApi();
+    const { apiId, stage, apiKey, keyId, accountId } = await aCatalogue(api);
+    const open: ServerResponse[] = [];
+    const application = createServer(({ url }, response) => {
+      if (url === '/pets?wait') open.push(response);
+      else response.end('ok');
+    });
+    await new Promise<void>((resolve) => application.listen(0, '127.0.0.1', resolve));
+    const nginx = await startNginxLua({
+      serviceUrl: api.url,
+      gatewayToken: api.gatewayToken,
+      apiId,
+      stage,
+      applicationAddress: `127.0.0.1:${portOf(application)}`,
+      deadlineMs: 20_000,
+      workers: 2,
+    });
+    onTestFinished(async () => {
+      await nginx.stop();
+      application.closeAllConnections();
+      application.close();
+    });
+    const hour = Math.floor(Date.now() / HOUR_MS) * HOUR_MS;
+    const reconciled = async () => {
+      await api.app.get(DecisionCounts).flush();
+      await api.app.get(UsageService).rollUpNow(accountId);
+      const search = new URLSearchParams({
+        keyId,
+        from: new Date(hour).toISOString(),
+        to: new Date(hour + 2 * HOUR_MS).toISOString(),
+      });
+      return (await api.call('GET', `/v1/usage/reconciliation?${search.toString()}`)).body;
+    };
+    const counted = { timeout: 20_000, interval: 250 };
+    const agreed = { mismatches: 0, selfDeciding: [], items: [] };
+
+    await Promise.all(
+      Array.from({ length: 8 }, () => repeat(10, () => statusOf(nginx.port, apiKey))),
+    );
+    expect(await statusOf(nginx.port, apiKey, { method: 'POST' })).toBe(200);
+    await expect
+      .poll(reconciled, counted)
+      .toMatchObject({ ...agreed, allowed: '81', metered: '81' });
+
+    // Allowed, and metered only once it is answered.
+    const waiting = statusOf(nginx.port, apiKey, { path: '/pets?wait' });
+    await expect
+      .poll(reconciled, counted)
+      .toMatchObject({ allowed: '82', items: [{ method: 'GET', difference: '1' }] });
+    open[0]?.end('ok');
+    expect(await waiting).toBe(200);
+    await expect
+      .poll(reconciled, counted)
+      .toMatchObject({ ...agreed, allowed: '82', metered: '82' });
+
+    // A gateway that meters what nobody allowed.
+    const record = {
+      at: new Date().toISOString(),
+      keyId,
+      apiId,
+      stage,
+      method: 'GET',
+      resourcePath: '/pets',
+      statusClass: '2xx',
+      quantities: { calls: '1' },
+    };
+    const body = { epoch: 'another', sequence: 0, records: [record] };
+    await api.call('POST', '/v1/usage/batches', { token: api.gatewayToken, body });
+    expect(await reconciled()).toMatchObject({
+      items: [{ kind: 'metered-but-never-allowed', difference: '1' }],
+    });
+  });
+});
+
 /** The status of a call without a body worth reading. */
-function statusOf(port: number, apiKey: string): Promise<number> {
+function statusOf(
+  port: number,
+  apiKey: string,
+  { path = '/pets', method = 'GET' } = {},
+): Promise<number> {
   return new Promise((resolve, reject) => {
     const headers = { 'X-Api-Key': apiKey };
-    const request = httpRequest({ host: '127.0.0.1', port, path: '/pets', headers }, (response) => {
+    const request = httpRequest({ host: '127.0.0.1', port, path, method, headers }, (response) => {
       response.resume().on('end', () => resolve(response.statusCode ?? 0));
     });
     request.on('error', reject).end();

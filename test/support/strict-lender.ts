@@ -45,6 +45,9 @@ const QUOTA_EXCEEDED = {
 };
 const UNLIMITED: Throttle = { rateLimit: 1e9, burstLimit: 1e9 };
 
+/** Of every decision that it makes itself. */
+export const DECISION_ID = 'dec_standin';
+
 /**
  * The service's side of docs/leases.md in memory, for what a real service cannot be made to do: to break off, to be
  * silent, to grant oddly, and to tell what it was asked. A question that breaks the contract is answered 400 and kept.
@@ -104,6 +107,12 @@ export class StrictLender {
     return this.records().reduce((sum, { quantities }) => sum + Number(quantities['calls']), 0);
   }
 
+  /** Calls that the gateway says it allowed, in all acknowledged batches. */
+  allowed(): number {
+    const told = [...this.batches.values()].flatMap((body) => JSON.parse(body).decisions ?? []);
+    return told.reduce((sum: number, { allowed }: { allowed: number }) => sum + allowed, 0);
+  }
+
   records(): (Record<string, string> & { quantities: Record<string, string> })[] {
     return [...this.batches.values()].flatMap((body) => JSON.parse(body).records);
   }
@@ -158,7 +167,7 @@ export class StrictLender {
   private decide(asked: Fields): object {
     only(asked, ['apiId', 'stage', 'method', 'path'], ['apiKey', 'sourceIp', 'cost']);
     const key = this.keys.get(String(asked['apiKey']));
-    const decided = { decisionId: 'dec_standin', resourcePath: '/{proxy+}' };
+    const decided = { decisionId: DECISION_ID, resourcePath: '/{proxy+}' };
     const isClean = !String(asked['path']).includes('//');
     if (key && key.enabled !== false && isClean) {
       const held = this.held.get(key.keyId) ?? 0;
@@ -320,11 +329,19 @@ export class StrictLender {
   }
 
   private commit(asked: Fields, body: string): object {
-    only(asked, ['epoch', 'sequence', 'records'], []);
+    only(asked, ['epoch', 'sequence', 'records'], ['decisions']);
     const number = `${String(asked['epoch'])}/${String(asked['sequence'])}`;
     const known = this.batches.get(number);
     if (known !== undefined && known !== body) throw new Broken(`other content under ${number}`);
-    for (const record of listOf(asked['records'], 10_000)) {
+    const decisions = asked['decisions'] === undefined ? [] : listOf(asked['decisions'], 10_000);
+    for (const count of decisions) {
+      only(count, ['hour', 'keyId', 'apiId', 'stage', 'method', 'resourcePath', 'allowed'], []);
+      if (!/^\d{4}-\d\d-\d\dT\d\d:00:00Z$/.test(String(count['hour']))) throw new Broken('hour');
+      if (whole(count['allowed']) < 1) throw new Broken('allowed');
+    }
+    const records = listOf(asked['records'], 10_000);
+    if (records.length === 0 && asked['decisions'] === undefined) throw new Broken('empty batch');
+    for (const record of records) {
       only(
         record,
         ['at', 'keyId', 'apiId', 'stage', 'method', 'resourcePath', 'statusClass', 'quantities'],

@@ -294,6 +294,7 @@ function Gateway:decide(call)
   if entry then
     if is_old and not self.is_failing then self.leases:want_key(call.stage_id, call.api_id, call.stage, api_key) end
     local made, refused = decide_locally(self, entry, call)
+    if made then self.usage:allow(made, call.verb, self:now_ms()) end
     if made or refused then return made, refused end
   elseif policies:is_unknown(api_key, now) then
     return nil, refusal("unknown-key")

@@ -81,7 +81,7 @@ function Policies:method_of(entry, method)
   local ids = { keyId = entry.key_id, usagePlanId = entry.plan_id }
   local made = {
     entry = entry, key_id = entry.key_id, customer_id = entry.customer_id, resource_path = method.resourcePath,
-    api_id = stage.api_id, stage = stage.stage, throttle = entry.throttle, levels = {}, usage = {},
+    api_id = stage.api_id, stage = stage.stage, throttle = entry.throttle, levels = {}, usage = {}, allowed = {},
   }
   local function add(limit, level, name, wire)
     if not limit then return nil end

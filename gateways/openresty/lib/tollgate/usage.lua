@@ -2,8 +2,10 @@
 --
 -- Batches of all workers are numbered in one row, (holder, sequence), by a counter in shared memory. A numbered batch
 -- stays in shared memory until it is acknowledged, so that a worker that dies leaves no gap: the next one sends it.
+-- Every few seconds a batch also tells how many calls were allowed here.
 local cjson = require "cjson.safe"
 
+local DecisionLog = require "tollgate.decision_log"
 local Records = require "tollgate.records"
 
 local max, min, random = math.max, math.min, math.random
@@ -15,6 +17,8 @@ Usage.__index = Usage
 --- Numbered batches that may wait for the service.
 local UNSENT_MAX = 60
 local ATTEMPT_MS = 5000
+--- How often allowed calls are told, by each worker: batches without are read faster.
+local TELL_SECONDS = 5
 --- How many of the latest batches are looked through for ones without a sender.
 local ADOPT_MAX = 10000
 --- They speak about the content, so that the same bytes cannot succeed later.
@@ -22,7 +26,8 @@ local REFUSED = { [400] = true, [409] = true, [413] = true, [415] = true, [422] 
 
 function Usage.new(gateway)
   return setmetatable({
-    gateway = gateway, records = Records.new(), unsent = {}, is_sending = false,
+    gateway = gateway, records = Records.new(), decisions = DecisionLog.new(), told_at = 0, unsent = {},
+    is_sending = false,
   }, Usage)
 end
 
@@ -33,11 +38,30 @@ function Usage:record(made, verb, at_ms, status, bytes, is_http)
   end
 end
 
---- Gives records a number and the bytes that will be sent until they are acknowledged.
-function Usage:number(records)
+--- Counts a call that was allowed here; see `DecisionLog:add`.
+function Usage:allow(made, verb, at_ms)
+  if not self.decisions:add(made, verb, at_ms) then
+    self.gateway:tell_usage("no memory left for counts of allowed calls")
+  end
+end
+
+--- Whether the next batch tells what was allowed here.
+function Usage:is_telling(is_last)
+  return self.decisions.size > 0 and (is_last or ngx.now() - self.told_at >= TELL_SECONDS)
+end
+
+--- A list, also an empty one, which cjson takes for an object.
+local function list_of(items) return #items > 0 and cjson.encode(items) or "[]" end
+
+--- Gives records a number and the bytes that will be sent until they are acknowledged. With them goes what was allowed
+-- here since the last time, when that is due or nothing may follow.
+function Usage:number(records, is_last)
   local state, epoch = self.gateway.state, self.gateway.holder
   local sequence = state:incr("sequence", 1, -1)
-  local body = cjson.encode({ epoch = epoch, sequence = sequence, records = records })
+  local told = self:is_telling(is_last) and self.decisions:take()
+  if told then self.told_at = ngx.now() end
+  local body = '{"epoch":' .. cjson.encode(epoch) .. ',"sequence":' .. sequence .. ',"records":' .. list_of(records)
+    .. (told and ',"decisions":' .. list_of(told) or "") .. "}"
   -- Where shared memory is full the batch lives and dies with this worker.
   state:safe_set("b:" .. sequence, body)
   return { sequence = sequence, body = body }
@@ -90,15 +114,17 @@ end
 -- that calls of a second share a record. While the service is away a batch is numbered every second only until some wait;
 -- then calls merge in the open records, so that an outage costs memory by the minute and not by the call.
 function Usage:flush(until_at)
-  if self.records.size > 0 and #self.unsent < UNSENT_MAX then insert(self.unsent, self:number(self.records:take())) end
+  local is_last = until_at ~= nil
+  local function next_batch() insert(self.unsent, self:number(self.records:take(), is_last)) end
+  if (self.records.size > 0 or self:is_telling(is_last)) and #self.unsent < UNSENT_MAX then next_batch() end
   if self.is_sending then return end
   self.is_sending = true
   local ok, fault = pcall(function()
     while self.unsent[1] and self:deliver(self.unsent[1], until_at) do
       table.remove(self.unsent, 1)
       -- What did not fit, and at the end all of it; else what came since waits for its second.
-      local is_due = self.records.size >= (until_at and 1 or Records.BATCH_MAX)
-      if is_due and not self.unsent[1] then insert(self.unsent, self:number(self.records:take())) end
+      local is_due = self.records.size >= (is_last and 1 or Records.BATCH_MAX) or (is_last and self:is_telling(true))
+      if is_due and not self.unsent[1] then next_batch() end
     end
   end)
   self.is_sending = false

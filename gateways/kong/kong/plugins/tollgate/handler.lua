@@ -107,7 +107,8 @@ end
 local function send(_, entries)
   local batches, new = {}, {}
   local function number()
-    local batch = gateway.usage:number(Records.of_calls(new))
+    -- The last call that was allowed is not in the queue before it was counted: the last batch tells all that is left.
+    local batch = gateway.usage:number(Records.of_calls(new), true)
     for _, entry in ipairs(new) do entry.batch = batch end
     batches[#batches + 1], new = batch, {}
   end
