@@ -132,6 +132,15 @@ const ROWS: Readonly<Record<string, Row>> = {
   'PATCH /v1/alert-rules/{ruleId}': NAME,
   'DELETE /v1/alert-rules/{ruleId}': {},
   'GET /v1/alert-rules/{ruleId}/crossings': {},
+  'GET /v1/marketplace/products/{productId}': {},
+  'PATCH /v1/marketplace/products/{productId}': NAME,
+  'GET /v1/marketplace/agreements/{agreementId}': { customersToo: true },
+  'POST /v1/marketplace/agreements/{agreementId}/assign': { body: () => ({}) },
+  'GET /v1/marketplace/metering-records/{ledgerRecordId}': {},
+  'POST /v1/marketplace/metering-records/{ledgerRecordId}/retry': {},
+  'POST /v1/marketplace/metering-records/{ledgerRecordId}/resolve': {
+    body: () => ({ resolution: 'write-off', note: 'x' }),
+  },
   'GET /v1/webhook-endpoints/{endpointId}': {},
   'PATCH /v1/webhook-endpoints/{endpointId}': { body: () => ({ description: 'x' }) },
   'DELETE /v1/webhook-endpoints/{endpointId}': {},
@@ -210,6 +219,7 @@ beforeAll(async () => {
     }),
     lineId: await aLine(invoices.items[0].id),
     issuerId: issuer.id,
+    ...(await aMeteringRecord(key.customerId)),
     'credit-notes': await aCreditNote(invoices.items[0].id),
     'credit-grants': grant.id,
     'rate-cards': card.id,
@@ -263,6 +273,25 @@ async function aLine(invoiceId: string): Promise<string> {
   const snapshot = { ...rated, ...amounts, exactAmount: '0.01', roundedMinor: '1' };
   const line = { id: 'line_1', ...of, quantity: '1', amount: '0.01', amountMinor: 1n, snapshot };
   return (await db.invoiceLine.create({ data: line })).id;
+}
+
+/** A product, an agreement of the customer, and a record that was given up. */
+async function aMeteringRecord(customerId: string) {
+  const post = async (path: string, body: object) =>
+    (await api.call('POST', `/v1/marketplace/${path}`, { body })).body;
+  const product = await post('products', { productCode: 'prod1', name: 'x' });
+  const agreement = { productId: product.id, customerId, customerIdentifier: 'X1' };
+  const { id: agreementId } = await post('agreements', agreement);
+  const db = api.app.get(Database);
+  const { accountId } = await db.customer.findUniqueOrThrow({ where: { id: customerId } });
+  const hour = new Date('2026-11-10T09:00:00Z');
+  const of = { accountId, customerId, agreementId, productId: product.id };
+  const what = { dimension: 'apigateway', hour, region: 'us-east-1', quantity: 1 };
+  const times = { deadlineAt: hour, nextAttemptAt: hour, createdAt: hour };
+  const sent = { payload: '{}', batchKey: 'x', state: 'dead' };
+  const record = { id: 'mrec_1', ...of, ...what, ...times, ...sent };
+  const { id: ledgerRecordId } = await db.marketplaceRecord.create({ data: record });
+  return { productId: product.id, agreementId, ledgerRecordId };
 }
 
 /** A batch number that was used for two contents. */

@@ -15,6 +15,7 @@ import { KnownQueryInterceptor } from './http/known-query.js';
 import { IdentityApiModule } from './identity/identity-api.module.js';
 import { IdempotencyInterceptor } from './idempotency/idempotency.interceptor.js';
 import { IdempotencyRepository } from './idempotency/idempotency.repository.js';
+import { MarketplaceApiModule } from './marketplace/marketplace-api.module.js';
 import { MetersApiModule } from './meters/meters-api.module.js';
 import { MetricsModule } from './metrics/metrics.module.js';
 import { UsageApiModule } from './usage/usage-api.module.js';
@@ -37,6 +38,7 @@ import { WebhooksApiModule } from './webhooks/webhooks-api.module.js';
     IdentityApiModule,
     WebhooksApiModule,
     AlertsApiModule,
+    MarketplaceApiModule,
   ],
   controllers: [HealthController],
   providers: [

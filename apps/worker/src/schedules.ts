@@ -11,6 +11,11 @@ import {
   ROLL_UP_USAGE,
 } from '@io/metering';
 import { RECLAIM_QUOTA_BLOCKS } from '@io/limits';
+import {
+  SEAL_MARKETPLACE_HOURS,
+  SEND_METERING_RECORDS,
+  WATCH_METERING_DEADLINES,
+} from '@io/marketplace';
 import { SEND_EMAILS, SEND_WEBHOOKS, TRIM_NOTIFICATIONS } from '@io/notifications';
 import { TRIM_POLICY_CHANGES } from '@io/platform';
 import type { Queue } from 'bullmq';
@@ -26,9 +31,12 @@ const SCHEDULES = [
   { job: SEND_WEBHOOKS, everyMs: SECOND_MS },
   { job: CLOSE_PERIODS, everyMs: 2 * SECOND_MS },
   { job: EXPIRE_CREDITS, everyMs: 5 * SECOND_MS },
+  { job: SEND_METERING_RECORDS, everyMs: 2 * SECOND_MS },
   { job: SEND_EMAILS, everyMs: 5 * SECOND_MS },
   { job: COUNT_CONNECTIONS, everyMs: 5 * SECOND_MS },
   { job: RECLAIM_QUOTA_BLOCKS, everyMs: 10 * SECOND_MS },
+  { job: SEAL_MARKETPLACE_HOURS, everyMs: 10 * SECOND_MS },
+  { job: WATCH_METERING_DEADLINES, everyMs: MINUTE_MS },
   { job: TRIM_POLICY_CHANGES, everyMs: 10 * MINUTE_MS },
   { job: TRIM_NOTIFICATIONS, everyMs: 10 * MINUTE_MS },
   { job: ENSURE_USAGE_PARTITIONS, everyMs: HOUR_MS },

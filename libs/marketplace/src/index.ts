@@ -1,3 +1,10 @@
+export {
+  AgreementEnded,
+  AgreementTaken,
+  ProductCodeTaken,
+  RecordExpired,
+  RecordNotDead,
+} from './errors.js';
 export { batchesOf, BATCH_LIMITS, halvesOf, type Sendable } from './batches.js';
 export {
   hasCulprit,
@@ -21,6 +28,7 @@ export {
 export { usdOf } from './money-at-risk.js';
 export { retryPauseMs } from './retry-pause.js';
 export {
+  carriedOf,
   QUANTITY_MAX,
   sealHours,
   type MeterBalance,
@@ -33,3 +41,5 @@ export {
   type TaggedUsage,
   type UsageAllocation,
 } from './usage-allocations.js';
+export { meteredHours, type UsageBucket } from './metered-hours.js';
+export { ownerOf, type KeyAssignment, type UsageTaker } from './usage-owner.js';

@@ -12,6 +12,7 @@ import { sealHours, type MeterBalance, type SealedHour } from './seal-hours.js';
 const START = new Date('2026-10-31T12:00:00Z');
 const BUYERS = ['a', 'b'];
 const DIMENSIONS = ['calls', 'bytes'];
+const UNIT = decimal('0.8');
 
 type Mood = 'well' | 'throttles' | 'breaks' | 'drops-after' | 'drops-before' | 'unprocessed';
 
@@ -93,7 +94,7 @@ class Ledger {
 
   carried(meter: string): Decimal {
     const { recorded } = this.balances.get(meter) ?? { recorded: decimal(0) };
-    return this.metered(meter).sub(recorded);
+    return this.metered(meter).div(UNIT).sub(recorded);
   }
 
   seal(now: Date, flushedAt: Date | null, sendsZero: boolean): void {
@@ -110,7 +111,7 @@ class Ledger {
       }));
       const isOver = flushedAt !== null && hours.every((hour) => hour > flushedAt);
       const balance = this.balances.get(meter) ?? { metered: decimal(0), recorded: decimal(0) };
-      const rules = { now, windowHours: 24, sendsZero, isLast, isOver };
+      const rules = { now, windowHours: 24, unitSize: UNIT, sendsZero, isLast, isOver };
       const { sealed, balance: after } = sealHours(balance, metered, rules);
       this.balances.set(meter, after);
       this.waiting.delete(meter);
@@ -239,7 +240,7 @@ describe('the metering ledger, whatever the marketplace does', () => {
                 .reduce((total, row) => total + row.quantity, 0);
             const accounted = ledger.carried(meter).add(sum('accepted')).add(sum('dead'));
             expect(sum('pending')).toBe(0);
-            expect(accounted.toFixed()).toBe(all.toFixed());
+            expect(accounted.toFixed()).toBe(all.div(UNIT).toFixed());
             const taken = rows
               .filter(({ state }) => state === 'accepted')
               .map(({ body }) => aws.taken.get(identityOf(body)));

@@ -7,6 +7,7 @@ const FROM = new Date('2026-11-10T09:00:00Z');
 const NOTHING = { metered: decimal(0), recorded: decimal(0) };
 const RULES = {
   windowHours: 24,
+  unitSize: decimal(1),
   sendsZero: false,
   isLast: false,
   isOver: false,
@@ -54,6 +55,11 @@ describe('sealHours', () => {
     expect(quantities([1, 2, 3], { now, isLast: true })).toEqual(['2: 6 expired']);
     expect(quantities([4], { isOver: true, isLast: true })).toEqual(['0: 4 after-end']);
     expect(quantities([0], { isOver: true, isLast: true, sendsZero: true })).toEqual([]);
+  });
+
+  it('counts units of a size, and loses nothing of what does not divide', () => {
+    const unitSize = decimal(3);
+    expect(quantities([1, 1, 1, 2, 4], { unitSize })).toEqual(['2: 1', '4: 2']);
   });
 
   it('takes what was carried so far', () => {

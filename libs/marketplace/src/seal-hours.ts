@@ -6,9 +6,9 @@ export const QUANTITY_MAX = 2_147_483_647;
 
 /** What an agreement was metered of one dimension since it began. The difference is carried. */
 export interface MeterBalance {
-  /** All usage that was counted, in units of the dimension, exactly. */
+  /** All usage that was counted, exactly, as its meter counts it. */
   readonly metered: Decimal;
-  /** The sum of all records that were made of it, whatever became of them. */
+  /** The sum of all records that were made of it, in units of the dimension, whatever became of them. */
   readonly recorded: Decimal;
 }
 
@@ -29,6 +29,8 @@ export interface SealedHour {
 
 /** How hours are sealed. */
 export interface SealingRules extends Pick<MeteringRules, 'windowHours'> {
+  /** So much usage is one unit. */
+  readonly unitSize: Decimal;
   /** Idle hours get a record of zero. */
   readonly sendsZero: boolean;
   /** The last of the hours is the agreement's last: no later one takes what is carried. */
@@ -55,7 +57,7 @@ export function sealHours(
     const isLastHour = rules.isLast && index === hours.length - 1;
     const isExpired = now >= deadlineOf(hour, rules);
     if ((isExpired || rules.isOver) && !isLastHour) return;
-    const whole = metered.sub(recorded).floor();
+    const whole = metered.div(rules.unitSize).floor().sub(recorded);
     const quantity = Math.max(0, Math.min(QUANTITY_MAX, whole.toNumber()));
     // A zero locks its hour: of one that may still run, or that nobody takes, none is made.
     if (quantity === 0 && (!rules.sendsZero || isExpired || isLastHour || rules.isOver)) return;
@@ -65,3 +67,7 @@ export function sealHours(
   });
   return { sealed, balance: { metered, recorded } };
 }
+
+/** What was metered and is in no record, in units of the dimension; below zero when more was recorded than is left. */
+export const carriedOf = ({ metered, recorded }: MeterBalance, unitSize: Decimal): Decimal =>
+  metered.div(unitSize).sub(recorded);

@@ -8,6 +8,7 @@ import { Unauthenticated } from '../access/errors.js';
 import { DecisionMetricsService } from './decision-metrics.service.js';
 import { ExchangeMetricsService } from './exchange-metrics.service.js';
 import { exposition } from './exposition.js';
+import { MarketplaceMetricsService } from './marketplace-metrics.service.js';
 import { ProcessMetricsService } from './process-metrics.service.js';
 
 /**
@@ -23,6 +24,7 @@ export class MetricsController {
     private readonly decisions: DecisionMetricsService,
     private readonly exchanges: ExchangeMetricsService,
     private readonly process: ProcessMetricsService,
+    private readonly marketplace: MarketplaceMetricsService,
   ) {}
 
   @Get()
@@ -31,7 +33,11 @@ export class MetricsController {
     const { metricsToken } = this.config;
     if (metricsToken === null) throw new NotFoundException();
     if (!isSame(tokenOf(authorization), metricsToken)) throw new Unauthenticated();
-    const waiting = await Promise.all([this.process.metrics(), this.exchanges.metrics()]);
+    const waiting = await Promise.all([
+      this.process.metrics(),
+      this.exchanges.metrics(),
+      this.marketplace.metrics(),
+    ]);
     const own = [...this.decisions.metrics(), ...waiting.flat()];
     return exposition(own) + (await this.process.runtimeText());
   }

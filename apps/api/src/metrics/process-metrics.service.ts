@@ -130,7 +130,11 @@ export class ProcessMetricsService {
 }
 
 /** A number that the database tells; none when it does not within the time that a scrape waits. */
-async function gauge(name: string, help: string, number: Promise<number>): Promise<Metric[]> {
+export async function gauge(
+  name: string,
+  help: string,
+  number: Promise<number>,
+): Promise<Metric[]> {
   const value = await Promise.race([
     number.catch(() => null),
     sleep(DATABASE_MS_MAX, null, { ref: false }),

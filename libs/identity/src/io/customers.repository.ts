@@ -101,7 +101,7 @@ export class CustomersRepository {
     });
   }
 
-  /** Deletes a customer with their tokens; refused while keys, also deleted ones, subscriptions or credit name them. */
+  /** Deletes a customer with their tokens; refused while keys, also deleted ones, subscriptions, credit or agreements name them. */
   delete(scope: Scope, id: string): Promise<void> {
     const { accountId } = scope;
     const where = { accountId_id: { accountId, id } };
@@ -115,8 +115,9 @@ export class CustomersRepository {
         keys: await tx.apiKey.count(own),
         subscriptions: await tx.subscription.count(own),
         credits: await tx.creditGrant.count(own),
+        agreements: await tx.marketplaceAgreement.count(own),
       };
-      if (facts.keys + facts.subscriptions + facts.credits > 0) throw new CustomerInUse(id, facts);
+      if (Object.values(facts).some((count) => count > 0)) throw new CustomerInUse(id, facts);
       await tx.customer.delete({ where });
       await appendAudit(tx, { ...scope, action: 'delete-customer', subject: id, before });
     });

@@ -8,11 +8,12 @@ export class CustomerInUse extends DomainError {
     readonly keys: number;
     readonly subscriptions: number;
     readonly credits: number;
+    readonly agreements: number;
   };
 
   constructor(id: string, facts: CustomerInUse['facts']) {
     super(
-      `The customer "${id}" has ${facts.keys} api keys (deleted ones count), ${facts.subscriptions} subscriptions and ${facts.credits} grants of credit.`,
+      `The customer "${id}" has ${facts.keys} api keys (deleted ones count), ${facts.subscriptions} subscriptions, ${facts.credits} grants of credit and ${facts.agreements} agreements of a marketplace.`,
     );
     this.facts = facts;
   }

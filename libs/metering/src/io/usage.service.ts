@@ -14,6 +14,7 @@ import {
   type MeteredQuantity,
   type TopUsage,
   type UsageBacklog,
+  type UsageSum,
 } from './usage.repository.js';
 
 /** What to read, and how to part it. */
@@ -63,6 +64,8 @@ export interface UsagePeriod {
 const DAYS_MAX = 400;
 const DAY_MS = 86_400_000;
 const GROUPS_MAX = 10_000;
+/** No bound, but of what a process can hold. */
+const SUMS_MAX = 2_147_483_647;
 
 /** Usage as it was rolled up: for pages and exports, and exactly for billing. */
 @Injectable()
@@ -148,6 +151,21 @@ export class UsageService {
   }: Omit<UsagePeriod, 'customerId' | 'usagePlanId'>): Promise<readonly MeteredQuantity[]> {
     const told = await this.told(accountId, byProtocol);
     return this.usage.meteredOfAccount(accountId, period, told);
+  }
+
+  /** Everything rolled up of a customer and meter, in each part that rising edges make of a time, by groups: exactly, of any size. */
+  async sums(
+    { accountId, customerId, meter }: { accountId: string; customerId: string; meter: string },
+    edges: readonly Date[],
+    groups: readonly UsageGroup[],
+  ): Promise<UsageSum[]> {
+    const filter: UsageFilter = { accountId, customerId, meter };
+    const window = await this.window(accountId, edges);
+    const parts = { groups, limit: SUMS_MAX };
+    const isBuiltIn = METERS.some((one) => one === meter);
+    return isBuiltIn
+      ? this.usage.sums(filter, window, parts)
+      : this.customUsage.sums(filter, window, parts);
   }
 
   /** What has not been counted yet, over all accounts: for whoever runs the service. */

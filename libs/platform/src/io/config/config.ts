@@ -50,6 +50,11 @@ export interface EmailSettings {
   readonly from: string;
 }
 
+/** Other hosts in place of AWS Marketplace's, for tests; null: AWS. Credentials are where its SDK looks for them. */
+export interface AwsMarketplaceSettings {
+  readonly endpoint: string | null;
+}
+
 /**
  * The settings of a process, read from the environment once, checked together and frozen.
  * `.env.example` lists them all. `NAME_FILE` may name a file that holds the value of a secret `NAME`.
@@ -86,6 +91,7 @@ export class Config {
   /** Where requests may go whose URL a tenant named. */
   readonly egress: EgressRules;
   readonly email: EmailSettings;
+  readonly awsMarketplace: AwsMarketplaceSettings;
 
   constructor(environment: Environment) {
     const faults: string[] = [];
@@ -136,6 +142,9 @@ export class Config {
     };
     this.usageDays = keptDays('TOLLGATE_USAGE_DAYS', 0);
     this.decisionDays = keptDays('TOLLGATE_DECISION_DAYS', USAGE_DAYS_MIN);
+    this.awsMarketplace = {
+      endpoint: read.url('AWS_MARKETPLACE_ENDPOINT', ['https:', 'http:']),
+    };
     this.isUsageDryRun = read.oneOf('TOLLGATE_USAGE_DRY_RUN', ['on', 'off'], 'off') === 'on';
     const intakeMib = { otherwise: 32, min: 16, max: 65_536 };
     this.usageIntakeBytes = read.integer('TOLLGATE_USAGE_INTAKE_MIB', intakeMib) * MIB;

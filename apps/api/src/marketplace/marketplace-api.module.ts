@@ -1,0 +1,12 @@
+import { Module } from '@nestjs/common';
+import { MarketplaceModule } from '@io/marketplace';
+import { AgreementsController } from './agreements.controller.js';
+import { MeteringRecordsController } from './metering-records.controller.js';
+import { ProductsController } from './products.controller.js';
+
+/** The routes of marketplaces. */
+@Module({
+  imports: [MarketplaceModule],
+  controllers: [AgreementsController, MeteringRecordsController, ProductsController],
+})
+export class MarketplaceApiModule {}

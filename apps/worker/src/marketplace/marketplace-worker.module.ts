@@ -1,0 +1,15 @@
+import { Module } from '@nestjs/common';
+import { MarketplaceModule } from '@io/marketplace';
+import { SealMarketplaceHoursProcessor } from './seal-marketplace-hours.processor.js';
+import { SendMeteringRecordsProcessor } from './send-metering-records.processor.js';
+import { WatchMeteringDeadlinesProcessor } from './watch-metering-deadlines.processor.js';
+
+@Module({
+  imports: [MarketplaceModule],
+  providers: [
+    SealMarketplaceHoursProcessor,
+    SendMeteringRecordsProcessor,
+    WatchMeteringDeadlinesProcessor,
+  ],
+})
+export class MarketplaceWorkerModule {}

@@ -1,0 +1,64 @@
+import { DomainError } from '@core/kernel';
+
+/** The product code is one that is registered already, here or in another account. */
+export class ProductCodeTaken extends DomainError {
+  readonly code = 'product-code-taken';
+  readonly kind = 'conflict';
+  readonly facts: { readonly productCode: string };
+
+  constructor(productCode: string) {
+    super(`The product code "${productCode}" is registered already.`);
+    this.facts = { productCode };
+  }
+}
+
+/** A metering record is not in a state in which this can be done. */
+export class RecordNotDead extends DomainError {
+  readonly code = 'record-not-dead';
+  readonly kind = 'conflict';
+  readonly facts: { readonly state: string };
+
+  constructor(state: string) {
+    super(`The record is ${state}: only a dead one can be sent again, carried or written off.`);
+    this.facts = { state };
+  }
+}
+
+/** A metering record is past its deadline: AWS will not take it any more. */
+export class RecordExpired extends DomainError {
+  readonly code = 'record-expired';
+  readonly kind = 'conflict';
+  readonly facts: { readonly deadlineAt: string };
+
+  constructor(deadlineAt: Date) {
+    const at = deadlineAt.toISOString();
+    super(
+      `The marketplace took records of this hour until ${at}: carry its quantity, or write it off.`,
+    );
+    this.facts = { deadlineAt: at };
+  }
+}
+
+/** An agreement that has ended has no hour to come that could take a quantity. */
+export class AgreementEnded extends DomainError {
+  readonly code = 'agreement-ended';
+  readonly kind = 'conflict';
+  readonly facts: { readonly agreementId: string };
+
+  constructor(agreementId: string) {
+    super(`The agreement "${agreementId}" has ended: no later hour can take what it used.`);
+    this.facts = { agreementId };
+  }
+}
+
+/** An agreement is a customer's already. */
+export class AgreementTaken extends DomainError {
+  readonly code = 'agreement-taken';
+  readonly kind = 'conflict';
+  readonly facts: { readonly agreementId: string };
+
+  constructor(agreementId: string) {
+    super(`The agreement "${agreementId}" belongs to a customer already.`);
+    this.facts = { agreementId };
+  }
+}
