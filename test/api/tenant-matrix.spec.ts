@@ -67,6 +67,8 @@ const ROWS: Readonly<Record<string, Row>> = {
   'POST /v1/exchanges/{exchangeId}/retry': { body: () => ({ reason: 'x' }) },
   'POST /v1/exchanges/{exchangeId}/resolve': { body: () => ({ reason: 'x' }) },
   'GET /v1/customers/{customerId}/credits': { customersToo: true },
+  'POST /v1/customers/{customerId}/blocks': { body: () => ({ note: 'x' }) },
+  'DELETE /v1/customer-blocks/{blockId}': {},
   'POST /v1/customers/{customerId}/credit-grants': {
     body: () => ({ kind: 'paid', name: 'x', amount: '1', reference: 'y' }),
   },
@@ -197,8 +199,12 @@ beforeAll(async () => {
   const { body: grant } = await api.call('POST', `/v1/customers/${key.customerId}/credit-grants`, {
     body: { kind: 'paid', name: 'x', amount: '1', reference: 'x' },
   });
+  const { body: block } = await api.call('POST', `/v1/customers/${key.customerId}/blocks`, {
+    body: { note: 'x' },
+  });
   ids = {
     apiId,
+    blockId: block.id,
     meter: meter.name,
     stage,
     usagePlanId: plan.id,

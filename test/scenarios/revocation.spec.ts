@@ -66,6 +66,13 @@ async function aPlace() {
     isKnown,
   });
 
+  const block = (through: AppProcess) =>
+    through.http.call('POST', `/v1/customers/${customerId}/blocks`, { body: { note: 'x' } });
+  const lift = async (through: AppProcess) => {
+    const { body } = await through.http.call('GET', `/v1/customer-blocks?customerId=${customerId}`);
+    return through.http.call('DELETE', `/v1/customer-blocks/${body['items'][0].id}`);
+  };
+
   const flips = (round: number): Flip[] => {
     const burstLimit = 1_001 + round;
     const imported = `imported-key-of-a-customer-${round}`;
@@ -75,6 +82,8 @@ async function aPlace() {
     return [
       there('a key is disabled', ofKey({ enabled: false }), says('disabled-key')),
       there('a key is enabled', ofKey({ enabled: true }), isAllowed),
+      there('a customer is blocked', block, says('blocked-customer')),
+      there('a customer is not blocked any more', lift, isAllowed),
       there(
         'the throttle of a plan changes',
         patch(`/v1/usage-plans/${plan['id']}`, { throttle: { rateLimit: 500, burstLimit } }),

@@ -1,7 +1,7 @@
 import { BullModule, getQueueToken } from '@nestjs/bullmq';
 import { Injectable, Module, type OnApplicationBootstrap } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
-import { CLOSE_PERIODS, EXPIRE_CREDITS } from '@io/billing';
+import { CLOSE_PERIODS, EXPIRE_CREDITS, RUN_DUNNING } from '@io/billing';
 import {
   CHECK_USAGE,
   COUNT_CONNECTIONS,
@@ -32,6 +32,7 @@ const SCHEDULES = [
   { job: CLOSE_PERIODS, everyMs: 2 * SECOND_MS },
   { job: EXPIRE_CREDITS, everyMs: 5 * SECOND_MS },
   { job: SEND_METERING_RECORDS, everyMs: 2 * SECOND_MS },
+  { job: RUN_DUNNING, everyMs: 5 * SECOND_MS },
   { job: SEND_EMAILS, everyMs: 5 * SECOND_MS },
   { job: COUNT_CONNECTIONS, everyMs: 5 * SECOND_MS },
   { job: RECLAIM_QUOTA_BLOCKS, everyMs: 10 * SECOND_MS },

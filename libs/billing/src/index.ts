@@ -16,6 +16,14 @@ export {
   type Due,
 } from './credits.js';
 export {
+  DUNNING_ACTIONS,
+  dueSteps,
+  dunningFaults,
+  stepAt,
+  type DunningAction,
+  type DunningStep,
+} from './dunning.js';
+export {
   draftCreditNote,
   type CreditableInvoice,
   type CreditNoteDraft,

@@ -69,7 +69,9 @@ export interface KeyPolicy {
   readonly keyId: string;
   readonly customerId: string;
   readonly accountId: string;
+  /** False also while its customer is blocked. */
   readonly enabled: boolean;
+  readonly isCustomerBlocked: boolean;
   /** By the business clock; `null` never. */
   readonly expiresAtMs: number | null;
   /** How far the account's business clock is ahead of the system's. */

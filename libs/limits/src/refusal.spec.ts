@@ -23,6 +23,7 @@ describe('refusalAnswer', () => {
     ['missing-key', 403, 'Forbidden', 'ForbiddenException'],
     ['unknown-key', 403, 'Forbidden', 'ForbiddenException'],
     ['disabled-key', 403, 'Forbidden', 'ForbiddenException'],
+    ['blocked-customer', 403, 'Forbidden', 'ForbiddenException'],
     ['expired-key', 403, 'Forbidden', 'ForbiddenException'],
     ['no-plan', 403, 'Forbidden', 'ForbiddenException'],
     ['ip-denied', 403, 'Forbidden', 'ForbiddenException'],

@@ -6,6 +6,7 @@ export type RefusalReason =
   | 'missing-key'
   | 'unknown-key'
   | 'disabled-key'
+  | 'blocked-customer'
   | 'expired-key'
   | 'no-plan'
   | 'ip-denied'
@@ -41,6 +42,7 @@ const ANSWERS: Readonly<Record<RefusalReason, RefusalAnswer>> = {
   'missing-key': FORBIDDEN,
   'unknown-key': FORBIDDEN,
   'disabled-key': FORBIDDEN,
+  'blocked-customer': FORBIDDEN,
   'expired-key': FORBIDDEN,
   'no-plan': FORBIDDEN,
   'ip-denied': FORBIDDEN,

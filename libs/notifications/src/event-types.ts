@@ -4,6 +4,9 @@ import type { FieldFault } from '@core/kernel';
 export const EVENT_TYPES = [
   'marketplace.metering.at-risk',
   'marketplace.record.dead',
+  'customer.blocked',
+  'customer.unblocked',
+  'invoice.overdue',
   'usage.alert.crossed',
   'webhook-endpoint.disabled',
   'webhook-endpoint.test',

@@ -2,6 +2,7 @@ import { Module } from '@nestjs/common';
 import { BillingModule } from '@io/billing';
 import { CreditNotesController } from './credit-notes.controller.js';
 import { CreditsController } from './credits.controller.js';
+import { DunningController } from './dunning.controller.js';
 import { ExchangesController } from './exchanges.controller.js';
 import { ExplanationsController } from './explanations.controller.js';
 import { ExportsController } from './exports.controller.js';
@@ -20,6 +21,7 @@ import { SubscriptionsController } from './subscriptions.controller.js';
   controllers: [
     CreditNotesController,
     CreditsController,
+    DunningController,
     ExchangesController,
     ExplanationsController,
     ExportsController,

@@ -32,6 +32,7 @@ const DECISION = {
         'missing-key',
         'unknown-key',
         'disabled-key',
+        'blocked-customer',
         'expired-key',
         'no-plan',
         'ip-denied',

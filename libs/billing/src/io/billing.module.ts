@@ -1,6 +1,9 @@
 import { Module } from '@nestjs/common';
 import { MeteringModule } from '@io/metering';
 import { ClosingRepository } from './closing.repository.js';
+import { BlocksService } from './blocks.service.js';
+import { DunningRepository } from './dunning.repository.js';
+import { DunningService } from './dunning.service.js';
 import { CreditGrantsRepository } from './credit-grants.repository.js';
 import { CreditsService } from './credits.service.js';
 import { CreditNotesRepository } from './credit-notes.repository.js';
@@ -42,6 +45,9 @@ import { WhatIfService } from './what-if.service.js';
     ClosingRepository,
     ExplanationsRepository,
     ExplanationsService,
+    BlocksService,
+    DunningRepository,
+    DunningService,
     ExportsService,
     CreditGrantsRepository,
     CreditsService,
@@ -77,6 +83,8 @@ import { WhatIfService } from './what-if.service.js';
   ],
   exports: [
     ExplanationsService,
+    BlocksService,
+    DunningService,
     ExportsService,
     CreditsService,
     CreditNotesService,

@@ -16,6 +16,7 @@ import {
 import type { Scope } from '@core/identity';
 import { prefixedId } from '@core/kernel';
 import { appendAudit, Database, pageArguments, Prisma, type PageRequest } from '@io/platform';
+import { endDunning } from './customer-blocks.js';
 import { lockInvoice, storedTaxGroup, toTaxGroups, type Invoice } from './invoice-rows.js';
 import { issuerOf } from './issuer-of.js';
 import { storedJson, storedList } from './json.js';
@@ -143,6 +144,7 @@ export class CreditNotesRepository {
       const isSettled = status !== 'paid' && draft.total.minor >= invoice.dueMinor;
       if (isSettled) {
         await tx.invoice.update({ where: { accountId, id: invoiceId }, data: { status: 'paid' } });
+        await endDunning(tx, { accountId, invoiceId }, at);
       }
       await postTransaction(tx, {
         accountId,

@@ -17,6 +17,7 @@ import type { Scope } from '@core/identity';
 import { prefixedId, type Money } from '@core/kernel';
 import { appendAudit, Database, pageArguments, type PageRequest, type Prisma } from '@io/platform';
 import { lockInvoice, withLines, type Invoice } from './invoice-rows.js';
+import { endDunning } from './customer-blocks.js';
 import { customerCredit, postedFor } from './posted.js';
 import { postTransaction } from './post-transaction.js';
 import { creditsIn, returnCredits } from './spend-credits.js';
@@ -113,6 +114,7 @@ export class SettlementsRepository {
             });
       const isPaid = amount.minor === due.minor;
       await commitStep(tx, scope, {
+        at,
         invoice,
         status: isPaid ? 'paid' : status,
         action: isPaid ? 'mark-invoice-paid' : 'record-payment',
@@ -162,6 +164,7 @@ export class SettlementsRepository {
       await returnCredits(tx, { ...own, subjectId: id, at, amounts });
       const legs = voidLegs(await postedFor(tx, own));
       await commitStep(tx, scope, {
+        at,
         invoice,
         status: 'void',
         action: 'mark-invoice-void',
@@ -179,6 +182,7 @@ export class SettlementsRepository {
       refuseUnlessFrom(invoice.status, COMES_FROM.uncollectible);
       const legs = writeOffLegs({ minor: invoice.dueMinor, currency: invoice.currency });
       await commitStep(tx, scope, {
+        at,
         invoice,
         status: 'uncollectible',
         action: 'mark-invoice-uncollectible',
@@ -203,6 +207,7 @@ export class SettlementsRepository {
 }
 
 interface Step {
+  readonly at: Date;
   readonly invoice: Invoice;
   readonly status: InvoiceStatus;
   readonly action: string;
@@ -218,11 +223,12 @@ interface Step {
 async function commitStep(
   tx: Prisma.TransactionClient,
   { accountId, principalId }: Scope,
-  { invoice, status, action, details, posting }: Step,
+  { invoice, status, action, details, posting, at }: Step,
 ): Promise<void> {
   const { id, customerId } = invoice;
   if (status !== invoice.status) {
     await tx.invoice.update({ where: { accountId, id }, data: { status } });
+    if (status !== 'uncollectible') await endDunning(tx, { accountId, invoiceId: id }, at);
   }
   if (posting) await postTransaction(tx, { accountId, customerId, invoiceId: id, ...posting });
   await appendAudit(tx, {

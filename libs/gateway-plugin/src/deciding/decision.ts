@@ -10,6 +10,8 @@ export type DecisionReason =
   | 'missing-key'
   | 'unknown-key'
   | 'disabled-key'
+  /** Of the service; a plugin that decides itself says `disabled-key`. */
+  | 'blocked-customer'
   | 'expired-key'
   | 'no-plan'
   | 'ip-denied'

@@ -89,6 +89,7 @@ const REASONS: readonly RefusalReason[] = [
   'missing-key',
   'unknown-key',
   'disabled-key',
+  'blocked-customer',
   'expired-key',
   'no-plan',
   'ip-denied',

@@ -120,6 +120,7 @@ function aKey({ throttle, methodThrottle, quota, onFailure = 'deny' }: Limits): 
     customerId: 'c',
     accountId: 'a',
     enabled: true,
+    isCustomerBlocked: false,
     expiresAtMs: null,
     clockOffsetMs: 0,
     accountThrottle: { rateLimit: 1e6, burstLimit: 1e6 },

@@ -200,7 +200,10 @@ export class DecisionService {
   private decideFor(key: KeyPolicy | null, request: DecisionRequest): Decision | Promise<Decision> {
     if (!key || key.accountId !== request.accountId) return this.refuse('unknown-key', null, null);
     const atMs = this.clock.nowMs() + key.clockOffsetMs;
-    if (!key.enabled) return this.refuse('disabled-key', key, null, atMs);
+    if (!key.enabled) {
+      const reason = key.isCustomerBlocked ? 'blocked-customer' : 'disabled-key';
+      return this.refuse(reason, key, null, atMs);
+    }
     if (key.expiresAtMs !== null && atMs >= key.expiresAtMs)
       return this.refuse('expired-key', key, null, atMs);
     const stage = key.stage(request.apiId, request.stage);

@@ -23,6 +23,7 @@ beforeAll(async () => {
   key = {
     ...ids,
     enabled: true,
+    isCustomerBlocked: false,
     expiresAtMs: null,
     clockOffsetMs: 0,
     memo: new Memo(),

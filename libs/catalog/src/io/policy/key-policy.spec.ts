@@ -24,6 +24,7 @@ const aRow = {
   accountId: 'account',
   customerId: 'customer',
   enabled: true,
+  isCustomerBlocked: false,
   expiresAt: null,
   isPast: false,
   ipPolicy: null,

@@ -19,6 +19,7 @@ import { throttle } from './stage-rules.js';
 class KeyOfAccount extends Memo<MethodPolicy> implements KeyPolicy {
   readonly accountId: string;
   readonly enabled: boolean;
+  readonly isCustomerBlocked: boolean;
   readonly expiresAtMs: number | null;
   readonly clockOffsetMs: number;
   readonly keyId: string;
@@ -32,7 +33,8 @@ class KeyOfAccount extends Memo<MethodPolicy> implements KeyPolicy {
   constructor(row: KeyRow, covered: readonly StagePolicy[]) {
     super();
     this.accountId = row.accountId;
-    this.enabled = row.enabled;
+    this.enabled = row.enabled && !row.isCustomerBlocked;
+    this.isCustomerBlocked = row.isCustomerBlocked;
     this.expiresAtMs = row.expiresAt?.getTime() ?? null;
     this.clockOffsetMs = Number(row.clockOffsetMs);
     this.keyId = row.id;

@@ -8,6 +8,7 @@ export interface KeyRow {
   readonly accountId: string;
   readonly customerId: string;
   readonly enabled: boolean;
+  readonly isCustomerBlocked: boolean;
   /** Of the value that was asked for: of one from before a rotation, the end of its overlap at the latest. */
   readonly expiresAt: Date | null;
   /** Whether it was found by a value from before a rotation. */
@@ -74,6 +75,7 @@ export interface StageRow {
 
 const KEY = `
   SELECT k.id, k.account_id AS "accountId", k.customer_id AS "customerId", k.enabled,
+    EXISTS (SELECT FROM customer_block b WHERE b.customer_id = k.customer_id AND b.account_id = k.account_id) AS "isCustomerBlocked",
     least(k.expires_at, v.expires_at) AS "expiresAt", v.expires_at IS NOT NULL AS "isPast",
     k.ip_policy AS "ipPolicy", a.clock_offset_ms AS "clockOffsetMs",
     a.rate_limit AS "rateLimit", a.burst_limit AS "burstLimit",
