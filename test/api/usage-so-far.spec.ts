@@ -3,6 +3,7 @@ import { Keyring } from '@io/platform';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startApi, type TestApi } from '../support/api.js';
+import { aCatalogue } from '../support/catalogue.js';
 import { aCustomerToken, aKeyInPlan, defaultAccount } from '../support/factories.js';
 
 type Owner = Awaited<ReturnType<typeof aKeyInPlan>>;
@@ -13,6 +14,7 @@ let usage: UsageService;
 let one: Owner;
 let other: Owner;
 let sequence = 0;
+const DAY_MS = 86_400_000;
 
 /** A batch of one record, now. */
 async function report({ keyId, apiId, stage }: Owner, calls: string): Promise<void> {
@@ -114,16 +116,16 @@ describe('GET /v1/usage/quotas', () => {
     expect(status).toBe(200);
     const { customerId, keyId, usagePlanId } = one;
     const standing = { customerId, keyId, usagePlanId, period: 'DAY', from, to, limit: '80' };
-    const spent = { used: '60', held: '10', remaining: '20', percent: '75' };
+    const spent = { limitOf: 'period', used: '60', held: '10', remaining: '20', percent: '75' };
     expect(body['items']).toEqual([{ ...standing, ...spent }]);
     expect((await soFar(one)).plans[0].quota).toEqual({ ...standing, ...spent });
     const csv = (await quotas({ keyId, format: 'csv' })).body as unknown as string;
     expect(csv.split('\r\n')[1]).toBe(
-      `${customerId},${keyId},${usagePlanId},DAY,${from},${to},80,60,10,20,75`,
+      `${customerId},${keyId},${usagePlanId},DAY,${from},${to},80,period,60,10,20,75`,
     );
     const yesterday = new Date(Date.parse(from) - 1).toISOString();
     expect((await quotas({ at: yesterday })).body['items']).toMatchObject([
-      { limit: '50', used: '0' },
+      { limit: '50', limitOf: 'today', used: '0' },
     ]);
   });
 
@@ -133,5 +135,37 @@ describe('GET /v1/usage/quotas', () => {
     expect((await quotas({}, { token })).body['items']).toEqual([]);
     expect((await quotas({ customerId: one.customerId }, { token })).body['items']).toEqual([]);
     expect((await quotas({ limit: '0' })).status).toBe(400);
+  });
+
+  it('tells of a period that is over the limit that held last, and says when none is known', async () => {
+    const { apiId, stage, apiKey, keyId, usagePlanId } = await aCatalogue(api, {
+      quota: { limit: 1_000, period: 'DAY' },
+    });
+    const on = (limit: number) =>
+      api.call('PATCH', `/v1/usage-plans/${usagePlanId}`, {
+        body: { quota: { limit, period: 'DAY', offset: 0 } },
+      });
+    const { body: clock } = await api.call('GET', '/v1/test-clock');
+    const now = Date.parse(String(clock['now']));
+    const decide = () =>
+      api.call('POST', '/v1/decisions', {
+        token: api.gatewayToken,
+        body: { apiKey, apiId, stage, method: 'GET', path: '/pets' },
+      });
+    const standing = async (at?: number) =>
+      (await quotas({ keyId, ...(at === undefined ? {} : { at: new Date(at).toISOString() }) }))
+        .body['items'][0];
+    expect((await decide()).body['allowed']).toBe(true);
+    expect(await standing()).toMatchObject({ limit: '1000', limitOf: 'period' });
+    const { status } = await on(10);
+    expect(status).toBe(200);
+    expect(await standing()).toMatchObject({ limit: '10', limitOf: 'period' });
+    await api.call('POST', '/v1/test-clock', {
+      body: { now: new Date(now + DAY_MS).toISOString() },
+    });
+    expect(await standing()).toMatchObject({ limit: '10', limitOf: 'period', used: '0' });
+    expect(await standing(now)).toMatchObject({ limit: '1000', limitOf: 'period' });
+    expect(Number((await standing(now)).used)).toBeGreaterThan(0);
+    expect(await standing(now - DAY_MS)).toMatchObject({ limit: '10', limitOf: 'today' });
   });
 });

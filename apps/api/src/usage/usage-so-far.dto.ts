@@ -53,9 +53,16 @@ export class QuotaStandingView {
   to: string;
 
   @Quantity({
-    description: "The key's own limit or the plan's, with what the key was given on top.",
+    description:
+      "The key's own limit or the plan's, with what the key was given on top; of a period that is over the one that held last.",
   })
   limit: string;
+
+  @OneOf(['period', 'today'], {
+    description:
+      '`today` of a period that is over in which no call was decided, or before limits were kept: the limit is the one of today then.',
+  })
+  limitOf: string;
 
   @Quantity({ description: 'What is debited.' })
   used: string;
@@ -85,6 +92,7 @@ export const QUOTA_COLUMNS = [
   'from',
   'to',
   'limit',
+  'limitOf',
   'used',
   'held',
   'remaining',

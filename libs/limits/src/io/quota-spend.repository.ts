@@ -20,7 +20,7 @@ interface GrantRow {
 
 /**
  * $1 to $4 name the counters, $5 is the plan's limit now, $6 what waiting calls need, $7 what is wanted ahead, $8 what was
- * spent of earlier blocks, $9 the holder. What it holds at most is written with the debit, in the same row.
+ * spent of earlier blocks, $9 the holder. What it holds at most is written with the debit, in the same row, and under which limit.
  */
 export const DEBIT = `
   WITH wish AS (
@@ -35,7 +35,7 @@ export const DEBIT = `
   ), grants AS (
     SELECT *, least(greatest(asked, least(wanted, remaining / ${BLOCK_SHARE})), remaining) AS granted FROM locked
   )
-  UPDATE quota_spend q SET debited = q.debited + g.granted,
+  UPDATE quota_spend q SET debited = q.debited + g.granted, applied_limit = g.quota,
     holds = jsonb_strip_nulls(q.holds || jsonb_build_object($9::text, nullif(g.held + g.granted, 0)))
   FROM grants g
   WHERE (q.customer_id, q.usage_plan_id, q.key_id, q.period_from)

@@ -18,8 +18,10 @@ export interface QuotaStanding {
   readonly period: QuotaInterval;
   readonly from: Date;
   readonly to: Date;
-  /** The key's own or the plan's, and what the key was given on top in the period. */
+  /** The key's own or the plan's, and what the key was given on top in the period; of a period that is over the one that held last. */
   readonly limit: string;
+  /** `today` of a period that is over when no call was decided in it, or before limits were kept: then the limit that held is not known. */
+  readonly limitOf: 'period' | 'today';
   /** What the authority has debited. */
   readonly used: string;
   /** How much of it processes hold in blocks, which they may not have spent yet. */
@@ -53,7 +55,7 @@ export class QuotaStandingsRepository {
   /** The standings of all keys in plans with a quota, the fullest first; at most `limit`. */
   async standings(
     { accountId, customerId = null, keyId = null, usagePlanId = null }: StandingFilter,
-    at: Date,
+    { at, now }: { readonly at: Date; readonly now: Date },
     limit: number,
   ): Promise<QuotaStanding[]> {
     const plans = await this.db.$queryRaw<Required<PlanOfKey>[]>`
@@ -63,15 +65,16 @@ export class QuotaStandingsRepository {
       quotaPeriod({ period: period ?? 'MONTH', offset: quotaOffset ?? 0 }, at),
     );
     return this.db.$queryRaw<QuotaStanding[]>`
-      SELECT "customerId", "keyId", "usagePlanId", period, "from", "to", quota::text AS "limit", used::text, held::text,
+      SELECT "customerId", "keyId", "usagePlanId", period, "from", "to", quota::text AS "limit",
+        "limitOf", used::text, held::text,
         greatest(quota - used, 0)::text AS remaining, trim_scale(round(100 * used / nullif(quota, 0), 2))::text AS percent
       FROM (
         SELECT a.customer_id AS "customerId", k.key_id AS "keyId", p.id AS "usagePlanId", p.quota_period AS period,
-          w.starts AS "from", w.ends AS "to",
+          w.starts AS "from", w.ends AS "to", w.ends <= ${now}::timestamptz AS "isOver", s.applied_limit AS applied,
           coalesce(k.quota_limit, p.quota_limit) + coalesce((
             SELECT sum(e.units) FROM quota_extension e
             WHERE e.account_id = ${accountId} AND e.key_id = k.key_id AND e.usage_plan_id = p.id
-              AND e.period_from = w.starts AND e.period_to = w.ends), 0) AS quota,
+              AND e.period_from = w.starts AND e.period_to = w.ends), 0) AS todays,
           coalesce(s.debited, 0) AS used,
           coalesce((SELECT sum(h.value::bigint) FROM jsonb_each_text(s.holds) h), 0) AS held
         FROM unnest(
@@ -84,7 +87,10 @@ export class QuotaStandingsRepository {
         LEFT JOIN quota_spend s ON s.customer_id = a.customer_id AND s.usage_plan_id = p.id AND s.key_id = k.key_id
           AND s.period_from = w.starts
         WHERE ${customerId}::text IS NULL OR a.customer_id = ${customerId}
-      ) standing
+      ) standing, LATERAL (
+        SELECT CASE WHEN "isOver" THEN coalesce(applied, todays) ELSE todays END AS quota,
+          CASE WHEN "isOver" AND applied IS NULL THEN 'today' ELSE 'period' END AS "limitOf"
+      ) held_limit
       ORDER BY used / nullif(quota, 0) DESC NULLS FIRST, "keyId", "usagePlanId"
       LIMIT ${limit}`;
   }

@@ -51,7 +51,8 @@ export class UsageSoFarService {
   ): Promise<QuotaStanding[]> {
     if (own !== undefined && (asked.customerId ?? own) !== own) return [];
     const filter = { ...asked, accountId, customerId: own ?? asked.customerId };
-    return this.quotas.standings(filter, at ?? (await this.clock.now(accountId)), limit);
+    const now = await this.clock.now(accountId);
+    return this.quotas.standings(filter, { at: at ?? now, now }, limit);
   }
 
   /** A customer finds only their own keys. */
@@ -61,7 +62,8 @@ export class UsageSoFarService {
       throw new NotFound('api key', keyId);
     const asOf = await this.clock.now(accountId);
     const reports = await this.quotas.reports(accountId);
-    const standings = await this.quotas.standings({ accountId, keyId }, asOf, PLANS_MAX);
+    const ofNow = { at: asOf, now: asOf };
+    const standings = await this.quotas.standings({ accountId, keyId }, ofNow, PLANS_MAX);
     const clockOffsetMs = await this.usage.clockOffsetMs(accountId);
     const plans: PlanSoFar[] = [];
     for (const plan of await this.quotas.plansOf(accountId, keyId)) {
