@@ -34,7 +34,7 @@ import {
 const KILLS = Number(process.env['KILLS'] ?? (process.env['CI'] ? 4 : 6));
 /** The same seed kills the same victims after the same pauses. */
 const SEED = Number(process.env['SEED'] ?? randomInt(2 ** 31));
-const TIMEOUT = { timeout: 240_000 + KILLS * 12_000 };
+const TIMEOUT = { timeout: 240_000 + KILLS * 25_000 };
 const SETTLED = { timeout: 60_000, interval: 250 };
 
 const random = randomNumbers(SEED);

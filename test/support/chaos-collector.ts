@@ -5,6 +5,8 @@ import { startCollector } from './collector-process.js';
 
 const LINES_MAX = 25;
 const HOUR_MS = 3_600_000;
+/** Lines are 300 ms apart and come much faster: in half an hour of them the log does not reach what would be the future. */
+const HOURS_OF_LOG = 60;
 
 /** An access log that is written and rotated, and `tollgate collect` on it, which dies again and again. */
 export class ChaosCollector {
@@ -21,7 +23,7 @@ export class ChaosCollector {
     } & Required<Pick<AccessLogContent, 'apiId' | 'stage' | 'keyIds' | 'onPassed'>>,
   ) {
     const { path, apiId, stage, keyIds, onPassed } = options;
-    const startsAt = Date.now() - 20 * HOUR_MS;
+    const startsAt = Date.now() - HOURS_OF_LOG * HOUR_MS;
     this.log = new AccessLogWriter(path, {
       apiId,
       stage,
