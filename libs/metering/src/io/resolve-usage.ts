@@ -27,7 +27,7 @@ export async function resolveUsage(
       const faults = [...(impossible?.faults ?? []), { pointer: `/${owner.unknown}`, detail }];
       reasons.set(index, { reason: impossible?.reason ?? reason, faults, customerId: null });
     } else if (impossible) reasons.set(index, { ...impossible, customerId: owner.customerId });
-    else owners.push(owner);
+    else owners.push(known.ownerAt(owner, read.instants[index] ?? 0, now));
   }
   const batch = quarantining(read, reasons);
   if ('faults' in batch) throw new InvalidRequest(batch.faults);

@@ -94,6 +94,7 @@ export class UsageIngestionService {
     const found = await this.owners.owners(source.accountId, batch.places);
     const owners = found.filter((owner): owner is UsageOwner => !('unknown' in owner));
     if (owners.length < found.length) return null;
+    if (this.isOfSeveralPlans(owners, batch.instants, now)) return null;
     const contentHash = hash.digest();
     const decided = await knownDecisions(this.owners, source, {
       counts: batch.decisions ?? [],
@@ -109,6 +110,18 @@ export class UsageIngestionService {
       contentHash,
       records: batch.instants.length,
     });
+  }
+
+  /** Whether some of it was used before a key came to another plan: then each record is told apart by its time. */
+  private isOfSeveralPlans(
+    owners: readonly UsageOwner[],
+    instants: Float64Array,
+    now: Date,
+  ): boolean {
+    const moved = owners.filter(({ left }) => left !== undefined);
+    if (moved.length === 0) return false;
+    const earliestMs = instants.reduce((least, ms) => Math.min(least, ms), Infinity);
+    return moved.some((owner) => this.owners.ownerAt(owner, earliestMs, now) !== owner);
   }
 
   private async receiveAny(

@@ -9,6 +9,8 @@ export interface UsageOwner {
   readonly customerId: string;
   /** The plan that covers the key there; '' when none ever did. */
   readonly usagePlanId: string;
+  /** The plan that covered it before, and until when, by the system's clock: an upgrade moves a key within a period. */
+  readonly left?: { readonly usagePlanId: string; readonly untilMs: number };
 }
 
 type Place = Pick<UsageOwner, 'keyId' | 'apiId' | 'stage'>;
@@ -22,6 +24,7 @@ interface OwnerRow {
   stageName: string | null;
   coveringPlanId: string | null;
   latestPlanId: string | null;
+  leftAt: Date | null;
 }
 
 /** What is known of a place: its owner, or which of its three fields names nothing of this account. */
@@ -58,6 +61,16 @@ export class UsageOwnersRepository {
     events: PolicyEvents,
   ) {
     events.subscribe((change) => this.forget(change));
+  }
+
+  /**
+   * Whose usage at an instant of the account's clock is: of the plan that covered the key then, as far as the last one that it left is known.
+   * The same owner where nothing was left since.
+   */
+  ownerAt(owner: UsageOwner, atMs: number, now: Date): UsageOwner {
+    const { left } = owner;
+    const systemMs = atMs - (now.getTime() - this.clock.now().getTime());
+    return left && systemMs < left.untilMs ? { ...owner, usagePlanId: left.usagePlanId } : owner;
   }
 
   /** The owner of each place, in their order. */
@@ -99,7 +112,7 @@ export class UsageOwnersRepository {
     return this.db.$queryRaw<OwnerRow[]>`
       SELECT q.key_id AS "keyId", q.api_id AS "apiId", q.stage,
         k.customer_id AS "customerId", a.id AS "apiName", s.name AS "stageName",
-        p.usage_plan_id AS "coveringPlanId", h.usage_plan_id AS "latestPlanId"
+        p.usage_plan_id AS "coveringPlanId", h.usage_plan_id AS "latestPlanId", h.left_at AS "leftAt"
       FROM unnest(
         ${places.map(({ keyId }) => keyId)}::text[],
         ${places.map(({ apiId }) => apiId)}::text[],
@@ -165,7 +178,13 @@ function ownerFrom(row: OwnerRow): FoundOwner {
   if (customerId === null) return { unknown: 'keyId' };
   if (row.apiName === null && latestPlanId === null) return { unknown: 'apiId' };
   if (row.stageName === null && latestPlanId === null) return { unknown: 'stage' };
-  return { keyId, apiId, stage, customerId, usagePlanId: row.coveringPlanId ?? latestPlanId ?? '' };
+  const owner = { keyId, apiId, stage, customerId };
+  const { coveringPlanId, leftAt } = row;
+  if (coveringPlanId === null) return { ...owner, usagePlanId: latestPlanId ?? '' };
+  const usagePlanId = coveringPlanId;
+  if (latestPlanId === null || leftAt === null || latestPlanId === coveringPlanId)
+    return { ...owner, usagePlanId };
+  return { ...owner, usagePlanId, left: { usagePlanId: latestPlanId, untilMs: leftAt.getTime() } };
 }
 
 /** None of the three has a control character. */
