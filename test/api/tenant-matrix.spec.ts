@@ -151,6 +151,11 @@ const ROWS: Readonly<Record<string, Row>> = {
   'GET /v1/webhook-endpoints/{endpointId}/deliveries': {},
   'GET /v1/webhook-endpoints/{endpointId}/deliveries/{eventId}/attempts': {},
   'POST /v1/webhook-endpoints/{endpointId}/replays': { body: ({ eventId }) => ({ eventId }) },
+  'POST /v1/subscriptions/{id}/changes': { body: () => ({ addOns: [] }) },
+  'POST /v1/subscriptions/{id}/changes/preview': { body: () => ({ addOns: [] }) },
+  'POST /v1/subscriptions/{id}/pause': {},
+  'POST /v1/subscriptions/{id}/resume': {},
+  'POST /v1/subscriptions/{id}/cancel': {},
   'POST /v1/subscriptions/{id}/end': { body: () => ({ at: '2030-01-01T00:00:00Z' }) },
 };
 

@@ -1,7 +1,7 @@
 import { BullModule, getQueueToken } from '@nestjs/bullmq';
 import { Injectable, Module, type OnApplicationBootstrap } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
-import { CLOSE_PERIODS, EXPIRE_CREDITS, RUN_DUNNING } from '@io/billing';
+import { CLOSE_PERIODS, EXPIRE_CREDITS, MOVE_SUBSCRIPTION_KEYS, RUN_DUNNING } from '@io/billing';
 import {
   CHECK_USAGE,
   COUNT_CONNECTIONS,
@@ -29,6 +29,7 @@ const SCHEDULES = [
   { job: ROLL_UP_USAGE, everyMs: SECOND_MS },
   { job: EVALUATE_ALERTS, everyMs: SECOND_MS },
   { job: SEND_WEBHOOKS, everyMs: SECOND_MS },
+  { job: MOVE_SUBSCRIPTION_KEYS, everyMs: SECOND_MS },
   { job: CLOSE_PERIODS, everyMs: 2 * SECOND_MS },
   { job: EXPIRE_CREDITS, everyMs: 5 * SECOND_MS },
   { job: SEND_METERING_RECORDS, everyMs: 2 * SECOND_MS },

@@ -41,6 +41,7 @@ function aDraft(amounts: readonly { readonly of: string; readonly minor: bigint 
     customerId: 'cus',
     currency: 'USD',
     period: { from: AT, to: AT },
+    timezone: 'UTC',
     lines: amounts.map(({ of, minor }) => ({
       kind: 'adjustment' as const,
       description: of,

@@ -2,7 +2,7 @@ import { addMoney, zeroMoney, type Money } from '@core/kernel';
 import { burnCredits, type CreditGrant } from './credits.js';
 import type { AdjustmentSource } from './draft-invoice.js';
 import { taxOfPart, type TaxGroup } from './invoice-tax.js';
-import { groupOf, meterOf, type TaxedDraft, type TaxedLine } from './taxed-draft.js';
+import { groupOf, meterOf, planOf, type TaxedDraft, type TaxedLine } from './taxed-draft.js';
 
 /** The line of a credit says what it came from. */
 export type CreditSource = Extract<AdjustmentSource, { kind: 'credit' }>;
@@ -20,6 +20,7 @@ export function creditedDraft(
   const charges = draft.lines.map((line) => ({
     group: groupOf(line.tax),
     meter: meterOf(line),
+    ...planOf(line),
     minor: line.amount.minor,
   }));
   const uses = burnCredits({ currency, charges, usagePlanId, at }, grants);

@@ -30,6 +30,8 @@ export interface Charge {
   /** Charges of one tax are one group. */
   readonly group: string;
   readonly meter: string | null;
+  /** Its own plan, where the period had several. */
+  readonly usagePlanId?: string;
   readonly minor: bigint;
 }
 
@@ -59,7 +61,8 @@ export function burnCredits(due: Due, grants: readonly CreditGrant[]): CreditUse
   const open = new OpenCharges(charges);
   for (const grant of grants.filter(isValid).toSorted(compareGrants)) {
     assert(grant.left.minor >= 0n, 'A grant is never overdrawn.');
-    const isPaid = ({ meter }: Charge) => isInScope(grant.scope, { meter, usagePlanId });
+    const isPaid = ({ meter, usagePlanId: own = usagePlanId }: Charge) =>
+      isInScope(grant.scope, { meter, usagePlanId: own });
     for (const [group, minor] of open.pay(grant.left.minor, isPaid)) {
       uses.push({ grant, group, amount: { minor, currency } });
     }

@@ -66,6 +66,8 @@ export interface InvoiceDraft {
   readonly customerId: string;
   readonly currency: string;
   readonly period: Period;
+  /** The zone in which its days are told. */
+  readonly timezone: string;
   readonly lines: readonly DraftLine[];
   readonly subtotal: Money;
   readonly tax: Money;
@@ -125,6 +127,7 @@ export function draftOfParts(billing: BillingInParts): InvoiceDraft {
     customerId: subscription.customerId,
     currency,
     period,
+    timezone,
     lines,
     subtotal,
     tax,

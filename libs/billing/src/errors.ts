@@ -102,14 +102,26 @@ export class SubscriptionEnded extends DomainError {
   }
 }
 
-/** A subscription cannot end before an instant up to which it was invoiced. */
+/** A subscription that is not active cannot be paused. */
+export class SubscriptionNotActive extends DomainError {
+  readonly code = 'subscription-not-active';
+  readonly kind = 'conflict';
+  readonly facts: { readonly status: string };
+
+  constructor(status: string) {
+    super(`The subscription is not active then, but ${status}.`);
+    this.facts = { status };
+  }
+}
+
+/** Nothing changes of a subscription before an instant up to which it was invoiced. */
 export class PeriodAlreadyBilled extends DomainError {
   readonly code = 'period-already-billed';
   readonly kind = 'conflict';
   readonly facts: { readonly billedTo: string };
 
   constructor(billedTo: Date) {
-    super(`The subscription was invoiced up to ${billedTo.toISOString()}: it cannot end before.`);
+    super(`The subscription was invoiced up to ${billedTo.toISOString()}: nothing changes before.`);
     this.facts = { billedTo: billedTo.toISOString() };
   }
 }

@@ -1,5 +1,6 @@
 import { addMoney, zeroMoney } from '@core/kernel';
 import type { DraftLine, InvoiceDraft } from './draft-invoice.js';
+import type { RatingSnapshot } from './price-lines.js';
 import { taxLines, type TaxCategory, type TaxGroup, type TaxTerms } from './invoice-tax.js';
 
 /** The tax of a line as it is kept with it, as plain JSON. */
@@ -21,15 +22,18 @@ export interface TaxedDraft extends InvoiceDraft {
   readonly taxes: readonly TaxGroup[];
 }
 
-/** Taxes a draft, whose amounts contain the tax where the terms of a line say so. */
+/**
+ * Taxes a draft, whose amounts contain the tax where the terms of a line say so. A line is taxed by its meter, and by its usage plan
+ * where the subscription has had several.
+ */
 export function taxedDraft(
   draft: InvoiceDraft,
-  termsOf: (meter: string | null) => TaxTerms | null,
+  termsOf: (meter: string | null, usagePlanId?: string) => TaxTerms | null,
 ): TaxedDraft {
   const { currency } = draft;
   const taxable = draft.lines.map((line) => ({
     amount: line.amount,
-    terms: termsOf(meterOf(line)),
+    terms: termsOf(meterOf(line), planOf(line).usagePlanId),
   }));
   const { nets, groups } = taxLines(taxable, currency);
   const lines = draft.lines.map((line, index): TaxedLine => {
@@ -46,6 +50,17 @@ export function taxedDraft(
 export function meterOf(line: DraftLine): string | null {
   if (line.kind === 'price') return line.meter;
   return line.source?.kind === 'late-usage' ? line.source.rating.meter : null;
+}
+
+/** The usage plan that a line is of, where the subscription has had several. */
+export function planOf(line: DraftLine): Pick<RatingSnapshot, 'usagePlanId'> {
+  const rating =
+    line.kind === 'price'
+      ? line.rating
+      : line.source?.kind === 'late-usage'
+        ? line.source.rating
+        : undefined;
+  return rating?.usagePlanId === undefined ? {} : { usagePlanId: rating.usagePlanId };
 }
 
 function lineTax({ reason: _, ...terms }: TaxTerms, { amount }: DraftLine): LineTax {

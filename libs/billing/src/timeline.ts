@@ -70,6 +70,16 @@ export function phaseAt(timeline: Timeline, at: Date): Phase {
   return timeline.findLast(({ startsAt }) => startsAt <= at) ?? timeline[0];
 }
 
+/** What a subscription is at an instant. */
+export type SubscriptionStatus = 'pending' | PhaseKind | 'ended';
+
+/** Whether it has begun, what it is then, and whether it has ended. */
+export function statusAt(timeline: Timeline, endsAt: Date | null, at: Date): SubscriptionStatus {
+  if (at < timeline[0].startsAt) return 'pending';
+  if (endsAt !== null && endsAt <= at) return 'ended';
+  return phaseAt(timeline, at).kind;
+}
+
 /**
  * The phases from `at` on, when a change of terms is made there. What is planned for later keeps its instants, and is changed alike: an
  * add-on that comes today stays when the trial ends tomorrow.
@@ -132,9 +142,10 @@ export function openPeriod(
   if (endsAt !== null && endsAt <= from) return null;
   const { periodRule: rule } = phaseAt(timeline, from);
   const { periodRule: before } = phaseAt(timeline, new Date(from.getTime() - 1));
-  const { to } = isSame(before, rule)
-    ? billingPeriod(rule, from, 'containing')
-    : periodAfterChange({ before, after: rule, lastEnded: from });
+  const { to } =
+    before === rule || isSame(before, rule)
+      ? billingPeriod(rule, from, 'containing')
+      : periodAfterChange({ before, after: rule, lastEnded: from });
   const whole = billingPeriod(rule, new Date(to.getTime() - 1), 'containing');
   return { period: { from, to: endsAt !== null && endsAt < to ? endsAt : to }, whole, rule };
 }
@@ -146,7 +157,7 @@ export function shareOfPart(
   part: Period,
 ): ProrationShare | null {
   const open = openPeriod(timeline, { billedTo: period.from, endsAt: null });
-  if (!open) return null;
+  if (!open || (part.from <= open.whole.from && part.to >= open.whole.to)) return null;
   const { whole, rule, period: full } = open;
   const isEnd = part.to.getTime() === period.to.getTime() && period.to < full.to;
   const share = partShare(part, { whole, rule, end: isEnd ? 'end' : 'hand-over' });

@@ -6,6 +6,7 @@ import {
   draftInvoice,
   invoiceLines,
   whatIf,
+  type BilledPart,
   type BilledRateCard,
   type MeteredUsage,
   type RatedInvoice,
@@ -41,7 +42,16 @@ function invoiced(
   ];
   const draft = draftInvoice({ subscription, period: PERIOD, usage, rateCard, adjustments });
   const lines = invoiceLines(draft.lines.map((line) => ({ ...line, tax: null })));
-  return { subscription, period: PERIOD, lines, usage: [...usage, ...late] };
+  const part: BilledPart = {
+    period: PERIOD,
+    usagePlanId: null,
+    rateCard,
+    addOns: [],
+    isCharged: true,
+    share: null,
+    usage: [...usage, ...late],
+  };
+  return { subscription, period: PERIOD, lines, parts: [part] };
 }
 
 function shown(invoices: readonly RatedInvoice[], rateCard: BilledRateCard) {

@@ -1,6 +1,6 @@
 import { addMoney, zeroMoney, type Money, type Period } from '@core/kernel';
-import { draftInvoice, type BilledSubscription } from './draft-invoice.js';
-import type { BilledRateCard, MeteredUsage } from './price-lines.js';
+import { draftOfParts, type BilledSubscription } from './draft-invoice.js';
+import type { BilledPart, BilledRateCard } from './price-lines.js';
 import type { InvoiceLine } from './invoice-lines.js';
 
 /** An invoice as it was rated, and what is counted of its period now. */
@@ -8,7 +8,8 @@ export interface RatedInvoice {
   readonly subscription: BilledSubscription;
   readonly period: Period;
   readonly lines: readonly Pick<InvoiceLine, 'rating'>[];
-  readonly usage: readonly MeteredUsage[];
+  /** The parts of its period, by the terms that held. */
+  readonly parts: readonly BilledPart[];
 }
 
 /** What invoices asked by their prices, and what they would have asked by others. */
@@ -23,7 +24,8 @@ export interface PriceDifference {
 }
 
 /**
- * Rates the periods of invoices again under another rate card of their currency, and compares. Both sides are what prices
+ * Rates the periods of invoices again under another rate card of their currency, and compares. Add-ons and the parts of a period stay; prices
+ * of a customer's own do not. Both sides are what prices
  * ask, each line rounded, before tax and without corrections. Usage that came in after an invoice was made counts on the side
  * of the other prices only: it was never billed.
  */
@@ -34,8 +36,10 @@ export function whatIf(
   const zero = zeroMoney(rateCard.currency);
   const meters = new Set<string>();
   let [billed, rerated] = [zero, zero];
-  for (const { subscription, period, usage, lines } of invoices) {
-    const { subtotal, unpriced } = draftInvoice({ subscription, period, usage, rateCard });
+  for (const { subscription, period, parts, lines } of invoices) {
+    const byOthers = parts.filter(isCharged).map((part) => ({ ...part, rateCard }));
+    const billing = { subscription, period, parts: byOthers, timezone: 'UTC' };
+    const { subtotal, unpriced } = draftOfParts(billing);
     for (const { meter, quantity } of unpriced) if (!quantity.isZero()) meters.add(meter);
     for (const { rating } of lines) {
       const minor = BigInt(rating?.roundedMinor ?? 0);
@@ -46,4 +50,9 @@ export function whatIf(
   const difference = { minor: rerated.minor - billed.minor, currency: rateCard.currency };
   const unpricedMeters = [...meters].toSorted();
   return { invoices: invoices.length, billed, whatIf: rerated, difference, unpricedMeters };
+}
+
+/** What a trial or a pause leaves free is free by any prices. */
+function isCharged(part: BilledPart): boolean {
+  return part.isCharged;
 }

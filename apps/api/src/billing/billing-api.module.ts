@@ -13,6 +13,7 @@ import { PreviewsController } from './previews.controller.js';
 import { RateCardsController } from './rate-cards.controller.js';
 import { TaxRulesController } from './tax-rules.controller.js';
 import { WhatIfController } from './what-if.controller.js';
+import { SubscriptionChangesController } from './subscription-changes.controller.js';
 import { SubscriptionsController } from './subscriptions.controller.js';
 
 /** Rate cards, subscriptions, invoices and previews over HTTP. */
@@ -30,6 +31,7 @@ import { SubscriptionsController } from './subscriptions.controller.js';
     LedgerController,
     PreviewsController,
     RateCardsController,
+    SubscriptionChangesController,
     SubscriptionsController,
     TaxRulesController,
     WhatIfController,

@@ -7,6 +7,7 @@ import { PeriodPreviewView, periodPreviewView } from './invoices.dto.js';
 import {
   CreateSubscriptionBody,
   EndSubscriptionBody,
+  readSubscription,
   SubscriptionListView,
   SubscriptionQuery,
   SubscriptionView,
@@ -25,9 +26,8 @@ export class SubscriptionsController {
   @Post()
   @Allow('billing:write')
   @ApiCreatedResponse({ type: SubscriptionView })
-  async create(@Caller() scope: Scope, @Body() { startsAt, ...body }: CreateSubscriptionBody) {
-    const start = startsAt === undefined ? {} : { startsAt: new Date(startsAt) };
-    return subscriptionView(await this.subscriptions.create(scope, { ...body, ...start }));
+  async create(@Caller() scope: Scope, @Body() body: CreateSubscriptionBody) {
+    return subscriptionView(await this.subscriptions.create(scope, readSubscription(body)));
   }
 
   @Get()

@@ -1,18 +1,25 @@
-import type { Subscription } from '@io/billing';
+import { phaseAt, statusAt, type Phase } from '@core/billing';
+import type { SubscriptionNow, SubscriptionRequest } from '@io/billing';
 import {
   Currency,
   Id,
   Instant,
   Int,
+  JsonList,
   JsonObject,
   ListOf,
   Nested,
+  OneOf,
   PageQuery,
   Text,
   Zone,
 } from '@io/platform';
 import { PeriodView } from './previews.dto.js';
 
+const PRICE_OVERRIDES =
+  "Prices of the customer's own, in place of the rate card's: `[{ priceId, price }]`.";
+const ADD_ONS =
+  'Prices with a quantity that is agreed and not counted: `[{ id, description, price, quantity }]`.';
 const RULE = { kind: 'calendar', interval: 'month', timezone: 'Europe/Paris' };
 
 export class CreateSubscriptionBody {
@@ -55,6 +62,15 @@ export class CreateSubscriptionBody {
       'In the default account: another, live account whose whole traffic is charged too, which one subscription at a time does.',
   })
   billedAccountId?: string;
+
+  @Instant({ optional: true, description: 'Until then nothing is asked for.' })
+  trialEndsAt?: string;
+
+  @JsonList({ max: 200, optional: true, description: PRICE_OVERRIDES })
+  priceOverrides?: object[];
+
+  @JsonList({ max: 100, optional: true, description: ADD_ONS })
+  addOns?: object[];
 }
 
 export class EndSubscriptionBody {
@@ -67,6 +83,33 @@ export class SubscriptionQuery extends PageQuery {
   customerId?: string;
 }
 
+/** Terms that hold from an instant until the next phase begins. */
+export class PhaseView {
+  @Instant()
+  from: string;
+
+  @OneOf(['trial', 'active', 'paused'])
+  kind: string;
+
+  @Id()
+  usagePlanId: string;
+
+  @Id()
+  rateCardId: string;
+
+  @Int({ min: 1, max: 1_000_000 })
+  rateCardVersion: number;
+
+  @JsonObject({ example: RULE })
+  periodRule: object;
+
+  @JsonList({ max: 200, description: PRICE_OVERRIDES })
+  priceOverrides: object[];
+
+  @JsonList({ max: 100, description: ADD_ONS })
+  addOns: object[];
+}
+
 export class SubscriptionView {
   @Id({ example: 'sub_7Qm2nWcN5vX1pR8sT3yB' })
   id: string;
@@ -74,7 +117,12 @@ export class SubscriptionView {
   @Id()
   customerId: string;
 
-  @Id()
+  @OneOf(['pending', 'trial', 'active', 'paused', 'ended'], {
+    description: "By the account's clock.",
+  })
+  status: string;
+
+  @Id({ description: 'The plan that holds now, as the prices and the period rule.' })
   usagePlanId: string;
 
   @Id()
@@ -110,6 +158,15 @@ export class SubscriptionView {
   })
   currentPeriod: PeriodView | null;
 
+  @Instant({ nullable: true, description: 'When it was cancelled; `endsAt` is when that holds.' })
+  cancelledAt: string | null;
+
+  @ListOf(() => PhaseView, {
+    max: 1_000,
+    description: 'What held, holds and will hold, from its start on; each until the next.',
+  })
+  phases: PhaseView[];
+
   @Instant()
   createdAt: string;
 }
@@ -123,24 +180,54 @@ export class SubscriptionListView {
 }
 
 /** A subscription as the API shows it. */
-export function subscriptionView(subscription: Subscription): SubscriptionView {
-  const { id, customerId, usagePlanId, rateCardId, rateCardVersion, currency } = subscription;
-  const { periodRule, netTermsDays, startsAt, endsAt, billedTo, closesAt, createdAt } =
-    subscription;
+export function subscriptionView(subscription: SubscriptionNow): SubscriptionView {
+  const { id, customerId, currency, netTermsDays, issuerId, timeline, now } = subscription;
+  const { startsAt, endsAt, billedTo, closesAt, cancelledAt, createdAt } = subscription;
+  const { usagePlanId, rateCardId, rateCardVersion, periodRule } = phaseAt(timeline, now);
   return {
     id,
     customerId,
+    status: statusAt(timeline, endsAt, now),
     usagePlanId,
     rateCardId,
     rateCardVersion,
     currency,
     periodRule,
     netTermsDays,
-    issuerId: subscription.issuerId,
+    issuerId,
     billedAccountId: subscription.billedAccountId,
     startsAt: startsAt.toISOString(),
     endsAt: endsAt && endsAt.toISOString(),
     currentPeriod: closesAt && { from: billedTo.toISOString(), to: closesAt.toISOString() },
+    cancelledAt: cancelledAt && cancelledAt.toISOString(),
+    phases: timeline.map(phaseView),
     createdAt: createdAt.toISOString(),
+  };
+}
+
+function phaseView({ startsAt, ...terms }: Phase): PhaseView {
+  const { kind, usagePlanId, rateCardId, rateCardVersion, periodRule } = terms;
+  return {
+    from: startsAt.toISOString(),
+    kind,
+    usagePlanId,
+    rateCardId,
+    rateCardVersion,
+    periodRule,
+    priceOverrides: [...terms.priceOverrides],
+    addOns: [...terms.addOns],
+  };
+}
+
+/** A subscription as it was asked for. */
+export function readSubscription({
+  startsAt,
+  trialEndsAt,
+  ...body
+}: CreateSubscriptionBody): SubscriptionRequest {
+  return {
+    ...body,
+    ...(startsAt !== undefined && { startsAt: new Date(startsAt) }),
+    ...(trialEndsAt !== undefined && { trialEndsAt: new Date(trialEndsAt) }),
   };
 }

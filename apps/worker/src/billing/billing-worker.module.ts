@@ -2,10 +2,16 @@ import { Module } from '@nestjs/common';
 import { BillingModule } from '@io/billing';
 import { ClosePeriodsProcessor } from './close-periods.processor.js';
 import { ExpireCreditsProcessor } from './expire-credits.processor.js';
+import { MoveSubscriptionKeysProcessor } from './move-subscription-keys.processor.js';
 import { RunDunningProcessor } from './run-dunning.processor.js';
 
 @Module({
   imports: [BillingModule],
-  providers: [ClosePeriodsProcessor, ExpireCreditsProcessor, RunDunningProcessor],
+  providers: [
+    ClosePeriodsProcessor,
+    ExpireCreditsProcessor,
+    MoveSubscriptionKeysProcessor,
+    RunDunningProcessor,
+  ],
 })
 export class BillingWorkerModule {}

@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { MeteringModule } from '@io/metering';
+import { ChangedTermsService } from './changed-terms.service.js';
 import { ClosingRepository } from './closing.repository.js';
 import { BlocksService } from './blocks.service.js';
 import { DunningRepository } from './dunning.repository.js';
@@ -31,6 +32,8 @@ import { RatingTransactions } from './rating-transactions.js';
 import { RatingService } from './rating.service.js';
 import { SettlementsRepository } from './settlements.repository.js';
 import { SettlementsService } from './settlements.service.js';
+import { SubscriptionChangesRepository } from './subscription-changes.repository.js';
+import { SubscriptionChangesService } from './subscription-changes.service.js';
 import { SubscriptionsRepository } from './subscriptions.repository.js';
 import { SubscriptionsService } from './subscriptions.service.js';
 import { TaxRulesRepository } from './tax-rules.repository.js';
@@ -73,6 +76,9 @@ import { WhatIfService } from './what-if.service.js';
     RatingTransactions,
     SettlementsRepository,
     SettlementsService,
+    ChangedTermsService,
+    SubscriptionChangesRepository,
+    SubscriptionChangesService,
     SubscriptionsRepository,
     SubscriptionsService,
     TaxRulesRepository,
@@ -97,6 +103,7 @@ import { WhatIfService } from './what-if.service.js';
     PreviewsService,
     RateCardsService,
     SettlementsService,
+    SubscriptionChangesService,
     SubscriptionsService,
     TaxRulesService,
     WhatIfService,

@@ -1,12 +1,13 @@
 import assert from 'node:assert';
 import { Injectable } from '@nestjs/common';
-import { periodToBill } from '@core/billing';
+import { openPeriod } from '@core/billing';
 import type { Period } from '@core/kernel';
 import { Database, type Prisma } from '@io/platform';
 import { withLines, type Invoice } from './invoice-rows.js';
 import { RatingTransactions, type RateSlice } from './rating-transactions.js';
 import { insertDrafts } from './stored-drafts.js';
 import { lockSubscription, toSubscription, type Subscription } from './subscriptions.repository.js';
+import { overTime } from './timelines.js';
 
 /** An account with periods that have ended, and how far its clock is ahead of the system's. */
 export interface DueAccount {
@@ -154,11 +155,7 @@ export class ClosingRepository {
     await insertDrafts(
       tx,
       accountId,
-      drafts.map((draft, index) => {
-        const subscription = periods[index]?.subscription;
-        assert(subscription, 'A draft is of a subscription.');
-        return { subscription, draft, at: now, revision: 1 };
-      }),
+      drafts.map((draft) => ({ draft, at: now, revision: 1 })),
     );
   }
 }
@@ -166,13 +163,18 @@ export class ClosingRepository {
 async function openNext(
   tx: Prisma.TransactionClient,
   accountId: string,
-  closed: readonly { readonly subscription: Subscription; readonly period: Period }[],
+  closed: readonly { readonly subscription: Subscription }[],
 ): Promise<void> {
-  const next = closed.map(({ subscription: { id, periodRule: rule, endsAt }, period }) => ({
-    id,
-    billedTo: period.to,
-    closesAt: periodToBill({ rule, billedTo: period.to, endsAt })?.to ?? null,
-  }));
+  const subscriptions = closed.map(({ subscription }) => subscription);
+  const timed = await overTime(tx, accountId, subscriptions);
+  const next = timed.map(({ id, timeline, endsAt, closesAt: billedTo }) => {
+    assert(billedTo, `${id} has an open period.`);
+    return {
+      id,
+      billedTo,
+      closesAt: openPeriod(timeline, { billedTo, endsAt })?.period.to ?? null,
+    };
+  });
   await tx.$executeRaw`
     UPDATE subscription SET billed_to = next.billed_to, closes_at = nullif(next.closes_at, 'infinity')
     FROM unnest(

@@ -20,8 +20,11 @@ export interface NewManualLine {
   readonly at: Date;
 }
 
-/** When an invoice becomes final, and when it is due, by the terms of its subscription. */
-export type DatesOf = (subscription: Subscription) => {
+/** When an invoice becomes final, and when it is due, by the terms of its subscription and the zone of its period. */
+export type DatesOf = (
+  subscription: Subscription,
+  timezone: string,
+) => {
   readonly issuedAt: Date;
   readonly dueAt: Date;
 };
@@ -57,9 +60,9 @@ export class DraftsRepository {
       const drafts = await spendCredits(
         tx,
         accountId,
-        rated.map(({ subscription, ...draft }) => ({
-          ...draft,
-          ...dates(subscription),
+        rated.map(({ subscription, ...one }) => ({
+          ...one,
+          ...dates(subscription, one.draft.timezone),
           usagePlanId: subscription.usagePlanId,
         })),
       );
@@ -94,7 +97,7 @@ export class DraftsRepository {
       const periods = [{ subscription, period, invoiceId: null }];
       const [draft] = await this.transactions.rate(tx, { accountId, periods }, rate);
       assert(draft, 'The period is rated.');
-      const [created] = await insertDrafts(tx, accountId, [{ subscription, draft, at, revision }]);
+      const [created] = await insertDrafts(tx, accountId, [{ draft, at, revision }]);
       assert(created, 'The draft is stored.');
       await appendAudit(tx, {
         accountId,

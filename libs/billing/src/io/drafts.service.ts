@@ -1,7 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import {
   dueAt,
-  timezoneOf,
   UsageCorrectionWaiting,
   UsageGapOpen,
   UsageQuarantined,
@@ -65,9 +64,9 @@ export class DraftsService {
       const issuedAt = await this.clock.now(scope.accountId);
       await this.drafts.finalise(scope, [id], {
         rate: this.rate,
-        dates: ({ netTermsDays, periodRule }) => ({
+        dates: ({ netTermsDays }, timezone) => ({
           issuedAt,
-          dueAt: dueAt(issuedAt, { netTermsDays, timezone: timezoneOf(periodRule) }),
+          dueAt: dueAt(issuedAt, { netTermsDays, timezone }),
         }),
       });
     }

@@ -41,7 +41,10 @@ export class ExplanationsRepository {
       where: { accountId, id: invoice.subscriptionId },
       select: { usagePlanId: true },
     });
-    return { invoice, line, usagePlanId, credits: await this.credits(accountId, lineId) };
+    const rating =
+      line.rating ?? (line.source?.kind === 'late-usage' ? line.source.rating : undefined);
+    const credits = await this.credits(accountId, lineId);
+    return { invoice, line, usagePlanId: rating?.usagePlanId ?? usagePlanId, credits };
   }
 
   /** The prices of the version of the rate card that a line was rated by. */

@@ -23,7 +23,13 @@ export { RateCardsService } from './rate-cards.service.js';
 export type { RateCardVersion, StoredRateCard } from './rate-cards.repository.js';
 export { TaxRulesService } from './tax-rules.service.js';
 export type { StoredTaxRule } from './tax-rules.repository.js';
-export { SubscriptionsService } from './subscriptions.service.js';
+export { SubscriptionsService, type SubscriptionRequest } from './subscriptions.service.js';
+export type { SubscriptionNow } from './timelines.js';
+export {
+  MOVE_SUBSCRIPTION_KEYS,
+  SubscriptionChangesService,
+  type ChangeInstant,
+} from './subscription-changes.service.js';
 export type { Subscription } from './subscriptions.repository.js';
 export { BlocksService } from './blocks.service.js';
 export { BLOCK_REASONS, type CustomerBlock } from './customer-blocks.js';

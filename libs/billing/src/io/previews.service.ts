@@ -1,11 +1,24 @@
 import { Injectable } from '@nestjs/common';
-import type { TaxedDraft } from '@core/billing';
+import { openPeriod, type TaxedDraft } from '@core/billing';
 import type { Scope } from '@core/identity';
+import type { Period } from '@core/kernel';
 import { NotFound } from '@io/platform';
 import { CreditsService } from './credits.service.js';
 import { InvoicesRepository } from './invoices.repository.js';
 import { RatingService } from './rating.service.js';
-import { TermsRepository } from './terms.repository.js';
+import type { TermsChange } from './changed-terms.service.js';
+import { SubscriptionChangesService, type ChangeInstant } from './subscription-changes.service.js';
+import { TermsRepository, type BillingTerms } from './terms.repository.js';
+import type { SubscriptionOverTime } from './timelines.js';
+
+/** An invoice before and after a change; null where nothing would be billed any more. */
+export interface ChangePreview {
+  readonly at: Date;
+  /** False when nothing would be different. */
+  readonly isChange: boolean;
+  readonly before: TaxedDraft | null;
+  readonly after: TaxedDraft | null;
+}
 
 /** What periods will be charged, before they have ended. Stores nothing. */
 @Injectable()
@@ -15,18 +28,63 @@ export class PreviewsService {
     private readonly invoices: InvoicesRepository,
     private readonly rating: RatingService,
     private readonly credits: CreditsService,
+    private readonly changes: SubscriptionChangesService,
   ) {}
+
+  /**
+   * What the invoice would be of the period that a change falls into, without it and with it, by what was used of it so far. Throws as
+   * the change itself.
+   */
+  async change(
+    scope: Scope,
+    id: string,
+    change: TermsChange & { readonly at: ChangeInstant },
+  ): Promise<ChangePreview> {
+    const { at, phases } = await this.changes.planned(scope, id, change);
+    const terms = await this.get(scope, id);
+    const { subscription } = terms;
+    const { timeline } = subscription;
+    const [first = timeline[0], ...rest] = [
+      ...timeline.filter(({ startsAt }) => phases.length === 0 || startsAt < at),
+      ...phases,
+    ];
+    const changed = await this.terms.changed(scope, terms, [first, ...rest]);
+    const before = periodAt(subscription, at);
+    const after = before && periodAt(changed.subscription, before.from);
+    return {
+      at,
+      isChange: phases.length > 0,
+      before: before && (await this.draft(terms, before)),
+      after: after && (await this.draft(changed, after)),
+    };
+  }
 
   /** What the open period would be charged if it were final with what is rolled up now; null when none is open. */
   async preview(scope: Scope, subscriptionId: string): Promise<TaxedDraft | null> {
-    const terms = await this.terms.find(scope, subscriptionId);
-    if (!terms) throw new NotFound('subscription', subscriptionId);
-    const { accountId, customerId, currency, billedTo: from, closesAt: to } = terms.subscription;
-    if (to === null) return null;
-    const period = { from, to };
+    const terms = await this.get(scope, subscriptionId);
+    const { billedTo: from, closesAt: to } = terms.subscription;
+    return to === null ? null : this.draft(terms, { from, to });
+  }
+
+  private async draft(terms: BillingTerms, period: Period): Promise<TaxedDraft | null> {
+    const { accountId, id: subscriptionId, customerId, currency } = terms.subscription;
     const key = { subscriptionId, customerId, currency, period, invoiceId: null };
     const basis = await this.invoices.basis(accountId, key);
     const [draft = null] = await this.rating.rate([{ terms, period, basis }]);
     return draft && this.credits.previewed(terms.subscription, draft);
   }
+
+  private async get(scope: Scope, subscriptionId: string): Promise<BillingTerms> {
+    const terms = await this.terms.find(scope, subscriptionId);
+    if (!terms) throw new NotFound('subscription', subscriptionId);
+    return terms;
+  }
+}
+
+/** The period that an instant lies in, of those that have no invoice; null after the last. */
+function periodAt({ timeline, billedTo, endsAt }: SubscriptionOverTime, at: Date): Period | null {
+  let open = openPeriod(timeline, { billedTo, endsAt });
+  while (open && open.period.to <= at)
+    open = openPeriod(timeline, { billedTo: open.period.to, endsAt });
+  return open && open.period;
 }

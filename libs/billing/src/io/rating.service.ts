@@ -1,21 +1,29 @@
+import assert from 'node:assert';
 import { Injectable } from '@nestjs/common';
 import {
   billedElsewhereAdjustments,
-  draftInvoice,
+  draftOfParts,
   lateUsageAdjustments,
   localDate,
   meteredUsage,
   metersByProtocol,
   taxedDraft,
   taxTermsFor,
-  timezoneOf,
-  type MeteredUsage,
+  timezoneAt,
+  type BillingInParts,
   type TaxedDraft,
 } from '@core/billing';
 import type { Period } from '@core/kernel';
-import { UsageService, type MeteredQuantity, type UsagePeriod } from '@io/metering';
+import { UsageService, type MeteredQuantity } from '@io/metering';
 import type { DraftBasis } from './draft-basis.js';
-import type { Subscription } from './subscriptions.repository.js';
+import {
+  billedParts,
+  cardKey,
+  partsToRate,
+  usageOfPart,
+  type BilledUsage,
+  type PartToRate,
+} from './parts-to-rate.js';
 import { TermsRepository, type BillingTerms } from './terms.repository.js';
 
 /** A period of a subscription to rate, with all that its invoice depends on besides usage. */
@@ -24,9 +32,6 @@ export interface RatingTask {
   readonly period: Period;
   readonly basis: DraftBasis;
 }
-
-/** Which usage is charged: of a customer and plan, and of a whole account where that is billed too. */
-export type BilledUsage = UsagePeriod & Pick<Subscription, 'billedAccountId'>;
 
 /**
  * What a period is charged: its usage by the prices of the card, late usage of the periods before it, what people put on the
@@ -48,13 +53,16 @@ export class RatingService {
 
   /** Rates a slice, in its order. The usage of all of it is read together. */
   async rate(slice: readonly RatingTask[]): Promise<TaxedDraft[]> {
-    const wanted = slice.map(usageOf);
-    const used = await this.periodUsages(wanted.flat());
-    let next = 0;
+    const periods = slice.map(periodsOf);
+    const wanted = slice.flatMap(({ terms }, index) =>
+      (periods[index] ?? []).flatMap((period) => usageOf(terms, period)),
+    );
+    const used = await this.periodUsages(wanted);
     return slice.map((task, index) => {
-      const end = next + (wanted[index]?.length ?? 0);
-      const [own = [], ...finished] = used.slice(next, end).map(meteredUsage);
-      next = end;
+      const [own, ...finished] = (periods[index] ?? []).map((period) =>
+        ratedPeriod(task.terms, period, used),
+      );
+      assert(own, 'A task is of a period.');
       return ratedDraft(task, { own, finished });
     });
   }
@@ -71,41 +79,68 @@ export class RatingService {
   }
 }
 
-/** Which usage a task is rated by: of its own period, then of each finished one. */
-function usageOf({ terms, period, basis }: RatingTask): BilledUsage[] {
-  const { accountId, customerId, usagePlanId, billedAccountId } = terms.subscription;
-  const byProtocol = metersByProtocol(terms.rateCard);
-  const of = { accountId, customerId, usagePlanId, billedAccountId, byProtocol };
+/** A period in the parts that it is rated in. */
+interface PeriodInParts {
+  readonly period: Period;
+  readonly parts: readonly PartToRate[];
+}
+
+/** What a task rates: its own period, then each finished one. */
+function periodsOf({ terms, period, basis }: RatingTask): PeriodInParts[] {
   return [period, ...basis.finished.map((one) => one.period)].map((one) => ({
-    ...of,
     period: one,
+    parts: partsToRate(terms.subscription, one),
   }));
 }
 
+/** Which usage a period is rated by, part by part. */
+function usageOf({ subscription, cards }: BillingTerms, { parts }: PeriodInParts): BilledUsage[] {
+  return parts.flatMap((part) => {
+    const card = cards.get(cardKey(part.phase));
+    return usageOfPart(subscription, part, card ? metersByProtocol(card) : []);
+  });
+}
+
+/** A period with its usage, which is taken off in the order of `usageOf`. */
+function ratedPeriod(
+  { subscription, cards }: BillingTerms,
+  { period, parts }: PeriodInParts,
+  used: (readonly MeteredQuantity[])[],
+): BillingInParts {
+  const usage = parts.map(({ usagePlanIds }) =>
+    usagePlanIds.flatMap(() => meteredUsage(used.shift() ?? [])),
+  );
+  return {
+    subscription,
+    period,
+    parts: billedParts(subscription, period, { parts, cards, usage }),
+    timezone: timezoneAt(subscription.timeline, period.from),
+  };
+}
+
 function ratedDraft(
-  { terms, period, basis }: RatingTask,
-  used: {
-    readonly own: readonly MeteredUsage[];
-    readonly finished: readonly (readonly MeteredUsage[])[];
-  },
+  { terms, basis }: RatingTask,
+  rated: { readonly own: BillingInParts; readonly finished: readonly BillingInParts[] },
 ): TaxedDraft {
-  const { subscription, rateCard, taxRules } = terms;
-  const { customerId, usagePlanId, periodRule } = subscription;
-  const timezone = timezoneOf(periodRule);
+  const { subscription, taxRules } = terms;
+  const { customerId } = subscription;
   const late = basis.finished.flatMap((one, index) => {
-    const usage = used.finished[index] ?? [];
+    const billing = rated.finished[index];
+    assert(billing, 'Each finished period is rated.');
+    const { timezone } = billing;
     const days = {
       first: localDate(one.period.from, timezone),
       last: localDate(new Date(one.period.to.getTime() - 1), timezone),
     };
-    const known = draftInvoice({ subscription, rateCard, usage, period: one.period });
-    return lateUsageAdjustments(known, one, days);
+    return lateUsageAdjustments(draftOfParts(billing), one, days);
   });
-  const billing = { subscription, period, rateCard, usage: used.own };
+  const { own } = rated;
   const elsewhere =
-    basis.own.billed.size === 0 ? [] : billedElsewhereAdjustments(draftInvoice(billing), basis.own);
+    basis.own.billed.size === 0 ? [] : billedElsewhereAdjustments(draftOfParts(own), basis.own);
   const adjustments = [...late, ...elsewhere, ...basis.manual];
-  return taxedDraft(draftInvoice({ ...billing, adjustments }), (meter) =>
-    taxTermsFor(taxRules, { customerId, usagePlanId, meter }),
+  return taxedDraft(
+    draftOfParts({ ...own, adjustments }),
+    (meter, usagePlanId = subscription.usagePlanId) =>
+      taxTermsFor(taxRules, { customerId, usagePlanId, meter }),
   );
 }

@@ -1,15 +1,13 @@
 import assert from 'node:assert';
 import { randomBytes } from 'node:crypto';
-import { invoiceLines, timezoneOf, type TaxedDraft } from '@core/billing';
+import { invoiceLines, type TaxedDraft } from '@core/billing';
 import { prefixedId } from '@core/kernel';
 import type { Prisma } from '@io/platform';
 import { storedSnapshot, storedTaxGroup } from './invoice-rows.js';
 import { issuersOf } from './issuer-of.js';
-import type { Subscription } from './subscriptions.repository.js';
 
 /** A draft that has no invoice yet. */
 export interface NewDraft {
-  readonly subscription: Subscription;
   readonly draft: TaxedDraft;
   readonly at: Date;
   readonly revision: number;
@@ -29,8 +27,8 @@ export async function insertDrafts(
 ): Promise<string[]> {
   const made = drafts.map((one) => ({ ...one, id: prefixedId('inv', randomBytes) }));
   const rows = await headRows(tx, accountId, made);
-  const news = made.map(({ subscription, draft, revision, at }) => ({
-    timezone: timezoneOf(subscription.periodRule),
+  const news = made.map(({ draft, revision, at }) => ({
+    timezone: draft.timezone,
     period: draft.period,
     revision,
     at,

@@ -5,6 +5,7 @@ import {
   parsePeriodRule,
   SubscriptionOverlaps,
   type PeriodRule,
+  type Phase,
 } from '@core/billing';
 import type { Scope } from '@core/identity';
 import { prefixedId } from '@core/kernel';
@@ -18,6 +19,7 @@ import {
   type Prisma,
 } from '@io/platform';
 import { storedJson } from './json.js';
+import { phaseRows } from './phase-rows.js';
 
 /** Customer × usage plan × rate card from an instant. */
 export interface Subscription {
@@ -40,14 +42,35 @@ export interface Subscription {
   readonly billedTo: Date;
   /** Where the open period ends; null when nothing is left to bill. */
   readonly closesAt: Date | null;
+  /** Periods that begin before it are asked for whole fees, as they were invoiced. */
+  readonly proratedFrom: Date;
+  /** When it was cancelled; then its keys leave the plan with its end. */
+  readonly cancelledAt: Date | null;
+  /** The plan that its phases brought the customer's keys to last; the first one when null. */
+  readonly keysPlanId: string | null;
+  /** When the keys are to be moved next. */
+  readonly keysDueAt: Date | null;
   readonly createdAt: Date;
 }
 
 /** A subscription that has no invoice yet. */
-export type NewSubscription = Omit<
+export interface NewSubscription extends Pick<
   Subscription,
-  'id' | 'accountId' | 'endsAt' | 'billedTo' | 'createdAt'
->;
+  | 'customerId'
+  | 'usagePlanId'
+  | 'rateCardId'
+  | 'rateCardVersion'
+  | 'currency'
+  | 'periodRule'
+  | 'netTermsDays'
+  | 'issuerId'
+  | 'billedAccountId'
+  | 'startsAt'
+  | 'closesAt'
+> {
+  /** Empty where the terms say it all. */
+  readonly phases: readonly Phase[];
+}
 
 interface References {
   readonly customerId: string;
@@ -61,16 +84,24 @@ export class SubscriptionsRepository {
   constructor(private readonly db: Database) {}
 
   /** Throws `SubscriptionOverlaps` where the customer has the plan at that time. */
-  async create(scope: Scope, { periodRule, ...terms }: NewSubscription): Promise<Subscription> {
+  async create(
+    scope: Scope,
+    { periodRule, phases, ...terms }: NewSubscription,
+  ): Promise<Subscription> {
     const { accountId, principalId } = scope;
     const id = prefixedId('sub', randomBytes);
     return refusingOverlaps(terms, () =>
       this.db.$transaction(async (tx) => {
-        const data = { id, accountId, ...terms, billedTo: terms.startsAt };
+        const { startsAt, customerId } = terms;
+        const start = { billedTo: startsAt, proratedFrom: startsAt };
+        const data = { id, accountId, ...terms, ...start };
         const row = await tx.subscription.create({
           data: { ...data, periodRule: storedJson(periodRule) },
         });
-        const after = { ...terms, periodRule };
+        const of = { accountId, customerId, subscriptionId: id, revision: 1 };
+        const written = { createdBy: principalId, createdAt: startsAt };
+        await tx.subscriptionPhase.createMany({ data: phaseRows(phases, { ...of, ...written }) });
+        const after = { ...terms, periodRule, ...(phases.length > 0 && { phases }) };
         await appendAudit(tx, {
           accountId,
           principalId,

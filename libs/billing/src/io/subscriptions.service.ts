@@ -1,24 +1,28 @@
 import { Injectable } from '@nestjs/common';
 import {
-  InvalidPeriodRule,
-  parsePeriodRule,
+  isSame,
+  openPeriod,
   PeriodAlreadyBilled,
-  periodToBill,
   SubscriptionEnded,
   type PeriodRule,
+  type Phase,
+  type Timeline,
 } from '@core/billing';
 import type { Scope } from '@core/identity';
+import type { FieldFault } from '@core/kernel';
 import {
   BusinessClock,
   InvalidRequest,
   NotFound,
   Pages,
-  type FieldFault,
   type Page,
   type PageQuery,
 } from '@io/platform';
+import { ChangedTermsService, readRule } from './changed-terms.service.js';
 import { RateCardsService } from './rate-cards.service.js';
-import { SubscriptionsRepository, type Subscription } from './subscriptions.repository.js';
+import { SubscriptionChangesRepository } from './subscription-changes.repository.js';
+import { SubscriptionsRepository } from './subscriptions.repository.js';
+import { firstPhase, type SubscriptionNow } from './timelines.js';
 
 /** A subscription as it was asked for; what is left out is decided here. */
 export interface SubscriptionRequest {
@@ -40,6 +44,10 @@ export interface SubscriptionRequest {
   readonly issuerId?: string;
   /** Another account whose traffic is charged too; only in the default account. */
   readonly billedAccountId?: string;
+  /** Until then nothing is asked for. */
+  readonly trialEndsAt?: Date;
+  readonly priceOverrides?: readonly object[];
+  readonly addOns?: readonly object[];
 }
 
 const NET_TERMS_DAYS = 30;
@@ -52,13 +60,15 @@ const DAY_MS = 86_400_000;
 export class SubscriptionsService {
   constructor(
     private readonly subscriptions: SubscriptionsRepository,
+    private readonly changes: SubscriptionChangesRepository,
+    private readonly terms: ChangedTermsService,
     private readonly rateCards: RateCardsService,
     private readonly clock: BusinessClock,
     private readonly pages: Pages,
   ) {}
 
   /** Throws `InvalidRequest` naming what is not there, `SubscriptionOverlaps` or `AccountBilledAlready`. */
-  async create(scope: Scope, request: SubscriptionRequest): Promise<Subscription> {
+  async create(scope: Scope, request: SubscriptionRequest): Promise<SubscriptionNow> {
     const {
       customerId,
       usagePlanId,
@@ -76,7 +86,7 @@ export class SubscriptionsService {
     const version = card?.versions.find(
       (one) => rateCardVersion === undefined || one.version === rateCardVersion,
     );
-    const { currency } = request;
+    const { currency, trialEndsAt } = request;
     const refusals: [boolean, FieldFault][] = [
       [!customer, { pointer: '/customerId', detail: 'is not a customer of this account' }],
       [!usagePlan, { pointer: '/usagePlanId', detail: 'is not a usage plan of this account' }],
@@ -105,51 +115,73 @@ export class SubscriptionsService {
         Math.abs(startsAt.getTime() - now.getTime()) > START_DAYS_MAX * DAY_MS,
         { pointer: '/startsAt', detail: `must be within ${START_DAYS_MAX} days of now` },
       ],
+      [
+        trialEndsAt !== undefined && !isWithinDays(trialEndsAt, startsAt, START_DAYS_MAX),
+        {
+          pointer: '/trialEndsAt',
+          detail: `must be after the start, and at most ${START_DAYS_MAX} days after it`,
+        },
+      ],
     ];
     const faults = refusals.filter(([isRefused]) => isRefused).map(([, fault]) => fault);
+    const chosen = card && version ? { card, version } : null;
+    const own = this.terms.ownPrices(request, chosen, faults);
     if (faults.length > 0 || !customer || !card || !version) throw new InvalidRequest(faults);
 
-    const periodRule = readRule(request, customer.timezone);
-    const open = periodToBill({ rule: periodRule, billedTo: startsAt, endsAt: null });
-    return this.subscriptions.create(scope, {
+    const periodRule = ruleOf(request, customer.timezone);
+    const of = { usagePlanId, rateCardId: card.id, rateCardVersion: version.version, periodRule };
+    const first: Phase = { ...firstPhase({ ...of, startsAt }), ...own };
+    const timeline: Timeline =
+      trialEndsAt === undefined
+        ? [first]
+        : [
+            { ...first, kind: 'trial' },
+            { ...first, startsAt: trialEndsAt },
+          ];
+    const isPlain = isSame(timeline, [firstPhase(first)]);
+    const open = openPeriod(timeline, { billedTo: startsAt, endsAt: null });
+    const created = await this.subscriptions.create(scope, {
+      ...of,
       customerId,
-      usagePlanId,
-      rateCardId: card.id,
-      rateCardVersion: version.version,
       currency: version.currency,
-      periodRule,
       netTermsDays,
       issuerId: issuer?.id ?? null,
       billedAccountId: request.billedAccountId ?? null,
       startsAt,
-      closesAt: open && open.to,
+      closesAt: open && open.period.to,
+      phases: isPlain ? [] : timeline,
     });
+    return { ...created, timeline, revision: isPlain ? 0 : 1, others: [], now };
   }
 
   async list(
     scope: Scope,
     { customerId, ...query }: PageQuery & { customerId?: string },
-  ): Promise<Page<Subscription>> {
+  ): Promise<Page<SubscriptionNow>> {
     const filter = customerId === undefined ? {} : { customerId };
     const list = `subscriptions ${scope.accountId} ${scope.customerId ?? ''} ${customerId ?? ''}`;
     const page = this.pages.request(query, list);
-    return this.pages.page(await this.subscriptions.page(scope, filter, page), page, list);
+    const { accountId } = scope;
+    const found = await this.subscriptions.page(scope, filter, page);
+    const inTime = await this.changes.overTime(accountId, found);
+    const now = await this.clock.now(accountId);
+    const all = inTime.map((subscription) => ({ ...subscription, now }));
+    return this.pages.page(all, page, list);
   }
 
-  async get(scope: Scope, id: string): Promise<Subscription> {
-    const subscription = await this.subscriptions.find(scope, id);
+  async get(scope: Scope, id: string): Promise<SubscriptionNow> {
+    const subscription = await this.changes.find(scope, id);
     if (!subscription) throw new NotFound('subscription', id);
-    return subscription;
+    return { ...subscription, now: await this.clock.now(scope.accountId) };
   }
 
   /**
    * Ends a subscription, now when no instant is given; the open period is cut there. The end may be moved as long as
    * it has not passed. Throws `PeriodAlreadyBilled` or `SubscriptionEnded`.
    */
-  async end(scope: Scope, id: string, at?: Date): Promise<Subscription> {
+  async end(scope: Scope, id: string, at?: Date): Promise<SubscriptionNow> {
     const subscription = await this.get(scope, id);
-    const { startsAt, endsAt: endedAt, billedTo, periodRule } = subscription;
-    const now = await this.clock.now(scope.accountId);
+    const { startsAt, endsAt: endedAt, billedTo, timeline, now } = subscription;
     if (endedAt !== null && endedAt <= now) {
       if (at === undefined || at.getTime() === endedAt.getTime()) return subscription;
       throw new SubscriptionEnded(endedAt);
@@ -160,12 +192,17 @@ export class SubscriptionsService {
       throw new InvalidRequest([{ pointer: '/at', detail }]);
     }
     if (endsAt < billedTo) throw new PeriodAlreadyBilled(billedTo);
-    const open = periodToBill({ rule: periodRule, billedTo, endsAt });
-    return this.subscriptions.end(scope, subscription, { endsAt, closesAt: open && open.to });
+    const open = openPeriod(timeline, { billedTo, endsAt });
+    const dates = { endsAt, closesAt: open && open.period.to };
+    return { ...subscription, ...(await this.subscriptions.end(scope, subscription, dates)) };
   }
 }
 
-function readRule(
+function isWithinDays(at: Date, from: Date, days: number): boolean {
+  return at > from && at.getTime() - from.getTime() <= days * DAY_MS;
+}
+
+function ruleOf(
   { periodRule, timezone }: { readonly periodRule?: object; readonly timezone?: string },
   customerTimezone: string,
 ): PeriodRule {
@@ -176,15 +213,8 @@ function readRule(
     const detail = 'must not be sent beside periodRule, which has its own';
     throw new InvalidRequest([{ pointer: '/timezone', detail }]);
   }
-  try {
-    return parsePeriodRule(periodRule);
-  } catch (error) {
-    if (!(error instanceof InvalidPeriodRule)) throw error;
-    throw new InvalidRequest(
-      error.facts.errors.map(({ pointer, detail }) => ({
-        pointer: `/periodRule${pointer}`,
-        detail,
-      })),
-    );
-  }
+  const faults: FieldFault[] = [];
+  const rule = readRule(periodRule, faults);
+  if (!rule) throw new InvalidRequest(faults);
+  return rule;
 }

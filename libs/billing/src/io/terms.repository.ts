@@ -1,14 +1,22 @@
 import { Injectable } from '@nestjs/common';
-import { parseRateCardItems, type BilledRateCard, type TaxRule } from '@core/billing';
+import {
+  parseRateCardItems,
+  type BilledRateCard,
+  type TaxRule,
+  type Timeline,
+} from '@core/billing';
 import type { Scope } from '@core/identity';
 import { Database, type Prisma } from '@io/platform';
+import { cardKey, type RateCards } from './parts-to-rate.js';
 import { toSubscription, type Subscription } from './subscriptions.repository.js';
 import { toTaxRule } from './tax-rules.repository.js';
+import { overTime, type SubscriptionOverTime } from './timelines.js';
 
 /** All that a period's invoice is computed from, but the usage. */
 export interface BillingTerms {
-  readonly subscription: Subscription;
-  readonly rateCard: BilledRateCard;
+  readonly subscription: SubscriptionOverTime;
+  /** Of all its phases. */
+  readonly cards: RateCards;
   readonly taxRules: readonly TaxRule[];
 }
 
@@ -60,20 +68,47 @@ export class TermsRepository {
     });
     const rules = rows.map(toTaxRule);
     const all: BillingTerms[] = [];
-    for (const subscription of subscriptions) {
+    for (const subscription of await overTime(db, accountId, subscriptions)) {
       const { customerId } = subscription;
-      const rateCard = await this.rateCard(db, subscription);
+      const cards = await this.cardsOf(db, subscription);
       const taxRules = rules.filter(
         (rule) => rule.customerId === null || rule.customerId === customerId,
       );
-      all.push({ subscription, rateCard, taxRules });
+      all.push({ subscription, cards, taxRules });
     }
     return all;
   }
 
+  /** The same terms with other phases. */
+  async changed(
+    { accountId }: Scope,
+    terms: BillingTerms,
+    timeline: Timeline,
+  ): Promise<BillingTerms> {
+    const subscription = { ...terms.subscription, timeline };
+    return { ...terms, subscription, cards: await this.cardsOf(this.db, { accountId, timeline }) };
+  }
+
+  /** The rate cards of all phases. */
+  private async cardsOf(
+    db: Prisma.TransactionClient,
+    { accountId, timeline }: Pick<SubscriptionOverTime, 'accountId' | 'timeline'>,
+  ): Promise<RateCards> {
+    const cards = new Map<string, BilledRateCard>();
+    for (const phase of timeline) {
+      const key = cardKey(phase);
+      if (!cards.has(key)) cards.set(key, await this.rateCard(db, { accountId, ...phase }));
+    }
+    return cards;
+  }
+
   private async rateCard(
     db: Prisma.TransactionClient,
-    { accountId, rateCardId, rateCardVersion: version }: Subscription,
+    {
+      accountId,
+      rateCardId,
+      rateCardVersion: version,
+    }: Pick<Subscription, 'accountId' | 'rateCardId' | 'rateCardVersion'>,
   ): Promise<BilledRateCard> {
     const key = `${accountId} ${rateCardId} ${version}`;
     const known = this.cards.get(key);

@@ -3,11 +3,12 @@ import type { Scope } from '@core/identity';
 import type { Period } from '@core/kernel';
 import { Database, type Prisma } from '@io/platform';
 import { allWithLines, type Invoice } from './invoice-rows.js';
+import { toSubscription } from './subscriptions.repository.js';
+import { overTime, type SubscriptionOverTime } from './timelines.js';
 
-/** An invoice with the plan, and the account, that its usage was of. */
-export interface PlannedInvoice extends Invoice {
-  readonly usagePlanId: string;
-  readonly billedAccountId: string | null;
+/** An invoice with the subscription that it is of. */
+export interface SubscribedInvoice extends Invoice {
+  readonly subscription: SubscriptionOverTime;
 }
 
 /** Reads invoices by customer, to rate them again. Changes nothing. */
@@ -30,25 +31,23 @@ export class WhatIfRepository {
   }
 
   /** The invoices of a customer, of periods within the span, in the order of the periods. */
-  async invoices(scope: Scope, span: Period, customerId: string): Promise<PlannedInvoice[]> {
+  async invoices(scope: Scope, span: Period, customerId: string): Promise<SubscribedInvoice[]> {
     const rows = await this.db.invoice.findMany({
       where: { ...within(scope, span), customerId },
       orderBy: [{ periodFrom: 'asc' }, { id: 'asc' }],
     });
-    const subscriptions = await this.db.subscription.findMany({
-      where: {
-        accountId: scope.accountId,
-        customerId,
-        id: { in: rows.map(({ subscriptionId }) => subscriptionId) },
-      },
-      select: { id: true, usagePlanId: true, billedAccountId: true },
+    const { accountId } = scope;
+    const ids = rows.map(({ subscriptionId }) => subscriptionId);
+    const found = await this.db.subscription.findMany({
+      where: { accountId, customerId, id: { in: ids } },
     });
-    const usageOf = new Map(subscriptions.map(({ id, ...of }) => [id, of]));
+    const timed = await overTime(this.db, accountId, found.map(toSubscription));
+    const byId = new Map(timed.map((subscription) => [subscription.id, subscription]));
     const invoices = await allWithLines(this.db, rows);
     return invoices.map((invoice) => {
-      const of = usageOf.get(invoice.subscriptionId);
-      if (!of) throw new Error(`${invoice.id} has no subscription.`);
-      return { ...invoice, ...of };
+      const subscription = byId.get(invoice.subscriptionId);
+      if (!subscription) throw new Error(`${invoice.id} has no subscription.`);
+      return { ...invoice, subscription };
     });
   }
 }

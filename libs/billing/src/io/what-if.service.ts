@@ -6,12 +6,14 @@ import {
   whatIf,
   type BilledRateCard,
   type PriceDifference,
+  type RatedInvoice,
 } from '@core/billing';
 import type { Scope } from '@core/identity';
 import type { Period } from '@core/kernel';
 import { InvalidRequest } from '@io/platform';
+import { billedParts, cardKey, partsToRate, usageOfPart } from './parts-to-rate.js';
 import { RatingService } from './rating.service.js';
-import { WhatIfRepository, type PlannedInvoice } from './what-if.repository.js';
+import { WhatIfRepository, type SubscribedInvoice } from './what-if.repository.js';
 
 /** Prices that are no rate card yet, and whose invoices to rate again by them. */
 export interface WhatIfQuestion {
@@ -79,13 +81,19 @@ export class WhatIfService {
     }
   }
 
-  private async withUsage(invoice: PlannedInvoice, rateCard: BilledRateCard) {
-    const { accountId, customerId, usagePlanId, billedAccountId, period, lines, currency } =
-      invoice;
-    const of = { accountId, customerId, usagePlanId, billedAccountId, period };
+  private async withUsage(
+    { subscription, period, lines }: SubscribedInvoice,
+    rateCard: BilledRateCard,
+  ): Promise<RatedInvoice> {
+    const parts = partsToRate(subscription, period);
     const byProtocol = metersByProtocol(rateCard);
-    const [used = []] = await this.rating.periodUsages([{ ...of, byProtocol }]);
-    const subscription = { id: invoice.subscriptionId, customerId, currency };
-    return { subscription, period, lines, usage: meteredUsage(used) };
+    const usage = [];
+    for (const part of parts) {
+      const used = await this.rating.periodUsages(usageOfPart(subscription, part, byProtocol));
+      usage.push(used.flatMap((one) => meteredUsage(one)));
+    }
+    const cards = new Map(subscription.timeline.map((phase) => [cardKey(phase), rateCard]));
+    const rated = billedParts(subscription, period, { parts, cards, usage });
+    return { subscription, period, lines, parts: rated };
   }
 }

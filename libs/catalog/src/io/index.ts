@@ -14,3 +14,4 @@ export { UsagePlanKeysService } from './usage-plan-keys.service.js';
 export type { UsagePlanKeyView } from './usage-plan-keys.repository.js';
 export { UsagePlansService, type UsagePlanRequest } from './usage-plans.service.js';
 export type { UsagePlanView } from './read-usage-plans.js';
+export { putPlanKeys, takePlanKeys } from './move-plan-keys.js';

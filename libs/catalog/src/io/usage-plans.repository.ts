@@ -156,11 +156,12 @@ export class UsagePlansRepository {
       const before = await readUsagePlan(tx, accountId, id);
       const [stage] = before.apiStages;
       if (stage) throw new UsagePlanHasStages(id, stage);
-      const subscription = await tx.subscription.findFirst({
-        where: { accountId, usagePlanId: id },
-        select: { id: true },
-      });
-      if (subscription) throw new UsagePlanHasSubscriptions(id);
+      const ofPlan = { where: { accountId, usagePlanId: id } };
+      const [began, changed] = [
+        await tx.subscription.findFirst({ ...ofPlan, select: { id: true } }),
+        await tx.subscriptionPhase.findFirst({ ...ofPlan, select: { revision: true } }),
+      ];
+      if (began || changed) throw new UsagePlanHasSubscriptions(id);
       await tx.usagePlan.delete({ where: { accountId_id: { accountId, id } } });
       await appendAudit(tx, { ...scope, action: 'delete-usage-plan', subject: id, before });
     });

@@ -126,9 +126,9 @@ export class EventPayersRepository {
           WHERE p.account_id = ${accountId} AND p.key_id = k.id) AS "keyPlanIds",
         ARRAY(SELECT DISTINCT p.usage_plan_id FROM usage_plan_key_stage_past p
           WHERE p.account_id = ${accountId} AND p.key_id = k.id) AS "pastPlanIds",
-        ARRAY(SELECT DISTINCT s.usage_plan_id FROM subscription s
+        ARRAY(SELECT DISTINCT s.usage_plan_id FROM subscription_span s
           WHERE s.account_id = ${accountId} AND s.customer_id = coalesce(k.customer_id, c.id)
-            AND (s.ends_at IS NULL OR s.ends_at > ${now})) AS "subscribedPlanIds"
+            AND (s.span_to IS NULL OR s.span_to > ${now})) AS "subscribedPlanIds"
       FROM unnest(
         ${names.map(({ keyId, subject }) => keyId || subject)}::text[],
         ${names.map(({ keyId }) => keyId !== '')}::boolean[],

@@ -173,6 +173,9 @@ const JOURNAL: ExportDefinition = {
     ORDER BY t.occurred_at, t.id, p.ordinal`,
 };
 
+/** The usage plan of a line: its own, where the subscription has had several. */
+const PLAN_OF_LINE = `coalesce(l.snapshot ->> 'usagePlanId', l.snapshot #>> '{source,rating,usagePlanId}', s.usage_plan_id)`;
+
 /** What was billed in a month, and the part of each line that its period has in a month; cumulative, so that parts sum to it. */
 const REVENUE: ExportDefinition = {
   name: 'revenue',
@@ -198,19 +201,19 @@ const REVENUE: ExportDefinition = {
     const account = literal(scope.accountId);
     return `FROM (
       SELECT month, usage_plan_id, meter, currency, sum(billed) AS billed, sum(recognised) AS recognised FROM (
-        SELECT date_trunc('month', t.occurred_at AT TIME ZONE 'UTC') AS month, s.usage_plan_id, l.meter, i.currency,
+        SELECT date_trunc('month', t.occurred_at AT TIME ZONE 'UTC') AS month, ${PLAN_OF_LINE} AS usage_plan_id, l.meter, i.currency,
           CASE t.act WHEN 'void-invoice' THEN -l.amount_minor ELSE l.amount_minor END AS billed, 0 AS recognised
         FROM ledger_transaction t JOIN invoice i ON i.id = t.invoice_id
           JOIN subscription s ON s.id = i.subscription_id JOIN invoice_line l ON l.invoice_id = i.id
         WHERE t.account_id = ${account} AND t.act IN ('finalise-invoice', 'void-invoice') AND NOT ${IS_PREPAID}
         UNION ALL
-        SELECT date_trunc('month', t.occurred_at AT TIME ZONE 'UTC'), s.usage_plan_id, l.meter, i.currency, -n.amount_minor, 0
+        SELECT date_trunc('month', t.occurred_at AT TIME ZONE 'UTC'), ${PLAN_OF_LINE}, l.meter, i.currency, -n.amount_minor, 0
         FROM ledger_transaction t JOIN credit_note_line n ON n.credit_note_id = t.subject_id
           JOIN invoice_line l ON l.id = n.invoice_line_id JOIN invoice i ON i.id = l.invoice_id
           JOIN subscription s ON s.id = i.subscription_id
         WHERE t.account_id = ${account} AND t.act = 'issue-credit-note' AND NOT ${IS_PREPAID}
         UNION ALL
-        SELECT m.month, s.usage_plan_id, l.meter, i.currency, 0,
+        SELECT m.month, ${PLAN_OF_LINE}, l.meter, i.currency, 0,
           round(p.earned * least(extract(epoch FROM m.month + interval '1 month' - p.from_utc) / p.seconds, 1))
             - round(p.earned * greatest(extract(epoch FROM m.month - p.from_utc) / p.seconds, 0))
         FROM invoice i JOIN subscription s ON s.id = i.subscription_id JOIN invoice_line l ON l.invoice_id = i.id
