@@ -99,6 +99,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   'GET /v1/invoices/{id}/ubl': { customersToo: true, refusedWith: 409 },
   'GET /v1/invoices/{id}/cii': { customersToo: true, refusedWith: 409 },
   'POST /v1/invoices/{id}/refresh': {},
+  'POST /v1/invoices/{id}/approve': {},
   'POST /v1/invoices/{id}/finalise': {},
   'POST /v1/invoices/{id}/pay': {},
   'POST /v1/invoices/{id}/void': {},

@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import { DraftsService, InvoicingService, SettlementsService } from '@io/billing';
+import { FinalisingService, InvoicingService, SettlementsService } from '@io/billing';
 import { decimal } from '@core/kernel';
 import { Config } from '@io/platform';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -15,7 +15,7 @@ const FIRST = 1 + randomInt(EVERY);
 let stable: Invoicing;
 let wire: CrashingWire;
 let invoicing: InvoicingService;
-let drafts: DraftsService;
+let finalising: FinalisingService;
 let settlements: SettlementsService;
 
 beforeAll(async () => {
@@ -31,7 +31,7 @@ beforeAll(async () => {
   });
   await app.init();
   invoicing = app.get(InvoicingService);
-  drafts = app.get(DraftsService);
+  finalising = app.get(FinalisingService);
   settlements = app.get(SettlementsService);
 });
 
@@ -40,7 +40,7 @@ async function monthEnd(
   { subscriptionId, customerId }: Subscribed,
   by: {
     readonly invoicing: InvoicingService;
-    readonly drafts: DraftsService;
+    readonly finalising: FinalisingService;
     readonly settlements: SettlementsService;
   },
 ): Promise<void> {
@@ -54,7 +54,7 @@ async function monthEnd(
     await by.invoicing.close(scope, subscriptionId, { from: billedTo, to: closesAt });
   }
   const { id } = await db.invoice.findFirstOrThrow({ where: { customerId } });
-  await by.drafts.finalise(scope, id);
+  await by.finalising.finalise(scope, id);
   const payment = { amount: decimal('2.50'), method: 'bank-transfer', reference: 'SEPA' } as const;
   await by.settlements.recordPayment(scope, id, payment);
 }
@@ -67,7 +67,7 @@ describe('a process that dies between any two statements of closing, finalising 
       const { rows, api, use, aSubscriber } = stable;
       const steady = {
         invoicing: api.app.get(InvoicingService),
-        drafts: api.app.get(DraftsService),
+        finalising: api.app.get(FinalisingService),
         settlements: api.app.get(SettlementsService),
       };
       let crashes = 0;
@@ -77,7 +77,7 @@ describe('a process that dies between any two statements of closing, finalising 
         const topUp = { kind: 'paid', name: 'Top-up', amount: '1.00', reference: 'SEPA' };
         await api.call('POST', `/v1/customers/${of.customerId}/credit-grants`, { body: topUp });
         wire.crashAt(statement, moment);
-        await monthEnd(of, { invoicing, drafts, settlements }).catch(() => undefined);
+        await monthEnd(of, { invoicing, finalising, settlements }).catch(() => undefined);
         hasCrashed = wire.disarm();
         if (hasCrashed) crashes += 1;
         // Whoever comes next finds it as it is, and goes on.

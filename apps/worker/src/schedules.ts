@@ -1,7 +1,13 @@
 import { BullModule, getQueueToken } from '@nestjs/bullmq';
 import { Injectable, Module, type OnApplicationBootstrap } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
-import { CLOSE_PERIODS, EXPIRE_CREDITS, MOVE_SUBSCRIPTION_KEYS, RUN_DUNNING } from '@io/billing';
+import {
+  CLOSE_PERIODS,
+  EXPIRE_CREDITS,
+  FINALISE_INVOICES,
+  MOVE_SUBSCRIPTION_KEYS,
+  RUN_DUNNING,
+} from '@io/billing';
 import {
   CHECK_USAGE,
   COUNT_CONNECTIONS,
@@ -34,6 +40,7 @@ const SCHEDULES = [
   { job: EXPIRE_CREDITS, everyMs: 5 * SECOND_MS },
   { job: SEND_METERING_RECORDS, everyMs: 2 * SECOND_MS },
   { job: RUN_DUNNING, everyMs: 5 * SECOND_MS },
+  { job: FINALISE_INVOICES, everyMs: 5 * SECOND_MS },
   { job: SEND_EMAILS, everyMs: 5 * SECOND_MS },
   { job: COUNT_CONNECTIONS, everyMs: 5 * SECOND_MS },
   { job: RECLAIM_QUOTA_BLOCKS, everyMs: 10 * SECOND_MS },

@@ -138,6 +138,20 @@ export class WrongInvoiceStatus extends DomainError {
   }
 }
 
+/** The invoice becomes final only when a person has approved it as it stands. */
+export class InvoiceNotApproved extends DomainError {
+  readonly code = 'invoice-not-approved';
+  readonly kind = 'conflict';
+  readonly facts: { readonly invoiceId: string };
+
+  constructor(invoiceId: string) {
+    super(
+      `The invoice ${invoiceId} is not approved, or what it charges has changed since: approve it first.`,
+    );
+    this.facts = { invoiceId };
+  }
+}
+
 /** A payment of more than is due, or than the customer's credit has. Nothing was recorded. */
 export class PaymentTooHigh extends DomainError {
   readonly code = 'payment-too-high';

@@ -78,6 +78,7 @@ export {
   InvalidPeriodRule,
   InvalidRateCard,
   ExportsBusy,
+  InvoiceNotApproved,
   InvoiceSettledInPart,
   NotAnEInvoice,
   NothingToCredit,

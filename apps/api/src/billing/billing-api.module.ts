@@ -6,6 +6,7 @@ import { DunningController } from './dunning.controller.js';
 import { ExchangesController } from './exchanges.controller.js';
 import { ExplanationsController } from './explanations.controller.js';
 import { ExportsController } from './exports.controller.js';
+import { InvoiceSettingsController } from './invoice-settings.controller.js';
 import { InvoicesController } from './invoices.controller.js';
 import { IssuersController } from './issuers.controller.js';
 import { LedgerController } from './ledger.controller.js';
@@ -26,6 +27,7 @@ import { SubscriptionsController } from './subscriptions.controller.js';
     ExchangesController,
     ExplanationsController,
     ExportsController,
+    InvoiceSettingsController,
     InvoicesController,
     IssuersController,
     LedgerController,

@@ -14,6 +14,7 @@ import type { Scope } from '@core/identity';
 import { decimal } from '@core/kernel';
 import {
   DraftsService,
+  FinalisingService,
   invoiceCsv,
   invoicePdf,
   invoiceXml,
@@ -42,6 +43,7 @@ export class InvoicesController {
   constructor(
     private readonly invoices: InvoicesService,
     private readonly drafts: DraftsService,
+    private readonly finalising: FinalisingService,
     private readonly settlements: SettlementsService,
   ) {}
 
@@ -102,12 +104,20 @@ export class InvoicesController {
     return invoiceView(await this.drafts.refresh(scope, id));
   }
 
+  @Post(':id/approve')
+  @HttpCode(200)
+  @Allow('billing:write')
+  @ApiOkResponse({ type: InvoiceView })
+  async approve(@Caller() scope: Scope, @Param('id') id: string) {
+    return invoiceView(await this.finalising.approve(scope, id));
+  }
+
   @Post(':id/finalise')
   @HttpCode(200)
   @Allow('billing:write')
   @ApiOkResponse({ type: InvoiceView })
   async finalise(@Caller() scope: Scope, @Param('id') id: string) {
-    return invoiceView(await this.drafts.finalise(scope, id));
+    return invoiceView(await this.finalising.finalise(scope, id));
   }
 
   @Post(':id/pay')

@@ -1,5 +1,11 @@
 import { invoiceLines, type InvoiceLine, type LineTax, type TaxedDraft } from '@core/billing';
-import type { Invoice, InvoiceFilter, InvoiceHead, StoredLine } from '@io/billing';
+import {
+  HELD_FOR,
+  type Invoice,
+  type InvoiceFilter,
+  type InvoiceHead,
+  type StoredLine,
+} from '@io/billing';
 import {
   Currency,
   Email,
@@ -174,6 +180,25 @@ export class InvoiceHeadView {
 
   @Instant({ nullable: true })
   dueAt: string | null;
+
+  @Instant({
+    nullable: true,
+    description:
+      'A draft gathers late usage up to here. Null of one that only a person makes final.',
+  })
+  collectsUntil: string | null;
+
+  @OneOf(HELD_FOR, {
+    nullable: true,
+    description: 'Why the draft could not become final yet: usage that may be missing.',
+  })
+  heldFor: string | null;
+
+  @Instant({ nullable: true, description: 'As it stands: other lines are to be approved again.' })
+  approvedAt: string | null;
+
+  @Text({ nullable: true, max: 100 })
+  approvedBy: string | null;
 }
 
 export class InvoiceView extends InvoiceHeadView {
@@ -265,6 +290,10 @@ export function invoiceHeadView(invoice: InvoiceHead): InvoiceHeadView {
     createdAt: createdAt.toISOString(),
     issuedAt: issuedAt && issuedAt.toISOString(),
     dueAt: dueAt && dueAt.toISOString(),
+    collectsUntil: invoice.collectsUntil && invoice.collectsUntil.toISOString(),
+    heldFor: invoice.heldFor,
+    approvedAt: invoice.approvedAt && invoice.approvedAt.toISOString(),
+    approvedBy: invoice.approvedBy,
   };
 }
 

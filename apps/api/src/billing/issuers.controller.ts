@@ -16,7 +16,8 @@ export class IssuersController {
   @Allow('billing:write')
   @ApiCreatedResponse({ type: IssuerView })
   create(@Caller() scope: Scope, @Body() body: CreateIssuerBody) {
-    const none = { legalName: null, address: null, taxId: null };
+    const party = { legalName: null, address: null, taxId: null };
+    const none = { ...party, collectionHours: null, requiresApproval: null };
     return this.issuers.create(scope, { ...none, ...given(body) });
   }
 

@@ -1,5 +1,8 @@
 import type { Issuer } from '@io/billing';
-import { Id, Instant, ListOf, Text } from '@io/platform';
+import { Flag, Id, Instant, Int, ListOf, Text } from '@io/platform';
+import { COLLECTION_HOURS } from './invoice-settings.dto.js';
+
+const OWN_SETTING = "Of its drafts; the account's setting when null.";
 
 const SERIES = {
   max: 8,
@@ -21,6 +24,12 @@ export class UpdateIssuerBody {
 
   @Text({ max: 64, optional: true, nullable: true })
   taxId?: string | null;
+
+  @Int({ ...COLLECTION_HOURS, optional: true, nullable: true, description: OWN_SETTING })
+  collectionHours?: number | null;
+
+  @Flag({ optional: true, nullable: true, description: OWN_SETTING })
+  requiresApproval?: boolean | null;
 }
 
 export class CreateIssuerBody extends UpdateIssuerBody {
@@ -49,6 +58,12 @@ export class IssuerView {
 
   @Text({ max: 64, nullable: true })
   taxId: string | null;
+
+  @Int({ ...COLLECTION_HOURS, nullable: true, description: OWN_SETTING })
+  collectionHours: number | null;
+
+  @Flag({ nullable: true, description: OWN_SETTING })
+  requiresApproval: boolean | null;
 
   @Instant()
   createdAt: Date;

@@ -18,6 +18,11 @@ import { DraftsService } from './drafts.service.js';
 import { ExplanationsRepository } from './explanations.repository.js';
 import { ExplanationsService } from './explanations.service.js';
 import { ExportsService } from './exports/exports.service.js';
+import { FinalisingRepository } from './finalising.repository.js';
+import { FinalisingService } from './finalising.service.js';
+import { HoldsService } from './holds.service.js';
+import { InvoiceSettingsRepository } from './invoice-settings.repository.js';
+import { InvoiceSettingsService } from './invoice-settings.service.js';
 import { InvoicesRepository } from './invoices.repository.js';
 import { InvoicesService } from './invoices.service.js';
 import { InvoicingService } from './invoicing.service.js';
@@ -32,6 +37,7 @@ import { RatingTransactions } from './rating-transactions.js';
 import { RatingService } from './rating.service.js';
 import { SettlementsRepository } from './settlements.repository.js';
 import { SettlementsService } from './settlements.service.js';
+import { SliceRunner } from './slice-runner.js';
 import { SubscriptionChangesRepository } from './subscription-changes.repository.js';
 import { SubscriptionChangesService } from './subscription-changes.service.js';
 import { SubscriptionsRepository } from './subscriptions.repository.js';
@@ -62,6 +68,11 @@ import { WhatIfService } from './what-if.service.js';
     ExchangesRepository,
     ExchangesService,
     DraftsService,
+    FinalisingRepository,
+    FinalisingService,
+    HoldsService,
+    InvoiceSettingsRepository,
+    InvoiceSettingsService,
     InvoicesRepository,
     InvoicesService,
     InvoicingService,
@@ -76,6 +87,7 @@ import { WhatIfService } from './what-if.service.js';
     RatingTransactions,
     SettlementsRepository,
     SettlementsService,
+    SliceRunner,
     ChangedTermsService,
     SubscriptionChangesRepository,
     SubscriptionChangesService,
@@ -96,6 +108,8 @@ import { WhatIfService } from './what-if.service.js';
     CreditNotesService,
     ExchangesService,
     DraftsService,
+    FinalisingService,
+    InvoiceSettingsService,
     InvoicesService,
     InvoicingService,
     IssuersService,

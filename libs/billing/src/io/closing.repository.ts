@@ -5,46 +5,17 @@ import type { Period } from '@core/kernel';
 import { Database, type Prisma } from '@io/platform';
 import { withLines, type Invoice } from './invoice-rows.js';
 import { RatingTransactions, type RateSlice } from './rating-transactions.js';
+import {
+  SliceFailed,
+  type AccountAt,
+  type DoneSlice,
+  type DueAccount,
+  type DueCursor,
+  type WantedSlice,
+} from './slices.js';
 import { insertDrafts } from './stored-drafts.js';
 import { lockSubscription, toSubscription, type Subscription } from './subscriptions.repository.js';
 import { overTime } from './timelines.js';
-
-/** An account with periods that have ended, and how far its clock is ahead of the system's. */
-export interface DueAccount {
-  readonly accountId: string;
-  readonly clockOffsetMs: number;
-}
-
-/** An account at a time by its clock. */
-export interface AccountAt {
-  readonly accountId: string;
-  readonly now: Date;
-}
-
-/** How far a run has come among the due subscriptions of an account: in the order of their ends, then ids. */
-export interface DueCursor {
-  readonly closesAt: Date;
-  readonly id: string;
-}
-
-/** Which slice of the due subscriptions is wanted. */
-export interface WantedSlice {
-  readonly after: DueCursor | null;
-  readonly limit: number;
-  /** Left out, by id. */
-  readonly except: readonly string[];
-}
-
-/** A slice that could not be closed as a whole. */
-export class SliceFailed extends Error {
-  constructor(
-    readonly ids: readonly string[],
-    readonly last: DueCursor,
-    cause: unknown,
-  ) {
-    super(`${ids.length} subscription(s) could not be closed together.`, { cause });
-  }
-}
 
 /**
  * Turns periods that have ended into drafts, and opens the next ones. A slice of subscriptions is locked, rated and stored in one
@@ -75,31 +46,22 @@ export class ClosingRepository {
     { accountId, now }: AccountAt,
     { after, limit, except }: WantedSlice,
     rate: RateSlice,
-  ): Promise<{ readonly closed: number; readonly last: DueCursor } | null> {
-    let taken: DueCursor[] = [];
-    try {
-      return await this.transactions.run(async (tx) => {
-        taken = await tx.$queryRaw<DueCursor[]>`
-          SELECT id, closes_at AS "closesAt" FROM subscription
+  ): Promise<DoneSlice | null> {
+    return SliceFailed.orOf(async (take) =>
+      this.transactions.run(async (tx) => {
+        const due = await tx.$queryRaw<DueCursor[]>`
+          SELECT id, closes_at AS at FROM subscription
           WHERE account_id = ${accountId} AND closes_at <= ${now}::timestamptz
-            AND (closes_at, id) > (${after?.closesAt ?? new Date(0)}::timestamptz, ${after?.id ?? ''})
+            AND (closes_at, id) > (${after?.at ?? new Date(0)}::timestamptz, ${after?.id ?? ''})
             AND NOT id = ANY (${[...except]})
           ORDER BY closes_at, id LIMIT ${limit} FOR UPDATE SKIP LOCKED`;
-        const last = taken.at(-1);
+        const last = take(due);
         if (!last) return null;
-        const ids = taken.map(({ id }) => id);
+        const ids = due.map(({ id }) => id);
         await this.closeOpen(tx, { accountId, now, ids }, rate);
-        return { closed: ids.length, last };
-      });
-    } catch (error) {
-      const last = taken.at(-1);
-      if (!last) throw error;
-      throw new SliceFailed(
-        taken.map(({ id }) => id),
-        last,
-        error,
-      );
-    }
+        return { done: ids.length, last };
+      }),
+    );
   }
 
   /** Closes the open period of one subscription if it has ended; answers whether it did. Waits for whoever holds it. */

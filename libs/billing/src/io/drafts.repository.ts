@@ -5,12 +5,10 @@ import { WrongInvoiceStatus } from '@core/billing';
 import type { Scope } from '@core/identity';
 import { prefixedId } from '@core/kernel';
 import { appendAudit, Database, type Prisma } from '@io/platform';
-import { finaliseDrafts } from './finalise-drafts.js';
 import { lockInvoice, withLines, type Invoice } from './invoice-rows.js';
 import { RatingTransactions, type RateSlice } from './rating-transactions.js';
-import { spendCredits } from './spend-credits.js';
-import { insertDrafts, rewriteDrafts, type InvoiceDraftOf } from './stored-drafts.js';
-import { lockSubscription, toSubscription, type Subscription } from './subscriptions.repository.js';
+import { insertDrafts, rewriteDrafts } from './stored-drafts.js';
+import { lockSubscription, type Subscription } from './subscriptions.repository.js';
 
 /** A line as a person puts it on a draft. */
 export interface NewManualLine {
@@ -20,16 +18,7 @@ export interface NewManualLine {
   readonly at: Date;
 }
 
-/** When an invoice becomes final, and when it is due, by the terms of its subscription and the zone of its period. */
-export type DatesOf = (
-  subscription: Subscription,
-  timezone: string,
-) => {
-  readonly issuedAt: Date;
-  readonly dueAt: Date;
-};
-
-/** Drafts, up to the moment when they are final. Locks are taken in the order subscription → invoice → credit grants → series → audit chain. */
+/** Drafts, up to the moment when they are final. Locks are taken in the order subscription → invoice → audit chain. */
 @Injectable()
 export class DraftsRepository {
   constructor(
@@ -40,35 +29,10 @@ export class DraftsRepository {
   /** Rates an invoice anew that is still a draft; null when it is none any more. */
   async replace({ accountId }: Scope, id: string, rate: RateSlice): Promise<Invoice | null> {
     return this.transactions.run(async (tx) => {
-      const [draft] = await this.rated(tx, { accountId, ids: [id] }, rate);
+      const [draft] = await this.transactions.rateDrafts(tx, { accountId, ids: [id] }, rate);
       if (!draft) return null;
       await rewriteDrafts(tx, accountId, [draft]);
       return reread(tx, accountId, id);
-    });
-  }
-
-  /** Makes drafts of an account final with a last rating, and answers which; those that are none any more are left out. */
-  async finalise(
-    scope: Scope,
-    ids: readonly string[],
-    { rate, dates }: { readonly rate: RateSlice; readonly dates: DatesOf },
-  ): Promise<string[]> {
-    const { accountId } = scope;
-    return this.transactions.run(async (tx) => {
-      const rated = await this.rated(tx, { accountId, ids }, rate);
-      if (rated.length === 0) return [];
-      const drafts = await spendCredits(
-        tx,
-        accountId,
-        rated.map(({ subscription, ...one }) => ({
-          ...one,
-          ...dates(subscription, one.draft.timezone),
-          usagePlanId: subscription.usagePlanId,
-        })),
-      );
-      await rewriteDrafts(tx, accountId, drafts);
-      await finaliseDrafts(tx, scope, drafts);
-      return drafts.map(({ id }) => id);
     });
   }
 
@@ -149,47 +113,6 @@ export class DraftsRepository {
       return true;
     });
   }
-
-  /** Locks invoices with their subscriptions, and rates those anew that are drafts. */
-  private async rated(
-    tx: Prisma.TransactionClient,
-    { accountId, ids }: { readonly accountId: string; readonly ids: readonly string[] },
-    rate: RateSlice,
-  ): Promise<(InvoiceDraftOf & { readonly subscription: Subscription })[]> {
-    const { subscriptions, invoices } = await lockDrafts(tx, accountId, ids);
-    const periods = invoices.map(({ id, subscriptionId, periodFrom: from, periodTo: to }) => {
-      const subscription = subscriptions.get(subscriptionId);
-      assert(subscription, `${subscriptionId} is locked.`);
-      return { subscription, period: { from, to }, invoiceId: id };
-    });
-    if (periods.length === 0) return [];
-    const drafts = await this.transactions.rate(tx, { accountId, periods }, rate);
-    return drafts.map((draft, index) => {
-      const period = periods[index];
-      assert(period, 'A draft is of a period.');
-      return { id: period.invoiceId, draft, subscription: period.subscription };
-    });
-  }
-}
-
-/** Locks the subscriptions of invoices, then those of the invoices that are drafts, each in the order of ids. */
-async function lockDrafts(tx: Prisma.TransactionClient, accountId: string, ids: readonly string[]) {
-  const of = { accountId, id: { in: [...ids] } };
-  const asked = await tx.invoice.findMany({ where: of, select: { subscriptionId: true } });
-  const subscriptionIds = [...new Set(asked.map(({ subscriptionId }) => subscriptionId))];
-  await tx.$queryRaw`
-    SELECT FROM subscription WHERE account_id = ${accountId} AND id = ANY (${subscriptionIds}) ORDER BY id FOR UPDATE`;
-  await tx.$queryRaw`
-    SELECT FROM invoice WHERE account_id = ${accountId} AND id = ANY (${[...ids]}) ORDER BY id FOR UPDATE`;
-  const rows = await tx.subscription.findMany({
-    where: { accountId, id: { in: subscriptionIds } },
-  });
-  const invoices = await tx.invoice.findMany({
-    where: { ...of, status: 'draft' },
-    select: { id: true, subscriptionId: true, periodFrom: true, periodTo: true },
-    orderBy: [{ periodFrom: 'asc' }, { id: 'asc' }],
-  });
-  return { subscriptions: new Map(rows.map((row) => [row.id, toSubscription(row)])), invoices };
 }
 
 async function lockSubscriptionOf(

@@ -1,10 +1,9 @@
 import { invoiceLegs, invoiceNumber, prepaidOf } from '@core/billing';
 import type { Scope } from '@core/identity';
 import { appendAudits, type Prisma } from '@io/platform';
-import { issuersOf } from './issuer-of.js';
 import { nextNumbers } from './next-number.js';
 import { postTransactions } from './post-transaction.js';
-import type { InvoiceDraftOf } from './stored-drafts.js';
+import { partiesOf, type InvoiceDraftOf } from './stored-drafts.js';
 
 /** A draft as it is stored, about to be final. */
 export interface FinalDraft extends InvoiceDraftOf {
@@ -37,13 +36,16 @@ export async function finaliseDrafts(
   );
   const numbered = await withNumbers(tx, accountId, drafts);
   await tx.$executeRaw`
-    UPDATE invoice SET status = 'finalised', number = final.number, issued_at = final.issued_at, due_at = final.due_at
+    UPDATE invoice SET status = 'finalised', number = final.number, issued_at = final.issued_at, due_at = final.due_at,
+      issuer = final.issuer::jsonb, recipient = final.recipient::jsonb, finalise_at = NULL, held_for = NULL
     FROM unnest(
       ${numbered.map(({ id }) => id)}::text[],
       ${numbered.map(({ number }) => number)}::text[],
       ${numbered.map(({ issuedAt }) => issuedAt)}::timestamptz[],
-      ${numbered.map(({ dueAt }) => dueAt)}::timestamptz[]
-    ) AS final (id, number, issued_at, due_at)
+      ${numbered.map(({ dueAt }) => dueAt)}::timestamptz[],
+      ${numbered.map(({ issuer }) => issuer)}::text[],
+      ${numbered.map(({ recipient }) => recipient)}::text[]
+    ) AS final (id, number, issued_at, due_at, issuer, recipient)
     WHERE invoice.account_id = ${accountId} AND invoice.id = final.id`;
   await appendAudits(
     tx,
@@ -61,19 +63,13 @@ async function withNumbers(
   tx: Prisma.TransactionClient,
   accountId: string,
   drafts: readonly FinalDraft[],
-): Promise<(FinalDraft & { readonly number: string })[]> {
-  const issuers = await issuersOf(
-    tx,
-    accountId,
-    drafts.map(({ draft }) => draft.subscriptionId),
-  );
-  const bySeries = new Map<string, FinalDraft[]>();
-  for (const draft of drafts) {
-    const series = issuers.get(draft.draft.subscriptionId)?.series ?? '';
-    bySeries.set(series, [...(bySeries.get(series) ?? []), draft]);
-  }
+) {
+  const parties = await partiesOf(tx, accountId, drafts);
+  const known = drafts.map((draft) => ({ ...draft, ...parties(draft.draft) }));
+  const names = [...new Set(known.map(({ series }) => series))].toSorted();
   const numbered = [];
-  for (const [series, own] of [...bySeries].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
+  for (const series of names) {
+    const own = known.filter((draft) => draft.series === series);
     const first = await nextNumbers(tx, { accountId, series, count: own.length });
     for (const [index, draft] of own.entries())
       numbered.push({ ...draft, number: invoiceNumber(series, first + BigInt(index)) });

@@ -40,7 +40,17 @@ export interface InvoiceHead {
   readonly createdAt: Date;
   readonly issuedAt: Date | null;
   readonly dueAt: Date | null;
+  /** A draft gathers late usage up to here; null of one that only a person makes final. */
+  readonly collectsUntil: Date | null;
+  /** Why the worker could not make the draft final yet. */
+  readonly heldFor: HeldFor | null;
+  readonly approvedAt: Date | null;
+  readonly approvedBy: string | null;
 }
+
+/** What may be missing of an invoice's usage. */
+export const HELD_FOR = ['usage-gap', 'usage-quarantined', 'usage-correction-waiting'] as const;
+export type HeldFor = (typeof HELD_FOR)[number];
 
 /** A line with its id, in the order of the invoice. */
 export interface StoredLine extends InvoiceLine {
@@ -156,6 +166,7 @@ function toHead(
   return {
     ...row,
     status,
+    heldFor: row.heldFor as HeldFor | null,
     taxes: toTaxGroups(taxes, row.currency),
     ...settled,
     dueMinor: amountDue({ status, totalMinor: row.totalMinor, ...settled }),

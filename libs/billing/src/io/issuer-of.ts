@@ -8,9 +8,18 @@ export interface IssuedBy {
   readonly series: string;
   /** Of its credit notes. */
   readonly creditSeries: string;
+  /** How drafts become final. */
+  readonly finalising: FinalisingTerms;
 }
 
-type IssuerRow = IssuerParty & { readonly subscriptionId: string; readonly series: string | null };
+/** How long drafts gather late usage, and whether a person approves them. */
+export interface FinalisingTerms {
+  readonly collectionHours: number;
+  readonly requiresApproval: boolean;
+}
+
+type IssuerRow = IssuerParty &
+  FinalisingTerms & { readonly subscriptionId: string; readonly series: string | null };
 
 /** The issuers that subscriptions of an account name, or else the account, by subscription. */
 export async function issuersOf(
@@ -19,7 +28,9 @@ export async function issuersOf(
   subscriptionIds: readonly string[],
 ): Promise<Map<string, IssuedBy>> {
   const rows = await tx.$queryRaw<IssuerRow[]>`
-    SELECT s.id AS "subscriptionId", i.series, party.name, party.legal_name AS "legalName", party.address, party.tax_id AS "taxId"
+    SELECT s.id AS "subscriptionId", i.series, party.name, party.legal_name AS "legalName", party.address, party.tax_id AS "taxId",
+      coalesce(i.collection_hours, a.collection_hours) AS "collectionHours",
+      coalesce(i.requires_approval, a.requires_approval) AS "requiresApproval"
     FROM subscription s JOIN account a ON a.id = s.account_id
     LEFT JOIN issuer i ON i.account_id = s.account_id AND i.id = s.issuer_id
     CROSS JOIN LATERAL (
@@ -28,12 +39,14 @@ export async function issuersOf(
     ) party
     WHERE s.account_id = ${accountId} AND s.id = ANY (${[...subscriptionIds]})`;
   return new Map(
-    rows.map(({ subscriptionId, series, ...party }) => [
-      subscriptionId,
-      series === null
-        ? { party, series: 'TG', creditSeries: 'CN' }
-        : { party, series, creditSeries: `${series}CN` },
-    ]),
+    rows.map(({ subscriptionId, series, collectionHours, requiresApproval, ...party }) => {
+      const finalising = { collectionHours, requiresApproval };
+      const numbers =
+        series === null
+          ? { series: 'TG', creditSeries: 'CN' }
+          : { series, creditSeries: `${series}CN` };
+      return [subscriptionId, { party, ...numbers, finalising }];
+    }),
   );
 }
 

@@ -14,6 +14,7 @@ import {
   type IfMatch,
   type PageRequest,
 } from '@io/platform';
+import { applyApproval } from './apply-approval.js';
 
 /** How an issuer stands on its invoices. */
 export interface IssuerParty {
@@ -23,8 +24,15 @@ export interface IssuerParty {
   readonly taxId: string | null;
 }
 
+/** What can be changed of an issuer. */
+export interface IssuerTerms extends IssuerParty {
+  /** The account's when null. */
+  readonly collectionHours: number | null;
+  readonly requiresApproval: boolean | null;
+}
+
 /** A company in whose name invoices are issued, with a series of its own, which never changes. */
-export interface Issuer extends IssuerParty {
+export interface Issuer extends IssuerTerms {
   readonly id: string;
   readonly series: string;
   readonly createdAt: Date;
@@ -38,6 +46,8 @@ const VIEW = {
   legalName: true,
   address: true,
   taxId: true,
+  collectionHours: true,
+  requiresApproval: true,
   createdAt: true,
   updatedAt: true,
 } as const;
@@ -48,7 +58,7 @@ export class IssuersRepository {
   constructor(private readonly db: Database) {}
 
   /** Throws `SeriesTaken`. */
-  async create(scope: Scope, issuer: IssuerParty & { series: string }): Promise<Issuer> {
+  async create(scope: Scope, issuer: IssuerTerms & { series: string }): Promise<Issuer> {
     const { accountId, principalId } = scope;
     const id = prefixedId('iss', randomBytes);
     try {
@@ -78,7 +88,7 @@ export class IssuersRepository {
   update(
     scope: Scope,
     id: string,
-    change: Partial<IssuerParty>,
+    change: Partial<IssuerTerms>,
     { ifMatch, now }: { readonly ifMatch: IfMatch; readonly now: Date },
   ): Promise<Issuer> {
     const { accountId, principalId } = scope;
@@ -90,6 +100,7 @@ export class IssuersRepository {
       checkVersion(ifMatch, before);
       const data = { ...change, updatedAt: nextVersion(before, now) };
       const after = await tx.issuer.update({ where, data, select: VIEW });
+      await applyApproval(tx, accountId);
       const entry = { action: 'update-issuer', subject: id, before, after };
       await appendAudit(tx, { accountId, principalId, ...entry });
       return after;

@@ -10,7 +10,7 @@ import {
   type Page,
   type PageQuery,
 } from '@io/platform';
-import { IssuersRepository, type Issuer, type IssuerParty } from './issuers.repository.js';
+import { IssuersRepository, type Issuer, type IssuerTerms } from './issuers.repository.js';
 
 /** Companies in whose name an account issues invoices. */
 @Injectable()
@@ -22,7 +22,7 @@ export class IssuersService {
   ) {}
 
   /** Throws `InvalidRequest` for a series that is the account's or of credit notes, or `SeriesTaken`. */
-  async create(scope: Scope, issuer: IssuerParty & { series: string }): Promise<Issuer> {
+  async create(scope: Scope, issuer: IssuerTerms & { series: string }): Promise<Issuer> {
     if (issuer.series === 'TG' || issuer.series.endsWith('CN')) {
       const detail = 'must not be TG, nor end with CN: those number the account and credit notes';
       throw new InvalidRequest([{ pointer: '/series', detail }]);
@@ -45,7 +45,7 @@ export class IssuersService {
   update(
     scope: Scope,
     id: string,
-    change: Given<Partial<IssuerParty>>,
+    change: Given<Partial<IssuerTerms>>,
     ifMatch: IfMatch,
   ): Promise<Issuer> {
     return this.issuers.update(scope, id, change, { ifMatch, now: this.clock.now() });

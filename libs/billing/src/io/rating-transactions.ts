@@ -5,7 +5,8 @@ import type { Period } from '@core/kernel';
 import { Database, type Prisma } from '@io/platform';
 import { draftBases } from './draft-basis.js';
 import type { RatingTask } from './rating.service.js';
-import type { Subscription } from './subscriptions.repository.js';
+import type { InvoiceDraftOf } from './stored-drafts.js';
+import { toSubscription, type Subscription } from './subscriptions.repository.js';
 import { TermsRepository } from './terms.repository.js';
 import { Turns } from './turns.js';
 
@@ -17,6 +18,14 @@ export interface LockedPeriod {
   readonly subscription: Subscription;
   readonly period: Period;
   readonly invoiceId: string | null;
+}
+
+/** A draft as it is rated now; its invoice and its subscription are locked. */
+export interface RatedDraft extends InvoiceDraftOf {
+  readonly subscription: Subscription;
+  /** Of what its invoice keeps; null when that is not known. */
+  readonly contentHash: Uint8Array | null;
+  readonly approvedAt: Date | null;
 }
 
 /** A slice takes less than a second; a busy database gets more, and who waits for a series of numbers may queue. */
@@ -63,4 +72,45 @@ export class RatingTransactions {
     assert.equal(drafts.length, periods.length, 'Each period is rated.');
     return drafts;
   }
+
+  /** Locks invoices with their subscriptions, and rates those anew that are drafts. */
+  async rateDrafts(
+    tx: Prisma.TransactionClient,
+    { accountId, ids }: { readonly accountId: string; readonly ids: readonly string[] },
+    rate: RateSlice,
+  ): Promise<RatedDraft[]> {
+    const { subscriptions, invoices } = await lockDrafts(tx, accountId, ids);
+    const locked = invoices.map((invoice) => {
+      const subscription = subscriptions.get(invoice.subscriptionId);
+      assert(subscription, `${invoice.subscriptionId} is locked.`);
+      const period = { from: invoice.periodFrom, to: invoice.periodTo };
+      return { ...invoice, subscription, period, invoiceId: invoice.id };
+    });
+    if (locked.length === 0) return [];
+    const drafts = await this.rate(tx, { accountId, periods: locked }, rate);
+    return locked.map(({ id, subscription, contentHash, approvedAt }, index) => {
+      const draft = drafts[index];
+      assert(draft, 'Each draft is rated.');
+      return { id, draft, subscription, contentHash, approvedAt };
+    });
+  }
+}
+
+/** Locks the subscriptions of invoices, then those of the invoices that are drafts, each in the order of ids. */
+async function lockDrafts(tx: Prisma.TransactionClient, accountId: string, ids: readonly string[]) {
+  const of = { accountId, id: { in: [...ids] } };
+  const asked = await tx.invoice.findMany({ where: of, select: { subscriptionId: true } });
+  const subscriptionIds = [...new Set(asked.map(({ subscriptionId }) => subscriptionId))];
+  await tx.$queryRaw`
+    SELECT FROM subscription WHERE account_id = ${accountId} AND id = ANY (${subscriptionIds}) ORDER BY id FOR UPDATE`;
+  await tx.$queryRaw`
+    SELECT FROM invoice WHERE account_id = ${accountId} AND id = ANY (${[...ids]}) ORDER BY id FOR UPDATE`;
+  const rows = await tx.subscription.findMany({
+    where: { accountId, id: { in: subscriptionIds } },
+  });
+  const invoices = await tx.invoice.findMany({
+    where: { ...of, status: 'draft' },
+    orderBy: [{ periodFrom: 'asc' }, { id: 'asc' }],
+  });
+  return { subscriptions: new Map(rows.map((row) => [row.id, toSubscription(row)])), invoices };
 }

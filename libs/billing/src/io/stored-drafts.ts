@@ -1,10 +1,10 @@
 import assert from 'node:assert';
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { invoiceLines, type TaxedDraft } from '@core/billing';
 import { prefixedId } from '@core/kernel';
 import type { Prisma } from '@io/platform';
 import { storedSnapshot, storedTaxGroup } from './invoice-rows.js';
-import { issuersOf } from './issuer-of.js';
+import { issuersOf, type IssuedBy } from './issuer-of.js';
 
 /** A draft that has no invoice yet. */
 export interface NewDraft {
@@ -19,123 +19,172 @@ export interface InvoiceDraftOf {
   readonly draft: TaxedDraft;
 }
 
+const HOUR_MS = 3_600_000;
+
 /** Stores drafts of an account as invoices, and answers the id of each. */
 export async function insertDrafts(
   tx: Prisma.TransactionClient,
   accountId: string,
   drafts: readonly NewDraft[],
 ): Promise<string[]> {
-  const made = drafts.map((one) => ({ ...one, id: prefixedId('inv', randomBytes) }));
-  const rows = await headRows(tx, accountId, made);
-  const news = made.map(({ draft, revision, at }) => ({
-    timezone: draft.timezone,
-    period: draft.period,
-    revision,
-    at,
-  }));
+  const made = drafts.map((one) => ({ ...one, ...contentOf(one.draft), id: newInvoiceId() }));
+  const parties = await partiesOf(tx, accountId, made);
+  const rows = made.map(({ draft, at, ...row }) => {
+    const { issuer, recipient, finalising } = parties(draft);
+    const collectsUntil = new Date(at.getTime() + finalising.collectionHours * HOUR_MS);
+    return {
+      ...row,
+      draft,
+      at,
+      issuer,
+      recipient,
+      collectsUntil,
+      finaliseAt: finalising.requiresApproval ? 'infinity' : collectsUntil.toISOString(),
+      timezone: draft.timezone,
+    };
+  });
   await tx.$executeRaw`
     INSERT INTO invoice (id, account_id, customer_id, subscription_id, currency, subtotal_minor, tax_minor, total_minor, taxes,
-      issuer, recipient, timezone, period_from, period_to, revision, created_at)
+      content_hash, issuer, recipient, timezone, period_from, period_to, revision, created_at, collects_until, finalise_at)
     SELECT id, ${accountId}, customer_id, subscription_id, currency, subtotal_minor, tax_minor, total_minor, taxes::jsonb,
-      issuer::jsonb, recipient::jsonb, timezone, period_from, period_to, revision, created_at
+      decode(content_hash, 'hex'), issuer::jsonb, recipient::jsonb, timezone, period_from, period_to, revision, created_at,
+      collects_until, nullif(finalise_at, 'infinity')
     FROM unnest(
       ${rows.map(({ id }) => id)}::text[],
-      ${rows.map(({ customerId }) => customerId)}::text[],
-      ${rows.map(({ subscriptionId }) => subscriptionId)}::text[],
-      ${rows.map(({ currency }) => currency)}::text[],
-      ${rows.map(({ subtotal }) => subtotal)}::bigint[],
-      ${rows.map(({ tax }) => tax)}::bigint[],
-      ${rows.map(({ total }) => total)}::bigint[],
+      ${rows.map(({ draft }) => draft.customerId)}::text[],
+      ${rows.map(({ draft }) => draft.subscriptionId)}::text[],
+      ${rows.map(({ draft }) => draft.currency)}::text[],
+      ${rows.map(({ draft }) => draft.subtotal.minor.toString())}::bigint[],
+      ${rows.map(({ draft }) => draft.tax.minor.toString())}::bigint[],
+      ${rows.map(({ draft }) => draft.total.minor.toString())}::bigint[],
       ${rows.map(({ taxes }) => taxes)}::text[],
+      ${rows.map(({ hash }) => hash)}::text[],
       ${rows.map(({ issuer }) => issuer)}::text[],
       ${rows.map(({ recipient }) => recipient)}::text[],
-      ${news.map(({ timezone }) => timezone)}::text[],
-      ${news.map(({ period }) => period.from)}::timestamptz[],
-      ${news.map(({ period }) => period.to)}::timestamptz[],
-      ${news.map(({ revision }) => revision)}::int[],
-      ${news.map(({ at }) => at)}::timestamptz[]
-    ) AS new (id, customer_id, subscription_id, currency, subtotal_minor, tax_minor, total_minor, taxes, issuer, recipient,
-      timezone, period_from, period_to, revision, created_at)`;
-  await insertLines(tx, accountId, made);
-  return made.map(({ id }) => id);
+      ${rows.map(({ timezone }) => timezone)}::text[],
+      ${rows.map(({ draft }) => draft.period.from)}::timestamptz[],
+      ${rows.map(({ draft }) => draft.period.to)}::timestamptz[],
+      ${rows.map(({ revision }) => revision)}::int[],
+      ${rows.map(({ at }) => at)}::timestamptz[],
+      ${rows.map(({ collectsUntil }) => collectsUntil)}::timestamptz[],
+      ${rows.map(({ finaliseAt }) => finaliseAt)}::timestamptz[]
+    ) AS new (id, customer_id, subscription_id, currency, subtotal_minor, tax_minor, total_minor, taxes, content_hash, issuer,
+      recipient, timezone, period_from, period_to, revision, created_at, collects_until, finalise_at)`;
+  await insertLines(tx, accountId, rows);
+  return rows.map(({ id }) => id);
 }
 
-/** Puts new lines and totals, and both parties as they are now, into invoices that are drafts. */
+/** Whether the lines, tax and totals that an invoice keeps are others than those of its new draft. */
+export function isChanged(stored: InvoiceDraftOf & { readonly contentHash: Uint8Array | null }) {
+  return hexOf(stored.contentHash) !== contentOf(stored.draft).hash;
+}
+
+/**
+ * Puts new lines and totals, and both parties as they are now, into invoices that are drafts. An approval holds for what was
+ * approved: other lines or totals are to be approved again.
+ */
 export async function rewriteDrafts(
   tx: Prisma.TransactionClient,
   accountId: string,
   drafts: readonly InvoiceDraftOf[],
+  { keepsApproval = false }: { readonly keepsApproval?: boolean } = {},
 ): Promise<void> {
-  const rows = await headRows(tx, accountId, drafts);
+  if (drafts.length === 0) return;
+  const parties = await partiesOf(tx, accountId, drafts);
+  const rows = drafts.map((row) => ({
+    ...row,
+    ...contentOf(row.draft),
+    ...parties(row.draft),
+  }));
   await tx.invoiceLine.deleteMany({
-    where: { accountId, invoiceId: { in: drafts.map(({ id }) => id) } },
+    where: { accountId, invoiceId: { in: rows.map(({ id }) => id) } },
   });
   await tx.$executeRaw`
     UPDATE invoice SET subtotal_minor = new.subtotal_minor, tax_minor = new.tax_minor, total_minor = new.total_minor,
-      taxes = new.taxes::jsonb, issuer = new.issuer::jsonb, recipient = new.recipient::jsonb
+      taxes = new.taxes::jsonb, content_hash = decode(new.content_hash, 'hex'), issuer = new.issuer::jsonb,
+      recipient = new.recipient::jsonb,
+      approved_at = CASE WHEN new.is_approved OR invoice.content_hash = decode(new.content_hash, 'hex') THEN approved_at END,
+      approved_by = CASE WHEN new.is_approved OR invoice.content_hash = decode(new.content_hash, 'hex') THEN approved_by END,
+      finalise_at = CASE WHEN new.is_approved OR invoice.content_hash = decode(new.content_hash, 'hex') OR NOT new.requires_approval
+        THEN finalise_at END
     FROM unnest(
       ${rows.map(({ id }) => id)}::text[],
-      ${rows.map(({ subtotal }) => subtotal)}::bigint[],
-      ${rows.map(({ tax }) => tax)}::bigint[],
-      ${rows.map(({ total }) => total)}::bigint[],
+      ${rows.map(({ draft }) => draft.subtotal.minor.toString())}::bigint[],
+      ${rows.map(({ draft }) => draft.tax.minor.toString())}::bigint[],
+      ${rows.map(({ draft }) => draft.total.minor.toString())}::bigint[],
       ${rows.map(({ taxes }) => taxes)}::text[],
+      ${rows.map(({ hash }) => hash)}::text[],
       ${rows.map(({ issuer }) => issuer)}::text[],
-      ${rows.map(({ recipient }) => recipient)}::text[]
-    ) AS new (id, subtotal_minor, tax_minor, total_minor, taxes, issuer, recipient)
+      ${rows.map(({ recipient }) => recipient)}::text[],
+      ${rows.map(({ finalising }) => finalising.requiresApproval)}::boolean[],
+      ${rows.map(() => keepsApproval)}::boolean[]
+    ) AS new (id, subtotal_minor, tax_minor, total_minor, taxes, content_hash, issuer, recipient, requires_approval,
+      is_approved)
     WHERE invoice.account_id = ${accountId} AND invoice.id = new.id`;
-  await insertLines(tx, accountId, drafts);
+  await insertLines(tx, accountId, rows);
 }
 
-/** What of a draft stands in the row of its invoice, as the database takes it. */
-async function headRows(
+/** Issuer, recipient and how drafts become final, of the draft of each, as they are now. */
+export async function partiesOf(
   tx: Prisma.TransactionClient,
   accountId: string,
-  drafts: readonly InvoiceDraftOf[],
-) {
-  const issuers = await issuersOf(
-    tx,
-    accountId,
-    drafts.map(({ draft }) => draft.subscriptionId),
-  );
+  drafts: readonly Pick<InvoiceDraftOf, 'draft'>[],
+): Promise<(of: TaxedDraft) => Omit<IssuedBy, 'party'> & { issuer: string; recipient: string }> {
+  const subscriptionIds = drafts.map(({ draft }) => draft.subscriptionId);
+  const issuers = await issuersOf(tx, accountId, subscriptionIds);
   const customers = await tx.customer.findMany({
     where: { accountId, id: { in: drafts.map(({ draft }) => draft.customerId) } },
     select: { id: true, name: true, legalName: true, address: true, taxId: true, email: true },
   });
   const recipients = new Map(customers.map(({ id, ...party }) => [id, JSON.stringify(party)]));
-  return drafts.map(({ id, draft }) => {
-    const { customerId, subscriptionId, currency, subtotal, tax, total, taxes } = draft;
+  return ({ subscriptionId, customerId }) => {
     const issuer = issuers.get(subscriptionId);
     const recipient = recipients.get(customerId);
-    assert(issuer && recipient, `${id} has an issuer and a recipient.`);
-    return {
-      id,
-      customerId,
-      subscriptionId,
-      currency,
-      subtotal: subtotal.minor.toString(),
-      tax: tax.minor.toString(),
-      total: total.minor.toString(),
-      taxes: JSON.stringify(taxes.map(storedTaxGroup)),
-      issuer: JSON.stringify(issuer.party),
-      recipient,
-    };
-  });
+    assert(issuer && recipient, `${subscriptionId} has an issuer and a recipient.`);
+    const { party, ...terms } = issuer;
+    return { ...terms, issuer: JSON.stringify(party), recipient };
+  };
+}
+
+const newInvoiceId = () => prefixedId('inv', randomBytes);
+const hexOf = (bytes: Uint8Array | null) => bytes && Buffer.from(bytes).toString('hex');
+
+type LineRow = ReturnType<typeof lineRow>;
+
+/** What an invoice keeps of a draft, and a hash over all of it. */
+function contentOf({ lines, taxes, subtotal, tax, total }: TaxedDraft) {
+  const content = {
+    lines: invoiceLines(lines).map(lineRow),
+    taxes: JSON.stringify(taxes.map(storedTaxGroup)),
+  };
+  const sums = [subtotal, tax, total].map(({ minor }) => minor.toString());
+  const hash = createHash('sha256').update(JSON.stringify([content, sums]));
+  return { ...content, hash: hash.digest('hex') };
+}
+
+function lineRow(line: ReturnType<typeof invoiceLines>[number]) {
+  const { description, meter, quantity, exactAmount, amountMinor, tax } = line;
+  return {
+    description,
+    meter: meter ?? '',
+    quantity,
+    exactAmount,
+    amountMinor: amountMinor.toString(),
+    snapshot: JSON.stringify(storedSnapshot(line)),
+    tax: tax ? JSON.stringify(tax) : '',
+  };
 }
 
 async function insertLines(
   tx: Prisma.TransactionClient,
   accountId: string,
-  drafts: readonly InvoiceDraftOf[],
+  drafts: readonly (InvoiceDraftOf & { readonly lines: readonly LineRow[] })[],
 ): Promise<void> {
-  const rows = drafts.flatMap(({ id: invoiceId, draft: { customerId, lines } }) =>
-    invoiceLines(lines).map((line, ordinal) => ({
-      ...line,
-      id: prefixedId('line', randomBytes),
-      customerId,
-      invoiceId,
-      ordinal,
-      snapshot: JSON.stringify(storedSnapshot(line)),
-    })),
+  const rows = drafts.flatMap(({ id: invoiceId, draft: { customerId }, lines }) =>
+    lines.map((line, ordinal) => {
+      const id = prefixedId('line', randomBytes);
+      return { ...line, id, customerId, invoiceId, ordinal };
+    }),
   );
   if (rows.length === 0) return;
   await tx.$executeRaw`
@@ -149,11 +198,11 @@ async function insertLines(
       ${rows.map(({ invoiceId }) => invoiceId)}::text[],
       ${rows.map(({ ordinal }) => ordinal)}::int[],
       ${rows.map(({ description }) => description)}::text[],
-      ${rows.map(({ meter }) => meter ?? '')}::text[],
+      ${rows.map(({ meter }) => meter)}::text[],
       ${rows.map(({ quantity }) => quantity)}::numeric[],
       ${rows.map(({ exactAmount }) => exactAmount)}::numeric[],
-      ${rows.map(({ amountMinor }) => amountMinor.toString())}::bigint[],
+      ${rows.map(({ amountMinor }) => amountMinor)}::bigint[],
       ${rows.map(({ snapshot }) => snapshot)}::text[],
-      ${rows.map(({ tax }) => (tax ? JSON.stringify(tax) : ''))}::text[]
+      ${rows.map(({ tax }) => tax)}::text[]
     ) AS new (id, customer_id, invoice_id, ordinal, description, meter, quantity, amount, amount_minor, snapshot, tax)`;
 }

@@ -40,19 +40,27 @@ export class TermsRepository {
     return terms ?? null;
   }
 
-  /** The other accounts whose traffic an account's subscriptions charge; of one subscription only, when named. */
-  async billedAccounts(accountId: string, subscriptionId?: string): Promise<string[]> {
+  /** The other accounts whose traffic an account's subscriptions charge. */
+  async billedAccounts(accountId: string): Promise<string[]> {
     const rows = await this.db.subscription.findMany({
-      where: {
-        accountId,
-        billedAccountId: { not: null },
-        ...(subscriptionId !== undefined && { id: subscriptionId }),
-      },
+      where: { accountId, billedAccountId: { not: null } },
       distinct: ['billedAccountId'],
       orderBy: { billedAccountId: 'asc' },
       select: { billedAccountId: true },
     });
     return rows.flatMap((row) => row.billedAccountId ?? []);
+  }
+
+  /** Those of some subscriptions, by their ids. */
+  async billedBy(
+    accountId: string,
+    subscriptionIds: readonly string[],
+  ): Promise<ReadonlyMap<string, string>> {
+    const rows = await this.db.subscription.findMany({
+      where: { accountId, id: { in: [...subscriptionIds] }, billedAccountId: { not: null } },
+      select: { id: true, billedAccountId: true },
+    });
+    return new Map(rows.map(({ id, billedAccountId }) => [id, billedAccountId ?? '']));
   }
 
   /** The terms of subscriptions of an account, in their order. */

@@ -14,7 +14,7 @@ export {
 } from './corrections.service.js';
 export type { Incident } from './incidents.repository.js';
 export { IncidentsService } from './incidents.service.js';
-export { MissingUsageService } from './missing-usage.service.js';
+export { MissingUsageService, type MissingUsage } from './missing-usage.service.js';
 export { MeteringModule } from './metering.module.js';
 export { DROP_OLD_USAGE, ENSURE_USAGE_PARTITIONS, ROLL_UP_USAGE } from './roll-up-wake-up.js';
 export { CustomMetersService, type BuiltInMeter } from './custom-meters.service.js';

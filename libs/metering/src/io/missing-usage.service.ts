@@ -25,18 +25,29 @@ export class MissingUsageService {
   ) {}
 
   /**
-   * Batches that never came, of any gateway of the account, since each may have seen the customer's calls; records that are quarantined; and
-   * corrections that wait for their record.
+   * Of each customer's period, or of all customers' where none is named: batches that never came, of any gateway of the account, since
+   * each may have seen the calls; records that are quarantined; and corrections that wait for their record.
    */
-  async touching(
-    of: { readonly accountId: string; readonly customerId?: string },
-    period: Period,
-  ): Promise<MissingUsage> {
-    const { accountId } = of;
-    return {
-      gaps: await this.gaps.touching(accountId, period, TOLD_MAX),
-      recordIds: await this.quarantine.touching(of, period, TOLD_MAX),
-      correctionIds: await this.corrections.touching(accountId, period, TOLD_MAX),
-    };
+  async touchingEach(
+    accountId: string,
+    asked: readonly { readonly customerId?: string; readonly period: Period }[],
+  ): Promise<MissingUsage[]> {
+    const isQuarantined = await this.quarantine.hasOpen(accountId);
+    const ofAccount = new Map<string, Pick<MissingUsage, 'gaps' | 'correctionIds'>>();
+    const all: MissingUsage[] = [];
+    for (const { period, ...of } of asked) {
+      const span = `${period.from.getTime()} ${period.to.getTime()}`;
+      const known = ofAccount.get(span) ?? {
+        gaps: await this.gaps.touching(accountId, period, TOLD_MAX),
+        correctionIds: await this.corrections.touching(accountId, period, TOLD_MAX),
+      };
+      ofAccount.set(span, known);
+      const customer = { accountId, ...of };
+      const recordIds = isQuarantined
+        ? await this.quarantine.touching(customer, period, TOLD_MAX)
+        : [];
+      all.push({ ...known, recordIds });
+    }
+    return all;
   }
 }

@@ -215,6 +215,15 @@ export class QuarantineRepository {
       ORDER BY q.number LIMIT ${limit}`;
   }
 
+  /** Whether any record of the account is open. */
+  async hasOpen(accountId: string): Promise<boolean> {
+    const found = await this.db.quarantinedRecord.findFirst({
+      where: { accountId, settledAt: null },
+      select: { id: true },
+    });
+    return found !== null;
+  }
+
   /** How many are open over all accounts, and for how long the oldest has been; 0 when there is none. */
   async backlog(): Promise<{ open: number; oldestSeconds: number }> {
     const [row] = await this.db.$queryRaw<{ open: number; oldestSeconds: number }[]>`

@@ -129,6 +129,11 @@ export class QuarantineService {
     return rows.map(({ id }) => id);
   }
 
+  /** Whether any record of the account is open. */
+  hasOpen(accountId: string): Promise<boolean> {
+    return this.quarantine.hasOpen(accountId);
+  }
+
   /** How many are open over all accounts, and for how long the oldest has been: for whoever runs the service. */
   backlog(): Promise<{ open: number; oldestSeconds: number }> {
     return this.quarantine.backlog();

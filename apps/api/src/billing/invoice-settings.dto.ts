@@ -1,0 +1,30 @@
+import { Flag, Instant, Int } from '@io/platform';
+
+/** How long a draft gathers late usage: 24 hours where nobody says otherwise, 30 days at most. */
+export const COLLECTION_HOURS = { min: 0, max: 720, example: 24 } as const;
+
+export class UpdateInvoiceSettingsBody {
+  @Int({
+    ...COLLECTION_HOURS,
+    optional: true,
+    description: 'For how many hours a draft gathers late usage. Counts for drafts to come.',
+  })
+  collectionHours?: number;
+
+  @Flag({
+    optional: true,
+    description: 'Whether a person approves each invoice before it becomes final.',
+  })
+  requiresApproval?: boolean;
+}
+
+export class InvoiceSettingsView {
+  @Int(COLLECTION_HOURS)
+  collectionHours: number;
+
+  @Flag()
+  requiresApproval: boolean;
+
+  @Instant()
+  updatedAt: Date;
+}
