@@ -1,6 +1,7 @@
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { Ajv2020 } from 'ajv/dist/2020.js';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { STRIPE_KEY, StripeStandIn } from '../support/stripe/stripe-stand-in.js';
 import { startApi, type TestApi } from '../support/api.js';
 
 type Json = Record<string, unknown>;
@@ -8,7 +9,9 @@ type Json = Record<string, unknown>;
 let api: TestApi;
 let document: Json;
 beforeAll(async () => {
-  api = await startApi();
+  const stripe = await StripeStandIn.start();
+  afterAll(() => stripe.stop());
+  api = await startApi({ STRIPE_API_BASE: stripe.url });
   document = (await api.call('GET', '/openapi.json', { token: null })).body;
 });
 
@@ -205,6 +208,8 @@ describe('answers', () => {
     const corrections = [{ gatewayId, epoch: 'e', sequence: 0, index: 0, void: true }];
     const made = await call('POST', '/v1/usage/corrections', { corrections, reason: 'x' });
     ids['correctionId'] = made.items[0].id;
+    await call('PUT', '/v1/stripe', { secretKey: STRIPE_KEY });
+    await call('PUT', '/v1/customers/{customerId}/stripe', {});
     // Every GET of the document whose path is made of what was made above.
     for (const [template, item] of Object.entries(paths())) {
       const names = [...template.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => name);

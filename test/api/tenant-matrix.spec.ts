@@ -62,6 +62,17 @@ const ROWS: Readonly<Record<string, Row>> = {
   'PATCH /v1/customers/{customerId}': NAME,
   'DELETE /v1/customers/{customerId}': {},
   'POST /v1/customers/{customerId}/tokens': NAME,
+  'GET /v1/customers/{customerId}/stripe': { customersToo: true },
+  'PUT /v1/customers/{customerId}/stripe': { body: () => ({}) },
+  'POST /v1/customers/{customerId}/stripe/setup-sessions': {
+    customersToo: true,
+    body: () => ({ successUrl: 'https://x.example/', cancelUrl: 'https://x.example/' }),
+  },
+  'POST /v1/customers/{customerId}/stripe/portal-sessions': {
+    customersToo: true,
+    body: () => ({ returnUrl: 'https://x.example/' }),
+  },
+  'POST /v1/stripe/unpushed-invoices/{invoiceId}/push': {},
   'GET /v1/customers/{customerId}/balance': { customersToo: true },
   'GET /v1/exchanges/{exchangeId}': {},
   'POST /v1/exchanges/{exchangeId}/retry': { body: () => ({ reason: 'x' }) },
@@ -161,7 +172,7 @@ const ROWS: Readonly<Record<string, Row>> = {
 };
 
 /** Routes whose path parameters are no ids of rows, or whose caller is a gateway. They have tests of their own. */
-const NOT_HERE = [/ \/v1\/forward-auth\//, / \/v1\/exports\//];
+const NOT_HERE = [/ \/v1\/forward-auth\//, / \/v1\/exports\//, / \/v1\/stripe\/(events|payouts)\//];
 
 let api: TestApi;
 let ids: Ids;
@@ -201,6 +212,9 @@ beforeAll(async () => {
   const { body: taxRule } = await api.call('POST', '/v1/tax-rules', {
     body: { name: 'VAT', category: 'standard', ratePercent: '19' },
   });
+  const stripe = { customerId: key.customerId, collection: 'send-invoice' };
+  const { id: accountId } = (await api.call('GET', '/v1/account')).body;
+  await api.app.get(Database).stripeCustomer.create({ data: { accountId, ...stripe } });
   const meter = await make.meter({ name: 'chats', aggregation: 'count', eventType: 'chat' });
   const { body: grant } = await api.call('POST', `/v1/customers/${key.customerId}/credit-grants`, {
     body: { kind: 'paid', name: 'x', amount: '1', reference: 'x' },
@@ -225,8 +239,9 @@ beforeAll(async () => {
     correctionId: await aWaitingCorrection(),
     recordId: await aQuarantinedRecord(),
     taxRuleId: taxRule.id,
+    invoiceId: invoices.items[0].id,
     exchangeId: await anExchange(api.app.get(Database), {
-      accountId: (await api.call('GET', '/v1/account')).body.id,
+      accountId,
       status: 'dead',
     }),
     lineId: await aLine(invoices.items[0].id),

@@ -57,8 +57,10 @@ export async function draftSince(
 }
 
 /** Starts an api, shortly after November has ended. */
-export async function startInvoicing(): Promise<Invoicing> {
-  const api = await startApi();
+export async function startInvoicing(
+  settings: Readonly<Record<string, string>> = {},
+): Promise<Invoicing> {
+  const api = await startApi(settings);
   const rows = await billingRows(api);
   const invoicing = api.app.get(InvoicingService);
   await rows.moveClockTo('2026-12-01T00:10:00Z');

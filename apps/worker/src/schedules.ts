@@ -3,6 +3,7 @@ import { Injectable, Module, type OnApplicationBootstrap } from '@nestjs/common'
 import { ModuleRef } from '@nestjs/core';
 import {
   CLOSE_PERIODS,
+  EXCHANGE_WITH_STRIPE,
   EXPIRE_CREDITS,
   FINALISE_INVOICES,
   MOVE_SUBSCRIPTION_KEYS,
@@ -41,6 +42,7 @@ const SCHEDULES = [
   { job: SEND_METERING_RECORDS, everyMs: 2 * SECOND_MS },
   { job: RUN_DUNNING, everyMs: 5 * SECOND_MS },
   { job: FINALISE_INVOICES, everyMs: 5 * SECOND_MS },
+  { job: EXCHANGE_WITH_STRIPE, everyMs: 2 * SECOND_MS },
   { job: SEND_EMAILS, everyMs: 5 * SECOND_MS },
   { job: COUNT_CONNECTIONS, everyMs: 5 * SECOND_MS },
   { job: RECLAIM_QUOTA_BLOCKS, everyMs: 10 * SECOND_MS },

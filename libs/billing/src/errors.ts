@@ -364,3 +364,60 @@ export class ExchangeNotOpen extends DomainError {
     this.facts = { status, needed };
   }
 }
+
+/** The account has no Stripe key. */
+export class StripeNotConnected extends DomainError {
+  readonly code = 'stripe-not-connected';
+  readonly kind = 'conflict';
+  readonly facts = {};
+
+  constructor() {
+    super('The account has no key of Stripe: set it with PUT /v1/stripe.');
+  }
+}
+
+/** The customer is not known to Stripe, or was deleted there. */
+export class StripeCustomerMissing extends DomainError {
+  readonly code = 'stripe-customer-missing';
+  readonly kind = 'conflict';
+  readonly facts: { readonly customerId: string };
+
+  constructor(customerId: string) {
+    super(`The customer is not at Stripe: connect it with PUT /v1/customers/${customerId}/stripe.`);
+    this.facts = { customerId };
+  }
+}
+
+/** Stripe refuses what it was asked for. */
+export class StripeRefused extends DomainError {
+  readonly code = 'stripe-refused';
+  readonly kind = 'unprocessable';
+  readonly facts: { readonly stripeCode: string | null };
+
+  constructor(message: string, stripeCode: string | null) {
+    super(`Stripe refuses: ${message}`);
+    this.facts = { stripeCode };
+  }
+}
+
+/** Stripe does not answer, or not as it should. */
+export class StripeUnavailable extends DomainError {
+  readonly code = 'stripe-unavailable';
+  readonly kind = 'unavailable';
+  readonly facts = { retryAfterSeconds: 5 };
+
+  constructor() {
+    super('Stripe does not answer at the moment. Ask again.');
+  }
+}
+
+/** An event that nobody at Stripe has signed for this account, or not now. */
+export class StripeEventRefused extends DomainError {
+  readonly code = 'stripe-event-refused';
+  readonly kind = 'invalid';
+  readonly facts = {};
+
+  constructor(why: string) {
+    super(`The event is refused: ${why}.`);
+  }
+}

@@ -88,6 +88,11 @@ export {
   PeriodOutOfRange,
   RateCardNameTaken,
   SeriesTaken,
+  StripeCustomerMissing,
+  StripeEventRefused,
+  StripeNotConnected,
+  StripeRefused,
+  StripeUnavailable,
   SubscriptionEnded,
   SubscriptionNotActive,
   SubscriptionOverlaps,
@@ -163,6 +168,7 @@ export {
   type ProrationBasis,
   type ProrationShare,
 } from './proration.js';
-export { stripeAmount, type StripeAmount } from './stripe-amount.js';
+export { moneyFromStripe, stripeAmount, type StripeAmount } from './stripe-amount.js';
+export { stripeInvoiceContent, type StripeInvoiceContent } from './stripe-invoice.js';
 export { parseRateCardItems } from './rate-card-items.js';
 export { whatIf, type PriceDifference, type RatedInvoice } from './what-if.js';

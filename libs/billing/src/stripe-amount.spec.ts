@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { stripeAmount, type StripeAmount } from './index.js';
+import { moneyFromStripe, stripeAmount, type StripeAmount } from './index.js';
 
 describe('stripeAmount', () => {
   it.each<{ minor: bigint; currency: string; answer: StripeAmount; why: string }>([
@@ -64,4 +64,15 @@ describe('stripeAmount', () => {
   it('knows no code that is no currency', () => {
     expect(() => stripeAmount({ minor: 1n, currency: 'XXX' })).toThrow(RangeError);
   });
+});
+
+it.each(['USD', 'JPY', 'ISK', 'MGA', 'KWD', 'HUF'])('comes back as it went: %s', (currency) => {
+  const money = { minor: 51_200n, currency };
+  const sent = stripeAmount(money);
+  if (!('amount' in sent)) throw new Error(sent.refusal);
+  expect(moneyFromStripe(sent.amount, currency)).toEqual(money);
+});
+
+it('knows no hundredths of a króna', () => {
+  expect(moneyFromStripe(150n, 'ISK')).toBeNull();
 });

@@ -23,3 +23,10 @@ export function stripeAmount({ minor, currency }: Money): StripeAmount {
   if (exponent > 3 || currency === 'UYI') return { refusal: 'unsupported-currency' };
   return exponent === 3 && minor % 10n !== 0n ? { refusal: 'too-fine' } : { amount: minor };
 }
+
+/** A sum that Stripe names in its smallest unit, in ours; null when it is no whole number of ours. */
+export function moneyFromStripe(amount: bigint, currency: string): Money | null {
+  if (currency === 'MGA') return { minor: amount * 100n, currency };
+  if (currency !== 'ISK') return { minor: amount, currency };
+  return amount % 100n === 0n ? { minor: amount / 100n, currency } : null;
+}

@@ -12,6 +12,8 @@ import { IssuersController } from './issuers.controller.js';
 import { LedgerController } from './ledger.controller.js';
 import { PreviewsController } from './previews.controller.js';
 import { RateCardsController } from './rate-cards.controller.js';
+import { StripeController } from './stripe.controller.js';
+import { StripeCustomersController } from './stripe-customers.controller.js';
 import { TaxRulesController } from './tax-rules.controller.js';
 import { WhatIfController } from './what-if.controller.js';
 import { SubscriptionChangesController } from './subscription-changes.controller.js';
@@ -34,6 +36,8 @@ import { SubscriptionsController } from './subscriptions.controller.js';
     PreviewsController,
     RateCardsController,
     SubscriptionChangesController,
+    StripeController,
+    StripeCustomersController,
     SubscriptionsController,
     TaxRulesController,
     WhatIfController,

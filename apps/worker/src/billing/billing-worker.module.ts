@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { BillingModule } from '@io/billing';
 import { ClosePeriodsProcessor } from './close-periods.processor.js';
+import { ExchangeWithStripeProcessor } from './exchange-with-stripe.processor.js';
 import { ExpireCreditsProcessor } from './expire-credits.processor.js';
 import { FinaliseInvoicesProcessor } from './finalise-invoices.processor.js';
 import { MoveSubscriptionKeysProcessor } from './move-subscription-keys.processor.js';
@@ -10,6 +11,7 @@ import { RunDunningProcessor } from './run-dunning.processor.js';
   imports: [BillingModule],
   providers: [
     ClosePeriodsProcessor,
+    ExchangeWithStripeProcessor,
     ExpireCreditsProcessor,
     FinaliseInvoicesProcessor,
     MoveSubscriptionKeysProcessor,

@@ -40,6 +40,21 @@ import { SettlementsService } from './settlements.service.js';
 import { SliceRunner } from './slice-runner.js';
 import { SubscriptionChangesRepository } from './subscription-changes.repository.js';
 import { SubscriptionChangesService } from './subscription-changes.service.js';
+import { StripeClients } from './stripe/stripe-client.js';
+import { StripeConnectionsRepository } from './stripe/stripe-connections.repository.js';
+import { StripeConnectionsService } from './stripe/stripe-connections.service.js';
+import { StripeCustomersRepository } from './stripe/stripe-customers.repository.js';
+import { StripeCustomersService } from './stripe/stripe-customers.service.js';
+import { StripeDryRunService } from './stripe/stripe-dry-run.service.js';
+import { StripeEventsRepository } from './stripe/stripe-events.repository.js';
+import { StripeEventsService } from './stripe/stripe-events.service.js';
+import { StripeExchangeService } from './stripe/stripe-exchange.service.js';
+import { StripeInvoicesRepository } from './stripe/stripe-invoices.repository.js';
+import { StripeOutbox } from './stripe/stripe-outbox.js';
+import { StripePayoutsService } from './stripe/stripe-payouts.service.js';
+import { StripePushService } from './stripe/stripe-push.service.js';
+import { StripeReactionsService } from './stripe/stripe-reactions.service.js';
+import { StripeSyncService } from './stripe/stripe-sync.service.js';
 import { SubscriptionsRepository } from './subscriptions.repository.js';
 import { SubscriptionsService } from './subscriptions.service.js';
 import { TaxRulesRepository } from './tax-rules.repository.js';
@@ -91,6 +106,21 @@ import { WhatIfService } from './what-if.service.js';
     ChangedTermsService,
     SubscriptionChangesRepository,
     SubscriptionChangesService,
+    StripeClients,
+    StripeConnectionsRepository,
+    StripeConnectionsService,
+    StripeCustomersRepository,
+    StripeCustomersService,
+    StripeDryRunService,
+    StripeEventsRepository,
+    StripeEventsService,
+    StripeExchangeService,
+    StripeInvoicesRepository,
+    StripeOutbox,
+    StripePayoutsService,
+    StripePushService,
+    StripeReactionsService,
+    StripeSyncService,
     SubscriptionsRepository,
     SubscriptionsService,
     TaxRulesRepository,
@@ -118,6 +148,12 @@ import { WhatIfService } from './what-if.service.js';
     RateCardsService,
     SettlementsService,
     SubscriptionChangesService,
+    StripeConnectionsService,
+    StripeCustomersService,
+    StripeDryRunService,
+    StripeEventsService,
+    StripeExchangeService,
+    StripePayoutsService,
     SubscriptionsService,
     TaxRulesService,
     WhatIfService,

@@ -54,3 +54,15 @@ export { SettlementsService } from './settlements.service.js';
 export { PAYMENT_METHODS, type Payment, type PaymentMethod } from './settlements.repository.js';
 export { whatIfCsv } from './what-if-csv.js';
 export { WhatIfService, type WhatIfQuestion } from './what-if.service.js';
+export { StripeConnectionsService } from './stripe/stripe-connections.service.js';
+export type { StripeConnection } from './stripe/stripe-connections.repository.js';
+export { StripeCustomersService } from './stripe/stripe-customers.service.js';
+export {
+  COLLECTIONS,
+  type Collection,
+  type StripeCustomer,
+} from './stripe/stripe-customers.repository.js';
+export { StripeDryRunService, type DryPush } from './stripe/stripe-dry-run.service.js';
+export { StripeEventsService } from './stripe/stripe-events.service.js';
+export { EXCHANGE_WITH_STRIPE, StripeExchangeService } from './stripe/stripe-exchange.service.js';
+export { StripePayoutsService, type PayoutMatch } from './stripe/stripe-payouts.service.js';

@@ -17,6 +17,8 @@ export interface ClaimedExchange {
   readonly tries: number;
   readonly requestHash: Uint8Array | null;
   readonly remoteId: string | null;
+  /** How often the remote has answered under a key so that it would do so again: part of the next keys. */
+  readonly keysUsedUp: number;
   readonly detail: unknown;
   readonly createdAt: Date;
 }
@@ -68,7 +70,7 @@ export class ExchangeQueueRepository {
       FROM due WHERE e.id = due.id
       RETURNING e.id, e.account_id AS "accountId", e.direction, e.target, e.act, e.subject_id AS "subjectId",
         e.customer_id AS "customerId", e.attempts AS attempt, e.tries, e.request_hash AS "requestHash",
-        e.remote_id AS "remoteId", e.detail, e.created_at AS "createdAt"`;
+        e.remote_id AS "remoteId", e.keys_used_up AS "keysUsedUp", e.detail, e.created_at AS "createdAt"`;
     return claimed ?? null;
   }
 
@@ -104,12 +106,13 @@ export class ExchangeQueueRepository {
   /** Keeps what the remote calls what was made there, or what was sent, before anything else is done. Throws `ClaimLost`. */
   async remember(
     { id, attempt }: ClaimedExchange,
-    known: { readonly remoteId: string } | { readonly requestHash: Buffer },
+    known:
+      | { readonly remoteId: string }
+      | { readonly requestHash: Buffer }
+      | { readonly keysUsedUp: number },
   ): Promise<void> {
     const data =
-      'remoteId' in known
-        ? { remoteId: known.remoteId }
-        : { requestHash: Uint8Array.from(known.requestHash) };
+      'requestHash' in known ? { requestHash: Uint8Array.from(known.requestHash) } : known;
     const { count } = await this.db.exchange.updateMany({
       where: { id, attempts: attempt, status: 'sending' },
       data,

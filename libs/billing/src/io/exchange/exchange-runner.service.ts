@@ -17,6 +17,8 @@ export interface ExchangeClaim {
   pause(ms: number): Promise<void>;
   /** Keeps what the remote calls what was made there, before anything else is done. */
   made(remoteId: string): Promise<void>;
+  /** The remote would repeat its failure under the same keys: the next attempt has others. */
+  useUpKeys(): Promise<void>;
   /** Keeps the hash of what is to be sent; false when another was sent under this exchange before. */
   sends(requestHash: Buffer): Promise<boolean>;
 }
@@ -108,6 +110,7 @@ export class ExchangeRunnerService {
       },
       pause: (ms) => this.queue.pause(exchange, new Date(this.clock.nowMs() + ms)),
       made: (remoteId) => this.queue.remember(exchange, { remoteId }),
+      useUpKeys: () => this.queue.remember(exchange, { keysUsedUp: exchange.keysUsedUp + 1 }),
       sends: async (requestHash) => {
         if (exchange.requestHash) return requestHash.equals(exchange.requestHash);
         await this.queue.remember(exchange, { requestHash });

@@ -92,6 +92,8 @@ export class Config {
   readonly egress: EgressRules;
   readonly email: EmailSettings;
   readonly awsMarketplace: AwsMarketplaceSettings;
+  /** Where Stripe is. */
+  readonly stripeApiBase: URL;
 
   constructor(environment: Environment) {
     const faults: string[] = [];
@@ -145,6 +147,8 @@ export class Config {
     this.awsMarketplace = {
       endpoint: read.url('AWS_MARKETPLACE_ENDPOINT', ['https:', 'http:']),
     };
+    const stripe = read.url('STRIPE_API_BASE', ['https:', 'http:']) ?? '';
+    this.stripeApiBase = new URL(URL.canParse(stripe) ? stripe : 'https://api.stripe.com');
     this.isUsageDryRun = read.oneOf('TOLLGATE_USAGE_DRY_RUN', ['on', 'off'], 'off') === 'on';
     const intakeMib = { otherwise: 32, min: 16, max: 65_536 };
     this.usageIntakeBytes = read.integer('TOLLGATE_USAGE_INTAKE_MIB', intakeMib) * MIB;
