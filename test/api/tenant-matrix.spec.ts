@@ -106,6 +106,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   'GET /v1/subscriptions/{id}/preview': { customersToo: true },
   'GET /v1/invoices/{id}': { customersToo: true },
   'GET /v1/invoices/{id}/csv': { customersToo: true },
+  'GET /v1/invoices/{id}/statement': { customersToo: true, refusedWith: 409 },
   'GET /v1/invoices/{id}/pdf': { customersToo: true },
   'GET /v1/invoices/{id}/ubl': { customersToo: true, refusedWith: 409 },
   'GET /v1/invoices/{id}/cii': { customersToo: true, refusedWith: 409 },

@@ -79,6 +79,13 @@ describe('parseCommand', () => {
       invoiceId: 'inv_1',
       lineId: 'line_1',
     });
+    expect(read('verify-statement', 'x.jsonl')).toEqual({
+      name: 'verify-statement',
+      path: 'x.jsonl',
+      keys: 'https://tollgate.test/v1/statement-keys',
+    });
+    expect(read('verify-statement', 'x', '--keys', 'k.json')).toMatchObject({ keys: 'k.json' });
+    expect(() => read('verify-statement')).toThrow('takes one file');
     expect(() => read('explain', 'inv_1')).toThrow('the id of an invoice');
     expect(() => read('export')).toThrow('tollgate exports lists them');
     expect(() => read('report', 'everything')).toThrow('revenue');

@@ -25,13 +25,15 @@ export type Command =
       readonly service: Service;
       readonly invoiceId: string;
       readonly lineId: string;
-    };
+    }
+  | { readonly name: 'verify-statement'; readonly path: string; readonly keys: string };
 
 /** The text of `tollgate --help`. */
 export function help(): string {
   return `Usage: tollgate collect <access log> [options]
        tollgate exports | export <name> | report revenue [options]
        tollgate explain <invoice id> <line id> [--url <url>]
+       tollgate verify-statement <file> [--keys <file or url>]
 
 collect follows a gateway's JSON access log and reports the calls that passed to Tollgate, each exactly once:
 across restarts, kill -9, rotation (rename or copytruncate) and outages of the service.
@@ -56,7 +58,8 @@ exports lists the tables for finance, export saves one of them as CSV, and repor
   --out <file>           where it is saved; default <name>.csv
   --url <url>            the service, as above
 
-explain shows what a line of an invoice was made of.
+explain shows what a line of an invoice was made of. verify-statement tells whether a usage statement is what was signed, by the
+public keys of the service or those that --keys names; it needs no token.
 
 The token of an operator comes from $TOLLGATE_TOKEN; of explain a customer's will do.`;
 }
@@ -75,6 +78,12 @@ export function parseCommand(
     throw new UsageFault(`"${url}" is no http(s) URL`);
   if (name === 'exports' || name === 'export' || name === 'report' || name === 'explain')
     return financeCommand(name, [log, ...others], { ...values, url }, environment);
+  if (name === 'verify-statement') {
+    if (log === undefined || others.length > 0)
+      throw new UsageFault('verify-statement takes one file: tollgate verify-statement x.jsonl');
+    const keys = values.keys ?? new URL('/v1/statement-keys', url).href;
+    return { name, path: log, keys };
+  }
   if (name !== 'collect') throw new UsageFault(`"${name}" is no command; see tollgate --help`);
   if (log === undefined || others.length > 0) {
     throw new UsageFault(
@@ -173,6 +182,7 @@ function parsed(args: readonly string[]) {
         from: { type: 'string' },
         to: { type: 'string' },
         out: { type: 'string' },
+        keys: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
       },
     });

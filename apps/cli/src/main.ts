@@ -1,8 +1,9 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs';
+import { createReadStream, readFileSync } from 'node:fs';
 import { collect } from './collect/collect.js';
 import { UsageFault, help, parseCommand } from './command.js';
 import { runFinance } from './exports/run-finance.js';
+import { readStatementKeys, verifiedText, verifyStatement } from './statement/verify-statement.js';
 
 const CLEAR_LINE = '\r\u001b[K';
 
@@ -36,6 +37,11 @@ async function main(): Promise<number> {
       case 'explain':
         await runFinance(command, { say, print, show });
         return 0;
+      case 'verify-statement': {
+        const keys = await readStatementKeys(command.keys);
+        print(verifiedText(await verifyStatement(createReadStream(command.path), keys)));
+        return 0;
+      }
     }
   } catch (error) {
     if (!(error instanceof Error)) throw error;

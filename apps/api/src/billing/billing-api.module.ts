@@ -17,6 +17,7 @@ import { StripeCustomersController } from './stripe-customers.controller.js';
 import { TaxRulesController } from './tax-rules.controller.js';
 import { WhatIfController } from './what-if.controller.js';
 import { SubscriptionChangesController } from './subscription-changes.controller.js';
+import { StatementsController } from './statements.controller.js';
 import { SubscriptionsController } from './subscriptions.controller.js';
 
 /** Rate cards, subscriptions, invoices and previews over HTTP. */
@@ -38,6 +39,7 @@ import { SubscriptionsController } from './subscriptions.controller.js';
     SubscriptionChangesController,
     StripeController,
     StripeCustomersController,
+    StatementsController,
     SubscriptionsController,
     TaxRulesController,
     WhatIfController,

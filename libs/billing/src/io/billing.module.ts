@@ -55,6 +55,8 @@ import { StripePayoutsService } from './stripe/stripe-payouts.service.js';
 import { StripePushService } from './stripe/stripe-push.service.js';
 import { StripeReactionsService } from './stripe/stripe-reactions.service.js';
 import { StripeSyncService } from './stripe/stripe-sync.service.js';
+import { StatementKeysRepository } from './statement/statement-keys.repository.js';
+import { StatementsService } from './statement/statements.service.js';
 import { SubscriptionsRepository } from './subscriptions.repository.js';
 import { SubscriptionsService } from './subscriptions.service.js';
 import { TaxRulesRepository } from './tax-rules.repository.js';
@@ -68,6 +70,8 @@ import { WhatIfService } from './what-if.service.js';
   providers: [
     ClosingRepository,
     ExplanationsRepository,
+    StatementKeysRepository,
+    StatementsService,
     ExplanationsService,
     BlocksService,
     DunningRepository,
@@ -130,6 +134,7 @@ import { WhatIfService } from './what-if.service.js';
     WhatIfService,
   ],
   exports: [
+    StatementsService,
     ExplanationsService,
     BlocksService,
     DunningService,

@@ -37,6 +37,8 @@ export interface ExplainedLine extends ExplainableLine, LineExplanation {
   readonly usage: ExplainedUsage | null;
 }
 
+const WEEK_MS = 7 * 86_400_000;
+
 /** Which line is asked about. */
 export interface LineKey {
   readonly invoiceId: string;
@@ -76,6 +78,24 @@ export class ExplanationsService {
     const part = partOf(used, asked);
     const hours = await this.parts.byTime(part, 'hour', found.invoice.timezone);
     return { span: part.span, hours };
+  }
+
+  /** Every hour of usage behind a line, in order; none of a line that no usage is behind. Reads a week at a time. */
+  async *allHours(scope: Scope, key: LineKey): AsyncGenerator<UsagePart> {
+    const { found, used } = await this.find(scope, key);
+    if (!used) return;
+    const { timezone } = found.invoice;
+    for (const period of used.spans) {
+      for (let from = period.from; from < period.to;) {
+        const to = new Date(Math.min(from.getTime() + WEEK_MS, period.to.getTime()));
+        yield* await this.parts.byTime(
+          { of: used.of, period, span: { from, to } },
+          'hour',
+          timezone,
+        );
+        from = to;
+      }
+    }
   }
 
   /** The batches that a span of a day at most is made of, as far as their records are kept. */

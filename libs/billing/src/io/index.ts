@@ -66,3 +66,4 @@ export { StripeDryRunService, type DryPush } from './stripe/stripe-dry-run.servi
 export { StripeEventsService } from './stripe/stripe-events.service.js';
 export { EXCHANGE_WITH_STRIPE, StripeExchangeService } from './stripe/stripe-exchange.service.js';
 export { StripePayoutsService, type PayoutMatch } from './stripe/stripe-payouts.service.js';
+export { StatementsService } from './statement/statements.service.js';

@@ -4,7 +4,7 @@ export { Database, Prisma } from './database/database.js';
 export { isReferenceViolation, isUniqueViolation } from './database/constraint.js';
 export { BusinessClock } from './clock/business-clock.js';
 export { SystemClock } from './clock/system-clock.js';
-export { Keyring, type SealedPlace } from './security/keyring.js';
+export { Keyring, type SealedPlace, type VerificationKey } from './security/keyring.js';
 export { memoryKey } from './security/memory-key.js';
 export { parsePlace, placeText } from './policy/change-place.js';
 export { NotListening } from './policy/errors.js';

@@ -1,9 +1,34 @@
-import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from 'node:crypto';
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  createPrivateKey,
+  createPublicKey,
+  hash,
+  hkdfSync,
+  randomBytes,
+  sign,
+  type KeyObject,
+} from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { Config } from '../config/config.js';
 
 /** What a derived key is for; a key of one purpose is worth nothing for another. */
-type Purpose = 'kek' | 'key-pepper' | 'token-pepper' | 'cursor';
+type Purpose = 'kek' | 'key-pepper' | 'token-pepper' | 'cursor' | 'statement';
+
+const PURPOSES: readonly Purpose[] = ['kek', 'key-pepper', 'token-pepper', 'cursor', 'statement'];
+
+/** The public half of a key that documents are signed with, as RFC 8037 has it. */
+export interface VerificationKey {
+  /** The thumbprint of the key (RFC 7638). */
+  readonly kid: string;
+  readonly kty: 'OKP';
+  readonly crv: 'Ed25519';
+  readonly x: string;
+}
+
+/** PKCS #8 of an Ed25519 key, up to its 32 bytes. */
+const ED25519_PKCS8 = Buffer.from('302e020100300506032b657004220420', 'hex');
 
 /** Where a sealed value stands; it opens nowhere else. */
 export interface SealedPlace {
@@ -31,7 +56,7 @@ export class Keyring {
 
   constructor(config: Config) {
     for (const { id, key } of config.rootKeys) {
-      for (const purpose of ['kek', 'key-pepper', 'token-pepper', 'cursor'] satisfies Purpose[]) {
+      for (const purpose of PURPOSES) {
         this.derived.set(
           `${purpose}/${id}`,
           Buffer.from(hkdfSync('sha256', key, 'tollgate', purpose, 32)),
@@ -57,6 +82,21 @@ export class Keyring {
   /** A keyed digest for values that come back from outside, such as cursors. */
   sign(purpose: 'cursor', text: string): Buffer {
     return createHmac('sha256', this.key(purpose, this.currentId)).update(text).digest();
+  }
+
+  /** The keys that signatures under the live root keys are checked with, the current one first. */
+  verificationKeys(): VerificationKey[] {
+    return this.ids.map((id) => verificationKey(this.signingKey(id)));
+  }
+
+  /** Signs bytes under the current root key by Ed25519: the same bytes have the same signature. */
+  signDocument(bytes: Uint8Array): Buffer {
+    return sign(null, bytes, this.signingKey(this.currentId));
+  }
+
+  private signingKey(id: string): KeyObject {
+    const key = Buffer.concat([ED25519_PKCS8, this.key('statement', id)]);
+    return createPrivateKey({ key, format: 'der', type: 'pkcs8' });
   }
 
   /** Seals a text so that it opens only at this place. */
@@ -91,6 +131,12 @@ export class Keyring {
     if (!key) throw new Error(`The root secret no longer holds the key "${id}".`);
     return key;
   }
+}
+
+function verificationKey(key: KeyObject): VerificationKey {
+  const { x = '' } = createPublicKey(key).export({ format: 'jwk' });
+  const thumbprint = hash('sha256', `{"crv":"Ed25519","kty":"OKP","x":"${x}"}`, 'base64url');
+  return { kid: thumbprint, kty: 'OKP', crv: 'Ed25519', x };
 }
 
 function placeBytes({ table, column, accountId, rowId }: SealedPlace, keyId: string): Buffer {
