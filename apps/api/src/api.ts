@@ -101,7 +101,16 @@ export async function createApi(config: Config): Promise<NestFastifyApplication>
   const forwardAuth = app.get(ForwardAuthListener);
   hot.handle = (request, response) =>
     decisions.handle(request, response) || forwardAuth.handle(request, response);
-  app.setGlobalPrefix('v1', { exclude: ['health/live', 'health/ready', 'metrics'] });
+  app.setGlobalPrefix('v1', {
+    exclude: [
+      'health/live',
+      'health/ready',
+      'metrics',
+      'marketplace/landing',
+      'marketplace/sign-up',
+      'marketplace/sns',
+    ],
+  });
   app.useGlobalPipes(requestValidation());
   app.useGlobalFilters(new ProblemFilter());
   serveOpenApi(app, {

@@ -62,3 +62,56 @@ export class AgreementTaken extends DomainError {
     this.facts = { agreementId };
   }
 }
+
+/** A registration token that AWS does not know, or not any more. */
+export class RegistrationTokenRefused extends DomainError {
+  readonly code = 'registration-token-refused';
+  readonly kind = 'invalid';
+  readonly facts: { readonly isExpired: boolean };
+
+  constructor(isExpired: boolean) {
+    super(
+      isExpired
+        ? 'The registration token has expired: set the account up from AWS Marketplace again.'
+        : 'The registration token is not one of AWS Marketplace.',
+    );
+    this.facts = { isExpired };
+  }
+}
+
+const RETRY_AFTER_SECONDS = 10;
+
+/** AWS Marketplace did not answer. The same may be asked again. */
+export class MarketplaceUnavailable extends DomainError {
+  readonly code = 'marketplace-unavailable';
+  readonly kind = 'unavailable';
+  readonly facts = { retryAfterSeconds: RETRY_AFTER_SECONDS };
+
+  constructor(options: ErrorOptions) {
+    super('AWS Marketplace does not answer. Try again in a moment.', options);
+  }
+}
+
+/** A claim of an agreement that is unknown, used or older than four hours. */
+export class ClaimRefused extends DomainError {
+  readonly code = 'claim-refused';
+  readonly kind = 'forbidden';
+  readonly facts = {};
+
+  constructor() {
+    super(
+      'The claim is unknown, was used, or is too old: set the account up from AWS Marketplace again.',
+    );
+  }
+}
+
+/** A message that is not Amazon's, or of no topic of ours. */
+export class SnsMessageRefused extends DomainError {
+  readonly code = 'sns-message-refused';
+  readonly kind = 'forbidden';
+  readonly facts = {};
+
+  constructor(why: string, options?: ErrorOptions) {
+    super(`The message is refused: ${why}.`, options);
+  }
+}

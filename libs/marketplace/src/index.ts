@@ -1,9 +1,13 @@
 export {
   AgreementEnded,
   AgreementTaken,
+  ClaimRefused,
+  MarketplaceUnavailable,
   ProductCodeTaken,
   RecordExpired,
   RecordNotDead,
+  RegistrationTokenRefused,
+  SnsMessageRefused,
 } from './errors.js';
 export { batchesOf, BATCH_LIMITS, halvesOf, type Sendable } from './batches.js';
 export {
@@ -43,3 +47,16 @@ export {
 } from './usage-allocations.js';
 export { meteredHours, type UsageBucket } from './metered-hours.js';
 export { ownerOf, type KeyAssignment, type UsageTaker } from './usage-owner.js';
+export {
+  afterNotice,
+  hasAccess,
+  type AgreementProgress,
+  type AgreementState,
+} from './agreement-state.js';
+export { parsed, readEventNotice, readSnsNotice, type Notice, type NoticeKind } from './notice.js';
+export {
+  confirmsOwnTopic,
+  namesCertificateOfSns,
+  readSnsMessage,
+  type SnsMessage,
+} from './sns-message.js';

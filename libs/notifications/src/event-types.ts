@@ -2,6 +2,7 @@ import type { FieldFault } from '@core/kernel';
 
 /** What may be told to webhooks. A new type is a line here, and a row of docs/webhooks.md. */
 export const EVENT_TYPES = [
+  'marketplace.agreement.changed',
   'marketplace.metering.at-risk',
   'marketplace.record.dead',
   'customer.blocked',

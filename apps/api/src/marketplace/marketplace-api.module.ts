@@ -1,12 +1,20 @@
 import { Module } from '@nestjs/common';
 import { MarketplaceModule } from '@io/marketplace';
 import { AgreementsController } from './agreements.controller.js';
+import { LandingController } from './landing.controller.js';
 import { MeteringRecordsController } from './metering-records.controller.js';
+import { NoticesController } from './notices.controller.js';
 import { ProductsController } from './products.controller.js';
 
 /** The routes of marketplaces. */
 @Module({
   imports: [MarketplaceModule],
-  controllers: [AgreementsController, MeteringRecordsController, ProductsController],
+  controllers: [
+    AgreementsController,
+    LandingController,
+    MeteringRecordsController,
+    NoticesController,
+    ProductsController,
+  ],
 })
 export class MarketplaceApiModule {}

@@ -5,3 +5,7 @@ export { ProductsService } from './products.service.js';
 export { RECORD_STATES } from './records.repository.js';
 export { MeteringRecordsService, WATCH_METERING_DEADLINES } from './records.service.js';
 export { SEAL_MARKETPLACE_HOURS, SealingService } from './sealing.service.js';
+export { AccessService } from './access.service.js';
+export { LandingService, type Arrival, type SignedUp } from './landing.service.js';
+export { NoticesService } from './notices.service.js';
+export { SnsService } from './sns.service.js';

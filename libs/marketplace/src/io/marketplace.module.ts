@@ -1,6 +1,13 @@
 import { Module } from '@nestjs/common';
+import { CatalogModule } from '@io/catalog';
 import { BillingModule } from '@io/billing';
+import { IdentityModule } from '@io/identity';
 import { MeteringModule } from '@io/metering';
+import { AccessService } from './access.service.js';
+import { LandingService } from './landing.service.js';
+import { NoticesRepository } from './notices.repository.js';
+import { NoticesService } from './notices.service.js';
+import { SnsService } from './sns.service.js';
 import { AgreementsRepository } from './agreements.repository.js';
 import { AgreementsService } from './agreements.service.js';
 import { DeadlineWatchRepository } from './deadline-watch.repository.js';
@@ -14,8 +21,13 @@ import { SealingRepository } from './sealing.repository.js';
 import { SealingService } from './sealing.service.js';
 
 @Module({
-  imports: [BillingModule, MeteringModule],
+  imports: [BillingModule, CatalogModule, IdentityModule, MeteringModule],
   providers: [
+    AccessService,
+    LandingService,
+    NoticesRepository,
+    NoticesService,
+    SnsService,
     AgreementsRepository,
     AgreementsService,
     DeadlineWatchRepository,
@@ -29,6 +41,10 @@ import { SealingService } from './sealing.service.js';
     SealingService,
   ],
   exports: [
+    AccessService,
+    LandingService,
+    NoticesService,
+    SnsService,
     AgreementsService,
     MeteringRecordsService,
     MeteringSenderService,

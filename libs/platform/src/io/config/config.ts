@@ -53,6 +53,8 @@ export interface EmailSettings {
 /** Other hosts in place of AWS Marketplace's, for tests; null: AWS. Credentials are where its SDK looks for them. */
 export interface AwsMarketplaceSettings {
   readonly endpoint: string | null;
+  /** Whether notifications that are signed over SHA-1 are taken, as topics of AWS sign by default. */
+  readonly takesSha1: boolean;
 }
 
 /**
@@ -146,6 +148,7 @@ export class Config {
     this.decisionDays = keptDays('TOLLGATE_DECISION_DAYS', USAGE_DAYS_MIN);
     this.awsMarketplace = {
       endpoint: read.url('AWS_MARKETPLACE_ENDPOINT', ['https:', 'http:']),
+      takesSha1: read.oneOf('AWS_SNS_OLD_SIGNATURES', ['on', 'off'], 'off') === 'on',
     };
     const stripe = read.url('STRIPE_API_BASE', ['https:', 'http:']) ?? '';
     this.stripeApiBase = new URL(URL.canParse(stripe) ? stripe : 'https://api.stripe.com');

@@ -19,6 +19,8 @@ export interface EgressAnswer {
 
 /** What is sent. */
 export interface EgressRequest {
+  /** POST when left out. */
+  readonly method?: 'GET' | 'POST';
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
 }
@@ -75,6 +77,11 @@ export class EgressClient {
     throw failure;
   }
 
+  /** Reads a URL, by the same rules. */
+  get(url: string): Promise<EgressAnswer> {
+    return this.post(url, { method: 'GET', headers: {}, body: '' });
+  }
+
   /** The addresses of a name. Apart, so that a test can be the DNS. */
   protected async resolve(host: string): Promise<readonly string[]> {
     return (await lookup(host, { all: true })).map(({ address }) => address);
@@ -120,7 +127,7 @@ export class EgressClient {
   private exchange(
     url: URL,
     address: string,
-    { headers, body }: EgressRequest,
+    { method = 'POST', headers, body }: EgressRequest,
     timeLeftMs: number,
   ): Promise<EgressAnswer> {
     const port = portOf(url);
@@ -135,7 +142,7 @@ export class EgressClient {
         host: address,
         port,
         path: `${url.pathname}${url.search}`,
-        method: 'POST',
+        method,
         agent: false,
         headers: {
           ...headers,
