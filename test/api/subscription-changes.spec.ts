@@ -145,6 +145,15 @@ describe('an upgrade on the last day of February in New York', () => {
       ['Calls: 2027-02-15 to 2027-02-28', '4.00'],
       ['total', '32.00'],
     ]);
+    const { body } = await api.call('GET', `/v1/invoices?customerId=${of.customerId}`);
+    const invoice = `/v1/invoices/${body.items[0].id}`;
+    const { lines } = (await api.call('GET', invoice)).body;
+    const explanation = await api.call('GET', `${invoice}/lines/${lines[2].id}/explanation`);
+    expect(explanation.body['usage']).toMatchObject({
+      billed: '1400',
+      changedSince: '0',
+      spans: [{ from: '2027-02-15T05:00:00.000Z' }],
+    });
   });
 });
 

@@ -102,6 +102,17 @@ describe('two levels of billing', () => {
     expect(await billed(owner, owner.token)).toEqual(['10.00']);
     const { customerId } = subscription;
     expect(await billed({ customerId, subscriptionId: subscription.id })).toEqual(['3.50']);
+    const { body: found } = await api.call('GET', `/v1/invoices?customerId=${customerId}`);
+    const invoice = `/v1/invoices/${found.items[0].id}`;
+    const { lines } = (await api.call('GET', invoice)).body;
+    const path = `${invoice}/lines/${lines[0].id}/explanation`;
+    const { usage } = (await api.call('GET', path)).body;
+    expect(usage).toMatchObject({ billed: '1000000', counted: '1000000', changedSince: '0' });
+    expect((await api.call('GET', `${path}/records`)).body).toMatchObject({
+      quantity: '1000000',
+      kept: '1000000',
+      dropped: '0',
+    });
   });
 
   it("charge the owner's traffic beside what their own key used of the platform's plan", async () => {

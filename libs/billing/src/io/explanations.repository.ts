@@ -4,11 +4,10 @@ import type { Scope } from '@core/identity';
 import { Database } from '@io/platform';
 import { withLines, type Invoice, type StoredLine } from './invoice-rows.js';
 
-/** A line with its invoice, the plan that its usage was of, and what credit notes took back of it. */
+/** A line with its invoice, and what credit notes took back of it. */
 export interface ExplainableLine {
   readonly invoice: Invoice;
   readonly line: StoredLine;
-  readonly usagePlanId: string;
   readonly credits: readonly LineCreditNote[];
 }
 
@@ -37,14 +36,7 @@ export class ExplanationsRepository {
     const invoice = row && (await withLines(this.db, row));
     const line = invoice?.lines.find(({ id }) => id === lineId);
     if (!invoice || !line) return null;
-    const { usagePlanId } = await this.db.subscription.findUniqueOrThrow({
-      where: { accountId, id: invoice.subscriptionId },
-      select: { usagePlanId: true },
-    });
-    const rating =
-      line.rating ?? (line.source?.kind === 'late-usage' ? line.source.rating : undefined);
-    const credits = await this.credits(accountId, lineId);
-    return { invoice, line, usagePlanId: rating?.usagePlanId ?? usagePlanId, credits };
+    return { invoice, line, credits: await this.credits(accountId, lineId) };
   }
 
   /** The prices of the version of the rate card that a line was rated by. */

@@ -9,9 +9,12 @@ import {
   type SpanPage,
   type UsageOf,
   type UsagePart,
+  type UsageSpan,
 } from '@io/metering';
 import { InvalidRequest, NotFound, type PageQuery } from '@io/platform';
 import { ExplanationsRepository, type ExplainableLine } from './explanations.repository.js';
+import { partsToRate, usageOfPart } from './parts-to-rate.js';
+import { TermsRepository } from './terms.repository.js';
 
 /** What was counted for a line. The parts add up to `counted`, and with `changedSince` taken off to what was billed. */
 export interface ExplainedUsage {
@@ -51,19 +54,19 @@ export class ExplanationsService {
   constructor(
     private readonly lines: ExplanationsRepository,
     private readonly parts: UsagePartsService,
+    private readonly terms: TermsRepository,
   ) {}
 
   async explain(scope: Scope, key: LineKey): Promise<ExplainedLine> {
     const { found, explanation, used } = await this.find(scope, key);
     if (!used) return { ...found, ...explanation, usage: null };
-    const { of, spans, billed } = used;
+    const { meter, protocols, spans, parts, billed } = used;
     const { timezone } = found.invoice;
     const days: UsagePart[] = [];
-    for (const span of spans) {
-      days.push(...(await this.parts.byTime({ of, period: span, span }, 'day', timezone)));
+    for (const { of, period } of parts) {
+      days.push(...(await this.parts.byTime({ of, period, span: period }, 'day', timezone)));
     }
     const counted = days.reduce((sum, { quantity }) => sum.add(quantity), new Decimal(0));
-    const { meter, protocols } = of;
     const sums = { billed, counted, changedSince: counted.sub(billed), days };
     return { ...found, ...explanation, usage: { meter, protocols, spans, timezone, ...sums } };
   }
@@ -85,14 +88,10 @@ export class ExplanationsService {
     const { found, used } = await this.find(scope, key);
     if (!used) return;
     const { timezone } = found.invoice;
-    for (const period of used.spans) {
+    for (const { of, period } of used.parts) {
       for (let from = period.from; from < period.to;) {
         const to = new Date(Math.min(from.getTime() + WEEK_MS, period.to.getTime()));
-        yield* await this.parts.byTime(
-          { of: used.of, period, span: { from, to } },
-          'hour',
-          timezone,
-        );
+        yield* await this.parts.byTime({ of, period, span: { from, to } }, 'hour', timezone);
         from = to;
       }
     }
@@ -124,20 +123,28 @@ export class ExplanationsService {
     const scope = { accountId, ...rest };
     const found = await this.lines.line(scope, key);
     if (!found) throw new NotFound('line', key.lineId);
-    const { invoice, line, usagePlanId } = found;
+    const { invoice, line } = found;
     const explanation = explainLine(line, invoice.currency);
     const { rating } = explanation;
     if (rating?.meter == null) return { found, explanation, used: null };
     const protocols = protocolsOf(await this.lines.prices(accountId, rating), rating);
-    const { customerId } = invoice;
-    const of: UsageOf = {
-      accountId,
-      customerId,
-      usagePlanId: rating.usagePlanId ?? usagePlanId,
-      meter: rating.meter,
-      protocols,
-    };
-    const used = { of, spans: spansOf(found, rating), billed: decimal(rating.quantity) };
+    const terms = await this.terms.find(scope, invoice.subscriptionId);
+    if (!terms) throw new NotFound('subscription', invoice.subscriptionId);
+    const { meter } = rating;
+    const spans = spansOf(found, rating);
+    const parts = spans.flatMap((span) =>
+      partsToRate(terms.subscription, span).map((part) => ({
+        period: part.period,
+        of: usageOfPart(terms.subscription, part, []).flatMap((one): UsageOf[] => {
+          const { customerId, usagePlanId, billedAccountId } = one;
+          return [
+            { accountId, customerId, usagePlanId, meter, protocols },
+            ...(billedAccountId === null ? [] : [{ accountId: billedAccountId, meter, protocols }]),
+          ];
+        }),
+      })),
+    );
+    const used = { meter, protocols, spans, parts, billed: decimal(rating.quantity) };
     return { found, explanation, used };
   }
 }
@@ -154,20 +161,22 @@ function spansOf({ invoice, line }: ExplainableLine, { spans }: RatingSnapshot):
   return [instants({ from: source.periodFrom, to: source.periodTo })];
 }
 
-/** A part of the span that it begins in. Refuses a line that no usage is behind. */
+/** A piece of the part of the line's period that it begins in. Refuses a line that no usage is behind. */
 function partOf(
-  used: { readonly of: UsageOf; readonly spans: readonly Period[] } | null,
+  used: { readonly parts: readonly Omit<UsageSpan, 'span'>[] } | null,
   { from, to }: Partial<Period>,
-) {
+): UsageSpan {
   if (!used) {
     const detail = 'is of a line that no usage is behind';
     throw new InvalidRequest([{ pointer: '/lineId', detail }]);
   }
-  const { of, spans } = used;
-  const period = spans.find((span) => from === undefined || (from >= span.from && from < span.to));
-  if (!period) {
+  const part = used.parts.find(
+    ({ period }) => from === undefined || (from >= period.from && from < period.to),
+  );
+  if (!part) {
     const detail = 'must lie within the period of the line, while its price held';
     throw new InvalidRequest([{ pointer: '?from', detail }]);
   }
+  const { of, period } = part;
   return { of, period, span: { from: from ?? period.from, to: to ?? period.to } };
 }

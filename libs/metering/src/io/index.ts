@@ -52,7 +52,12 @@ export {
 } from './usage.service.js';
 export { RECORDS_FOUND_MAX, type FoundRecord } from './usage-records.repository.js';
 export type { BatchPart, RecordPart, UsageOf } from './usage-parts.repository.js';
-export { UsagePartsService, type SpanPage, type UsagePart } from './usage-parts.service.js';
+export {
+  UsagePartsService,
+  type SpanPage,
+  type UsagePart,
+  type UsageSpan,
+} from './usage-parts.service.js';
 export { UsageRecordsService } from './usage-records.service.js';
 export type { QuotaStanding } from './quota-standings.repository.js';
 export { UsageSoFarService, type KeySoFar, type PlanSoFar } from './usage-so-far.service.js';

@@ -4,10 +4,8 @@ import { Database, Prisma } from '@io/platform';
 import { ofLatest, readIn } from './sum-meters.js';
 import { usedIn, type UsageFilter, type Window } from './sum-usage.js';
 
-/** What one line of an invoice counts: a meter of a customer's plan, through some kinds of api only where it says so. */
+/** What a line of an invoice counts: a meter of a customer's plan or of a whole account, through some kinds of api where it says so. */
 export interface UsageOf extends UsageFilter {
-  readonly customerId: string;
-  readonly usagePlanId: string;
   readonly meter: string;
   /** Of the apis that were called; null: any. */
   readonly protocols: readonly string[] | null;
@@ -96,7 +94,7 @@ export class UsagePartsRepository {
   }
 
   /** What is kept of the records of a span; the window has its two edges. */
-  async kept(of: UsageOf, window: Window, isOwn: boolean): Promise<Kept> {
+  async kept(of: readonly UsageOf[], window: Window, isOwn: boolean): Promise<Kept> {
     const [kept] = await this.db.$queryRaw<Kept[]>`
       SELECT count(*)::int AS records, coalesce(trim_scale(sum(quantity)), 0)::text AS quantity
       FROM (${rowsIn(of, window, isOwn)}) kept`;
@@ -105,7 +103,7 @@ export class UsagePartsRepository {
 
   /** The batches of a span, in the order in which they came. */
   batches(
-    of: UsageOf,
+    of: readonly UsageOf[],
     window: Window,
     page: { readonly isOwn: boolean; readonly after: string | null; readonly limit: number },
   ): Promise<BatchPart[]> {
@@ -121,7 +119,7 @@ export class UsagePartsRepository {
 
   /** The records of a span, in the order of their batches and of their places in them. */
   records(
-    of: UsageOf,
+    of: readonly UsageOf[],
     window: Window,
     page: {
       readonly isOwn: boolean;
@@ -149,7 +147,7 @@ export class UsagePartsRepository {
           count(*) FILTER (WHERE n > ${DECISIONS_SHOWN_MAX}) AS left_out
         FROM (
           SELECT first, last, row_number() OVER (ORDER BY first, last) AS n FROM usage_decision
-          WHERE account_id = ${of.accountId} AND received_at = part.received_at AND batch_id = part.batch_id
+          WHERE account_id = part.account_id AND received_at = part.received_at AND batch_id = part.batch_id
             AND ordinal = part.ordinal
         ) told
       ) d ON TRUE
@@ -168,19 +166,32 @@ function isThrough({ accountId, protocols }: UsageOf): Prisma.Sql {
     = ANY (${[...protocols]}::text[])`;
 }
 
+/** The condition that a record or a reading `r` is what any of these count. */
+function isOf(all: readonly UsageOf[]): Prisma.Sql {
+  const each = all.map((of) => {
+    const { accountId, customerId, usagePlanId, meter } = of;
+    const whose = [
+      Prisma.sql`r.account_id = ${accountId} AND r.meter = ${meter} AND ${isThrough(of)}`,
+      ...(customerId === undefined ? [] : [Prisma.sql`r.customer_id = ${customerId}`]),
+      ...(usagePlanId === undefined ? [] : [Prisma.sql`r.usage_plan_id = ${usagePlanId}`]),
+    ];
+    return Prisma.sql`(${Prisma.join(whose, ' AND ')})`;
+  });
+  return Prisma.join(each, ' OR ');
+}
+
 /** Records of the span that are rolled up and not dropped yet, or readings of events, each with its batch. */
-function rowsIn(of: UsageOf, window: Window, isOwn: boolean): Prisma.Sql {
+function rowsIn(of: readonly UsageOf[], window: Window, isOwn: boolean): Prisma.Sql {
   const [from, to] = [window.edges.at(0), window.edges.at(-1)];
-  const which = Prisma.sql`r.account_id = ${of.accountId} AND r.customer_id = ${of.customerId}
-    AND r.usage_plan_id = ${of.usagePlanId} AND r.meter = ${of.meter} AND r.at >= ${from} AND r.at < ${to}
+  const which = Prisma.sql`(${isOf(of)}) AND r.at >= ${from} AND r.at < ${to}
     AND r.received_at >= ${window.receivedFrom} AND b.rolled_up_at IS NOT NULL`;
   if (isOwn)
     return Prisma.sql`
       SELECT r.batch_id, b.gateway_id, NULL::text AS epoch, NULL::bigint AS sequence, NULL::int AS ordinal, r.source, r.event_id,
-        r.at, r.received_at, r.key_id, r.api_id, r.stage, '' AS method, '' AS resource_path, '' AS status_class, r.quantity
+        r.at, r.received_at, r.account_id, r.key_id, r.api_id, r.stage, '' AS method, '' AS resource_path, '' AS status_class, r.quantity
       FROM meter_reading r JOIN event_batch b ON b.id = r.batch_id WHERE ${which}`;
   return Prisma.sql`
     SELECT r.batch_id, b.gateway_id, b.epoch, b.sequence, r.ordinal, NULL::text AS source, NULL::text AS event_id,
-      r.at, r.received_at, r.key_id, r.api_id, r.stage, r.method, r.resource_path, r.status_class, r.quantity
-    FROM usage_record r JOIN usage_batch b ON b.id = r.batch_id WHERE ${which} AND ${isThrough(of)}`;
+      r.at, r.received_at, r.account_id, r.key_id, r.api_id, r.stage, r.method, r.resource_path, r.status_class, r.quantity
+    FROM usage_record r JOIN usage_batch b ON b.id = r.batch_id WHERE ${which}`;
 }

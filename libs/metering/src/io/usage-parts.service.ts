@@ -19,7 +19,8 @@ export interface UsagePart extends Period {
 
 /** A span of a period that is taken apart, and whose period it is. */
 export interface UsageSpan {
-  readonly of: UsageOf;
+  /** One meter, of all that is counted together: several plans, or a whole account beside one. */
+  readonly of: readonly UsageOf[];
   readonly period: Period;
   readonly span: Period;
 }
@@ -101,17 +102,27 @@ export class UsagePartsService {
     return { window, quantity: all, records, kept, dropped: all.sub(kept) };
   }
 
-  /** What each part between two edges adds to the quantity of the period. */
-  private async growth(of: UsageOf, period: Period, edges: readonly Date[]): Promise<UsagePart[]> {
+  /** What each part between two edges adds to the quantity of the period: of all that is counted, added up. */
+  private async growth(
+    of: readonly UsageOf[],
+    period: Period,
+    edges: readonly Date[],
+  ): Promise<UsagePart[]> {
     // What is not a sum grows from what the period had before.
     const first = edges[0] ?? period.from;
     const before = isOwn(of) && first > period.from ? [period.from] : [];
+    const grown = new Map<number, Decimal>();
     const window = await this.window(of, [...before, ...edges]);
-    const rows = isOwn(of)
-      ? await this.parts.ownParts(of, window)
-      : await this.parts.builtInParts(of, window);
-    return quantityGrowth(rows)
-      .map(({ bucket, quantity }) => ({
+    for (const one of of) {
+      const rows = isOwn(of)
+        ? await this.parts.ownParts(one, window)
+        : await this.parts.builtInParts(one, window);
+      for (const { bucket, quantity } of quantityGrowth(rows))
+        grown.set(bucket, quantity.add(grown.get(bucket) ?? 0));
+    }
+    return [...grown]
+      .toSorted(([a], [b]) => a - b)
+      .map(([bucket, quantity]) => ({
         from: window.edges[bucket - 1] ?? period.from,
         to: window.edges[bucket] ?? period.to,
         quantity,
@@ -119,12 +130,16 @@ export class UsagePartsService {
       .filter(({ from }) => from >= first);
   }
 
-  private async window({ accountId }: UsageOf, edges: readonly Date[]): Promise<Window> {
-    return windowOf(edges, await this.usage.clockOffsetMs(accountId));
+  /** The window of all accounts: from when the first of them could have received a record of it. */
+  private async window(of: readonly UsageOf[], edges: readonly Date[]): Promise<Window> {
+    const accounts = new Set(of.map(({ accountId }) => accountId));
+    const offsets = [];
+    for (const accountId of accounts) offsets.push(await this.usage.clockOffsetMs(accountId));
+    return windowOf(edges, Math.max(0, ...offsets));
   }
 }
 
-const isOwn = ({ meter }: UsageOf): boolean => !METERS.some((one) => one === meter);
+const isOwn = (of: readonly UsageOf[]): boolean => !METERS.some((one) => one === of[0]?.meter);
 
 function checkSpan(period: Period, { from, to }: Period): void {
   if (from < period.from || from >= period.to)
