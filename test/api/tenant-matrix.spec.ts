@@ -78,6 +78,8 @@ const ROWS: Readonly<Record<string, Row>> = {
   'POST /v1/exchanges/{exchangeId}/retry': { body: () => ({ reason: 'x' }) },
   'POST /v1/exchanges/{exchangeId}/resolve': { body: () => ({ reason: 'x' }) },
   'GET /v1/customers/{customerId}/credits': { customersToo: true },
+  'GET /v1/customers/{customerId}/wallets/{currency}': { customersToo: true },
+  'PUT /v1/customers/{customerId}/wallets/{currency}': { body: () => ({ hardStop: false }) },
   'POST /v1/customers/{customerId}/blocks': { body: () => ({ note: 'x' }) },
   'DELETE /v1/customer-blocks/{blockId}': {},
   'POST /v1/customers/{customerId}/credit-grants': {
@@ -223,8 +225,12 @@ beforeAll(async () => {
   const { body: block } = await api.call('POST', `/v1/customers/${key.customerId}/blocks`, {
     body: { note: 'x' },
   });
+  await api.call('PUT', `/v1/customers/${key.customerId}/wallets/USD`, {
+    body: { hardStop: false },
+  });
   ids = {
     apiId,
+    currency: 'USD',
     blockId: block.id,
     meter: meter.name,
     stage,

@@ -8,6 +8,7 @@ import {
   FINALISE_INVOICES,
   MOVE_SUBSCRIPTION_KEYS,
   RUN_DUNNING,
+  WATCH_WALLETS,
 } from '@io/billing';
 import {
   CHECK_USAGE,
@@ -40,6 +41,7 @@ const SCHEDULES = [
   { job: CLOSE_PERIODS, everyMs: 2 * SECOND_MS },
   { job: EXPIRE_CREDITS, everyMs: 5 * SECOND_MS },
   { job: SEND_METERING_RECORDS, everyMs: 2 * SECOND_MS },
+  { job: WATCH_WALLETS, everyMs: 5 * SECOND_MS },
   { job: RUN_DUNNING, everyMs: 5 * SECOND_MS },
   { job: FINALISE_INVOICES, everyMs: 5 * SECOND_MS },
   { job: EXCHANGE_WITH_STRIPE, everyMs: 2 * SECOND_MS },

@@ -168,6 +168,13 @@ export {
   type ProrationBasis,
   type ProrationShare,
 } from './proration.js';
+export {
+  walletStanding,
+  type WalletMark,
+  type WalletStanding,
+  type WalletSums,
+  type WalletTerms,
+} from './wallet.js';
 export { moneyFromStripe, stripeAmount, type StripeAmount } from './stripe-amount.js';
 export { stripeInvoiceContent, type StripeInvoiceContent } from './stripe-invoice.js';
 export { parseRateCardItems } from './rate-card-items.js';

@@ -5,6 +5,7 @@ export const EVENT_TYPES = [
   'marketplace.agreement.changed',
   'marketplace.metering.at-risk',
   'marketplace.record.dead',
+  'credit.low',
   'customer.blocked',
   'customer.unblocked',
   'invoice.overdue',

@@ -1,8 +1,8 @@
-import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
+import { Body, Controller, Get, HttpCode, Param, Post, Put, Query } from '@nestjs/common';
 import { ApiCreatedResponse, ApiOkResponse } from '@nestjs/swagger';
 import type { Scope } from '@core/identity';
 import { decimal } from '@core/kernel';
-import { CreditsService } from '@io/billing';
+import { CreditsService, WalletsService } from '@io/billing';
 import { Allow, AllowCustomersToo, Caller } from '../access/access.js';
 import {
   CreateCreditGrantBody,
@@ -16,13 +16,19 @@ import {
   CreditGrantView,
   creditGrantView,
   VoidCreditGrantBody,
+  WalletBody,
+  WalletView,
+  walletView,
 } from './credits.dto.js';
 
 /** Credit that pays invoices before tax: what customers paid ahead, or were given. */
 @Controller()
 @AllowCustomersToo('read')
 export class CreditsController {
-  constructor(private readonly credits: CreditsService) {}
+  constructor(
+    private readonly credits: CreditsService,
+    private readonly wallets: WalletsService,
+  ) {}
 
   @Post('customers/:customerId/credit-grants')
   @Allow('billing:write')
@@ -38,13 +44,37 @@ export class CreditsController {
       ...(effectiveAt !== undefined && { effectiveAt: new Date(effectiveAt) }),
       ...(expiresAt !== undefined && { expiresAt: new Date(expiresAt) }),
     };
-    return creditGrantView(await this.credits.grant(scope, customerId, request));
+    return creditGrantView(await this.wallets.grant(scope, customerId, request));
   }
 
   @Get('customers/:customerId/credits')
   @ApiOkResponse({ type: CreditBalancesView })
   async balances(@Caller() scope: Scope, @Param('customerId') customerId: string) {
     return creditBalancesView(customerId, await this.credits.balances(scope, customerId));
+  }
+
+  @Put('customers/:customerId/wallets/:currency')
+  @Allow('billing:write')
+  @ApiOkResponse({ type: WalletView })
+  async setWallet(
+    @Caller() scope: Scope,
+    @Param('customerId') customerId: string,
+    @Param('currency') currency: string,
+    @Body() { lowBalance = null, hardStop }: WalletBody,
+  ) {
+    const terms = { lowBalance: lowBalance === null ? null : decimal(lowBalance) };
+    const wanted = { ...terms, isHardStop: hardStop };
+    return walletView(await this.wallets.set(scope, { customerId, currency }, wanted));
+  }
+
+  @Get('customers/:customerId/wallets/:currency')
+  @ApiOkResponse({ type: WalletView })
+  async wallet(
+    @Caller() scope: Scope,
+    @Param('customerId') customerId: string,
+    @Param('currency') currency: string,
+  ) {
+    return walletView(await this.wallets.get(scope, { customerId, currency }));
   }
 
   @Get('credit-grants')

@@ -6,9 +6,11 @@ import {
   type CreditEntry,
   type Rest,
   type StoredGrant,
+  type Wallet,
 } from '@io/billing';
 import {
   Currency,
+  Flag,
   Id,
   Instant,
   Int,
@@ -198,6 +200,62 @@ export class CreditBalancesView {
 
   @ListOf(() => CreditBalanceView, { max: 200, description: 'Of each currency with any left.' })
   balances: CreditBalanceView[];
+}
+
+export class WalletBody {
+  @Quantity({
+    optional: true,
+    nullable: true,
+    description:
+      'Tell with `credit.low` when no more than that is left, once, and again after it was more; never when null.',
+  })
+  lowBalance?: string | null;
+
+  @Flag({ description: 'Refuse the calls of the customer when nothing is left.' })
+  hardStop: boolean;
+}
+
+/** What is wanted of a customer's credit, and how it stands. */
+export class WalletView {
+  @Id()
+  customerId: string;
+
+  @Currency()
+  currency: string;
+
+  @Nested(() => MoneyView, { nullable: true })
+  lowBalance: MoneyView | null;
+
+  @Flag()
+  hardStop: boolean;
+
+  @Nested(() => MoneyView, {
+    nullable: true,
+    description:
+      'Credit less what was used and no invoice has taken yet, before tax, when it was looked at.',
+  })
+  left: MoneyView | null;
+
+  @Flag({ description: 'No more than lowBalance is left.' })
+  isLow: boolean;
+
+  @Instant({ nullable: true })
+  lookedAt: string | null;
+}
+
+/** A wallet as the API shows it. */
+export function walletView(wallet: Wallet): WalletView {
+  const { customerId, currency, lowMinor, isHardStop, leftMinor, isLow, lookedAt } = wallet;
+  const money = (minor: bigint | null) => (minor === null ? null : moneyView({ minor, currency }));
+  return {
+    customerId,
+    currency,
+    lowBalance: money(lowMinor),
+    hardStop: isHardStop,
+    left: money(leftMinor),
+    isLow,
+    lookedAt: lookedAt && lookedAt.toISOString(),
+  };
 }
 
 /** A grant as the API shows it. */

@@ -6,6 +6,7 @@ import { ExpireCreditsProcessor } from './expire-credits.processor.js';
 import { FinaliseInvoicesProcessor } from './finalise-invoices.processor.js';
 import { MoveSubscriptionKeysProcessor } from './move-subscription-keys.processor.js';
 import { RunDunningProcessor } from './run-dunning.processor.js';
+import { WatchWalletsProcessor } from './watch-wallets.processor.js';
 
 @Module({
   imports: [BillingModule],
@@ -16,6 +17,7 @@ import { RunDunningProcessor } from './run-dunning.processor.js';
     FinaliseInvoicesProcessor,
     MoveSubscriptionKeysProcessor,
     RunDunningProcessor,
+    WatchWalletsProcessor,
   ],
 })
 export class BillingWorkerModule {}

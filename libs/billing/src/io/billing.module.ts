@@ -62,6 +62,8 @@ import { SubscriptionsService } from './subscriptions.service.js';
 import { TaxRulesRepository } from './tax-rules.repository.js';
 import { TaxRulesService } from './tax-rules.service.js';
 import { TermsRepository } from './terms.repository.js';
+import { WalletsRepository } from './wallets.repository.js';
+import { WalletsService } from './wallets.service.js';
 import { WhatIfRepository } from './what-if.repository.js';
 import { WhatIfService } from './what-if.service.js';
 
@@ -130,6 +132,8 @@ import { WhatIfService } from './what-if.service.js';
     TaxRulesRepository,
     TaxRulesService,
     TermsRepository,
+    WalletsRepository,
+    WalletsService,
     WhatIfRepository,
     WhatIfService,
   ],
@@ -161,6 +165,7 @@ import { WhatIfService } from './what-if.service.js';
     StripePayoutsService,
     SubscriptionsService,
     TaxRulesService,
+    WalletsService,
     WhatIfService,
   ],
 })

@@ -36,6 +36,8 @@ export type { Subscription } from './subscriptions.repository.js';
 export { BlocksService } from './blocks.service.js';
 export { BLOCK_REASONS, type CustomerBlock } from './customer-blocks.js';
 export { DunningService, RUN_DUNNING, type OverdueStanding } from './dunning.service.js';
+export { WalletsService, WATCH_WALLETS } from './wallets.service.js';
+export type { Wallet } from './wallets.repository.js';
 export { CreditsService, EXPIRE_CREDITS, type CreditGrantRequest } from './credits.service.js';
 export type { CreditBalance, CreditEntryFilter } from './credit-grants.repository.js';
 export { CREDIT_ENTRY_KINDS, type CreditEntry, type StoredGrant } from './credit-rows.js';
