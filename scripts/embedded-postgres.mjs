@@ -394,6 +394,8 @@ async function startServer(binaries, dataDir, port, user, { logFile, settings, t
         'timezone=UTC',
         'log_timezone=UTC',
         'lc_messages=C',
+        // As in docker-compose.yml: a worker without Redis takes up to 75, an api 20.
+        'max_connections=200',
         ...settings,
       ].flatMap((setting) => ['-c', setting]),
     ],

@@ -46,6 +46,9 @@ export function queueOptions(
   const connection = {
     connectionString: config.databaseUrl,
     Client,
+    // Each queue and each worker has a pool of its own, beside the connection that listens: a process with twenty of them
+    // would take all that a server gives.
+    max: 1,
     schema: 'bullmq',
     migrate: true,
   };
