@@ -3,7 +3,6 @@ import { createReadStream, readFileSync } from 'node:fs';
 import { collect } from './collect/collect.js';
 import { UsageFault, help, parseCommand } from './command.js';
 import { runFinance } from './exports/run-finance.js';
-import { readStatementKeys, verifiedText, verifyStatement } from './statement/verify-statement.js';
 
 const CLEAR_LINE = '\r\u001b[K';
 
@@ -38,6 +37,9 @@ async function main(): Promise<number> {
         await runFinance(command, { say, print, show });
         return 0;
       case 'verify-statement': {
+        // Read only now: the file is a program too, and would take itself for ours where both are bundled into one.
+        const { readStatementKeys, verifiedText, verifyStatement } =
+          await import('./statement/verify-statement.js');
         const keys = await readStatementKeys(command.keys);
         print(verifiedText(await verifyStatement(createReadStream(command.path), keys)));
         return 0;
