@@ -688,6 +688,77 @@ describe('POST /v1/subscriptions/:id/changes/preview', () => {
   });
 });
 
+describe('POST /v1/rate-cards/:id/migrations', () => {
+  const migrate = (id: string, body: object) =>
+    api.call('POST', `/v1/rate-cards/${id}/migrations`, { body });
+  const addVersion = (id: string, ...items: object[]) =>
+    api.call('POST', `/v1/rate-cards/${id}/versions`, { body: { items } });
+
+  it('moves all subscribers of a version, page by page, and tells before what it would make of their invoices', async () => {
+    await rows.moveClockTo('2027-02-10T05:00:00Z');
+    const rateCardId = await card(fee('28'), calls());
+    const of = await aBasic({ rateCardId });
+    const other = await aBasic({ rateCardId });
+    const own = { priceId: 'calls', price: { model: 'per-unit', unitAmount: '1' } };
+    const bound = await aBasic({ rateCardId, priceOverrides: [own] });
+    const leaving = await aBasic({ rateCardId });
+    const elsewhere = await card(fee('1'));
+    await change(leaving, { rateCardId: elsewhere, at: 'period-end' });
+    await addVersion(rateCardId, fee('56'));
+    const dry = await migrate(rateCardId, { fromVersion: 1, dryRun: true });
+    expect(dry.status).toBe(200);
+    const byId = new Map(
+      dry.body.items.map((item: { subscriptionId: string }) => [item.subscriptionId, item]),
+    );
+    expect(byId.get(of.subscriptionId)).toMatchObject({
+      refusal: null,
+      before: { amount: '28.00' },
+      after: { amount: '56.00' },
+    });
+    expect(byId.get(bound.subscriptionId)).toMatchObject({ refusal: { code: 'invalid-request' } });
+    expect(byId.size).toBe(4);
+    expect((await subscription(of)).phases).toHaveLength(1);
+
+    const moved = new Map<string, { refusal: unknown }>();
+    for (let after: string | undefined; ;) {
+      const body = { fromVersion: 1, limit: 3, ...(after !== undefined && { after }) };
+      const { body: page } = await migrate(rateCardId, body);
+      for (const item of page.items) moved.set(item.subscriptionId, item);
+      if (page.next === undefined) break;
+      after = page.next;
+    }
+    expect(moved.size).toBe(4);
+    for (const one of [of, other]) {
+      expect((await subscription(one)).phases).toMatchObject([
+        { rateCardVersion: 1 },
+        { from: '2027-03-01T05:00:00.000Z', rateCardVersion: 2 },
+      ]);
+    }
+    expect((await subscription(bound)).phases).toHaveLength(1);
+    expect((await subscription(leaving)).phases.at(-1)).toMatchObject({ rateCardId: elsewhere });
+    const before = await subscription(of);
+    await migrate(rateCardId, { fromVersion: 1 });
+    expect(await subscription(of)).toEqual(before);
+    await closed(of, '2027-03-01T06:00:00Z');
+    expect((await migrate(rateCardId, { fromVersion: 1 })).body.items).toMatchObject([
+      { subscriptionId: bound.subscriptionId, refusal: { code: 'invalid-request' } },
+    ]);
+  });
+
+  it.each([
+    { body: { fromVersion: 7 }, pointer: '/fromVersion' },
+    { body: { fromVersion: 1, toVersion: 1 }, pointer: '/toVersion' },
+    { body: { fromVersion: 1, toVersion: 7 }, pointer: '/toVersion' },
+    { body: { fromVersion: 1, toRateCardId: 'none' }, pointer: '/toVersion' },
+    { body: {}, pointer: '/fromVersion' },
+  ])('answers 400 to $body', async ({ body, pointer }) => {
+    const id = await card(fee('1'));
+    await addVersion(id, fee('2'));
+    expect(await migrate(id, body)).toMatchObject({ status: 400, body: { errors: [{ pointer }] } });
+    expect((await migrate('none', body)).status).toBe(body.fromVersion === undefined ? 400 : 404);
+  });
+});
+
 describe('an invoice in parts', () => {
   it('is charged for late usage by the part that it was used in, and is the same when it is issued again', async () => {
     await rows.moveClockTo('2027-02-10T05:00:00Z');

@@ -103,6 +103,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   'DELETE /v1/meters/{meter}': {},
   'GET /v1/rate-cards/{id}': {},
   'POST /v1/rate-cards/{id}/versions': { body: () => ({ items: [ITEM] }) },
+  'POST /v1/rate-cards/{id}/migrations': { body: () => ({ fromVersion: 1 }) },
   'POST /v1/rate-cards/{id}/quote': { body: () => ({ usage: { calls: '1' } }) },
   'GET /v1/subscriptions/{id}': { customersToo: true },
   'GET /v1/subscriptions/{id}/preview': { customersToo: true },

@@ -38,6 +38,7 @@ import { RatingService } from './rating.service.js';
 import { SettlementsRepository } from './settlements.repository.js';
 import { SettlementsService } from './settlements.service.js';
 import { SliceRunner } from './slice-runner.js';
+import { SubscriberMigrationsService } from './subscriber-migrations.service.js';
 import { SubscriptionChangesRepository } from './subscription-changes.repository.js';
 import { SubscriptionChangesService } from './subscription-changes.service.js';
 import { StripeClients } from './stripe/stripe-client.js';
@@ -111,6 +112,7 @@ import { WhatIfService } from './what-if.service.js';
     SliceRunner,
     ChangedTermsService,
     SubscriptionChangesRepository,
+    SubscriberMigrationsService,
     SubscriptionChangesService,
     StripeClients,
     StripeConnectionsRepository,
@@ -156,6 +158,7 @@ import { WhatIfService } from './what-if.service.js';
     PreviewsService,
     RateCardsService,
     SettlementsService,
+    SubscriberMigrationsService,
     SubscriptionChangesService,
     StripeConnectionsService,
     StripeCustomersService,

@@ -28,6 +28,8 @@ export interface TermsChange {
   readonly priceOverrides?: readonly object[];
   readonly addOns?: readonly object[];
   readonly periodRule?: object;
+  /** Prices change only where this version holds; what is planned by another stays. */
+  readonly onlyOf?: Pick<PhaseTerms, 'rateCardId' | 'rateCardVersion'>;
 }
 
 /** Prices of the customer's own, and add-ons, as they were sent. */
@@ -69,7 +71,11 @@ export class ChangedTermsService {
     );
     if (faults.length > 0) throw new InvalidRequest(faults);
     const isOtherCard = change.rateCardId !== undefined || change.rateCardVersion !== undefined;
-    return (terms) => ({
+    const { onlyOf } = change;
+    const isMeant = (terms: PhaseTerms) =>
+      onlyOf === undefined ||
+      (terms.rateCardId === onlyOf.rateCardId && terms.rateCardVersion === onlyOf.rateCardVersion);
+    const changed = (terms: PhaseTerms): PhaseTerms => ({
       ...terms,
       ...(usagePlanId !== undefined && { usagePlanId }),
       ...(isOtherCard &&
@@ -83,6 +89,7 @@ export class ChangedTermsService {
       ...(change.addOns && { addOns: own.addOns }),
       ...(periodRule && { periodRule }),
     });
+    return (terms) => (isMeant(terms) ? changed(terms) : terms);
   }
 
   /** Prices of the customer's own and add-ons; notes every faulty field. */

@@ -32,6 +32,10 @@ export {
   SubscriptionChangesService,
   type ChangeInstant,
 } from './subscription-changes.service.js';
+export {
+  SubscriberMigrationsService,
+  type MigratedSubscriber,
+} from './subscriber-migrations.service.js';
 export type { Subscription } from './subscriptions.repository.js';
 export { BlocksService } from './blocks.service.js';
 export { BLOCK_REASONS, type CustomerBlock } from './customer-blocks.js';
