@@ -121,6 +121,9 @@ it('a gateway reports usage near a quota: the receiver of the documents and a ma
   expect(
     mails.some((mail) => mail.includes('Subject: Near the quota: 80 % of the quota reached')),
   ).toBe(true);
-  const { body } = await api.call('GET', `/v1/webhook-endpoints/${id}/deliveries?status=delivered`);
-  expect(body['items']).toHaveLength(3);
+  const delivered = async () =>
+    (await api.call('GET', `/v1/webhook-endpoints/${id}/deliveries?status=delivered`)).body['items']
+      .length;
+  // Written down once the receiver has answered.
+  await expect.poll(delivered, POLL).toBe(3);
 });
