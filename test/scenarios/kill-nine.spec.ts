@@ -9,7 +9,7 @@ import { AppProcess, GATEWAY_TOKEN } from '../support/processes.js';
 import { randomNumbers } from '../support/random.js';
 
 /** More of them by hand: `CHAOS_ROUNDS=500 npx vitest run test/scenarios/kill-nine.spec.ts`. */
-const ROUNDS = Number(process.env['CHAOS_ROUNDS'] ?? (process.env['CI'] ? 10 : 20));
+const ROUNDS = Number(process.env['CHAOS_ROUNDS'] ?? (process.env['CI'] ? 5 : 20));
 /** The same seed kills the same victims after the same pauses. */
 const SEED = Number(process.env['CHAOS_SEED'] ?? randomInt(2 ** 31));
 /** A quota that is used up within a few rounds, so that crashes meet it fresh, half spent and empty. */

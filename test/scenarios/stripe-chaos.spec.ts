@@ -12,7 +12,7 @@ import {
 import type { Fault } from '../support/stripe/stripe-stand-in.js';
 
 /** All of them by hand: `CRASH_EVERY=1 npx vitest run test/scenarios/stripe-chaos.spec.ts`. */
-const EVERY = Number(process.env['CRASH_EVERY'] ?? 7);
+const EVERY = Number(process.env['CRASH_EVERY'] ?? 11);
 /** With which statement it begins; over many runs each is met. */
 const FIRST = 1 + randomInt(EVERY);
 const INVOICES = Number(process.env['CHAOS_INVOICES'] ?? 30);
