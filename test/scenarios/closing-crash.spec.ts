@@ -1,11 +1,10 @@
 import { randomInt } from 'node:crypto';
 import { FinalisingService, InvoicingService, SettlementsService } from '@io/billing';
 import { decimal } from '@core/kernel';
-import { Config } from '@io/platform';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createApi } from '../../apps/api/src/api.js';
-import { CrashingWire, type Moment } from '../support/crashing-wire.js';
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { CrashingWire, Moment } from '../support/crashing-wire.js';
 import { startInvoicing, type Invoicing, type Subscribed } from '../support/invoicing.js';
+import { startMortalApi } from '../support/mortal-api.js';
 
 /** All of them by hand: `CRASH_EVERY=1 npx vitest run test/scenarios/closing-crash.spec.ts`. */
 const EVERY = Number(process.env['CRASH_EVERY'] ?? 5);
@@ -20,19 +19,11 @@ let settlements: SettlementsService;
 
 beforeAll(async () => {
   stable = await startInvoicing();
-  wire = await CrashingWire.to(stable.api.databaseUrl);
-  // The settings are read from the process' environment where Nest makes them.
-  process.env['DATABASE_URL'] = wire.url;
-  process.env['TOLLGATE_LOG_LEVEL'] = 'silent';
-  const app = await createApi(new Config(process.env));
-  afterAll(async () => {
-    await app.close();
-    wire.stop();
-  });
-  await app.init();
-  invoicing = app.get(InvoicingService);
-  finalising = app.get(FinalisingService);
-  settlements = app.get(SettlementsService);
+  const started = await startMortalApi(stable.api.databaseUrl);
+  wire = started.wire;
+  invoicing = started.app.get(InvoicingService);
+  finalising = started.app.get(FinalisingService);
+  settlements = started.app.get(SettlementsService);
 });
 
 /** A month's end, as the worker and finance live it: closed, finalised with the credit of $1.00, and paid by a wire transfer. */

@@ -1,10 +1,9 @@
 import { randomInt } from 'node:crypto';
 import { FinalisingService, InvoicingService } from '@io/billing';
-import { Config } from '@io/platform';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createApi } from '../../apps/api/src/api.js';
-import { CrashingWire, type Moment } from '../support/crashing-wire.js';
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { CrashingWire, Moment } from '../support/crashing-wire.js';
 import { startInvoicing, type Invoicing } from '../support/invoicing.js';
+import { startMortalApi } from '../support/mortal-api.js';
 
 /** All of them by hand: `CRASH_EVERY=1 npx vitest run test/scenarios/closing-slices-crash.spec.ts`. */
 const EVERY = Number(process.env['CRASH_EVERY'] ?? 8);
@@ -24,17 +23,12 @@ let dying: Worker;
 
 beforeAll(async () => {
   stable = await startInvoicing();
-  wire = await CrashingWire.to(stable.api.databaseUrl);
-  // The settings are read from the process' environment where Nest makes them.
-  process.env['DATABASE_URL'] = wire.url;
-  process.env['TOLLGATE_LOG_LEVEL'] = 'silent';
-  const app = await createApi(new Config(process.env));
-  afterAll(async () => {
-    await app.close();
-    wire.stop();
-  });
-  await app.init();
-  dying = { invoicing: app.get(InvoicingService), finalising: app.get(FinalisingService) };
+  const started = await startMortalApi(stable.api.databaseUrl);
+  wire = started.wire;
+  dying = {
+    invoicing: started.app.get(InvoicingService),
+    finalising: started.app.get(FinalisingService),
+  };
 });
 
 /** A month's end as the worker lives it: what is due is closed, then made final. */

@@ -1,9 +1,8 @@
 import { randomInt } from 'node:crypto';
 import { StripeExchangeService } from '@io/billing';
-import { Config } from '@io/platform';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createApi } from '../../apps/api/src/api.js';
-import { CrashingWire, type Moment } from '../support/crashing-wire.js';
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { CrashingWire, Moment } from '../support/crashing-wire.js';
+import { startMortalApi } from '../support/mortal-api.js';
 import {
   startCollecting,
   type AtStripe,
@@ -27,16 +26,9 @@ let mortal: StripeExchangeService;
 
 beforeAll(async () => {
   at = await startCollecting();
-  wire = await CrashingWire.to(at.api.databaseUrl);
-  process.env['DATABASE_URL'] = wire.url;
-  process.env['TOLLGATE_LOG_LEVEL'] = 'silent';
-  const app = await createApi(new Config(process.env));
-  afterAll(async () => {
-    await app.close();
-    wire.stop();
-  });
-  await app.init();
-  mortal = app.get(StripeExchangeService);
+  const started = await startMortalApi(at.api.databaseUrl);
+  wire = started.wire;
+  mortal = started.app.get(StripeExchangeService);
 });
 
 /** What a dead worker had is free at once, and what failed is due. */
