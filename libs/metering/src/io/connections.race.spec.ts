@@ -1,10 +1,11 @@
 import { Logger } from '@nestjs/common';
 import { UnusableConnections, type ConnectionEvents } from '@core/metering';
-import { Config, Database, SystemClock } from '@io/platform';
+import { Config, Database } from '@io/platform';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createTestDatabase } from '../../../../test/support/database.js';
 import { aGateway, aKeyInPlan, anAccount } from '../../../../test/support/factories.js';
+import { SetClock } from '../../../../test/support/set-clock.js';
 import { ConnectionsRepository } from './connections.repository.js';
 import { ConnectionsService } from './connections.service.js';
 import { RollUpProofRepository } from './roll-up-proof.repository.js';
@@ -18,15 +19,6 @@ const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
 const DAY = Date.UTC(2026, 10, 10);
 const SILENT_MS = 181 * SECOND_MS;
-
-/** A clock that a test sets. */
-class SetClock extends SystemClock {
-  at = DAY + 36 * HOUR_MS;
-
-  override now(): Date {
-    return new Date(this.at);
-  }
-}
 
 let db: Database;
 let clock: SetClock;
@@ -42,7 +34,7 @@ beforeAll(async () => {
   const url = await createTestDatabase();
   db = new Database(new Config({ DATABASE_URL: url, TOLLGATE_SECRET: SECRET }));
   afterAll(() => db.onApplicationShutdown());
-  clock = new SetClock();
+  clock = new SetClock(DAY + 36 * HOUR_MS);
   batches = new UsageBatchesRepository(db, clock);
   connections = new ConnectionsService(new ConnectionsRepository(db, clock), clock);
   rollUps = new RollUpRepository(db, clock);

@@ -1,9 +1,10 @@
 import { Logger } from '@nestjs/common';
 import type { QuarantinedRecord, SentCorrection } from '@core/metering';
-import { Config, Database, SystemClock } from '@io/platform';
+import { Config, Database } from '@io/platform';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createTestDatabase } from '../../../../test/support/database.js';
 import { aGateway, aKeyInPlan, anAccount } from '../../../../test/support/factories.js';
+import { SetClock } from '../../../../test/support/set-clock.js';
 import { OldUsageRepository } from './old-usage.repository.js';
 import { OldUsageService } from './old-usage.service.js';
 import { ReconciliationRepository } from './reconciliation.repository.js';
@@ -16,15 +17,6 @@ const SECRET = 'k1:MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1ub3BxcnN0dXY=';
 const DAY_MS = 86_400_000;
 const SPRING = Date.UTC(2027, 4, 1, 12);
 const DAYS = { usageDays: 400, decisionDays: 400, isDryRun: false };
-
-/** A clock that a test sets. */
-class SetClock extends SystemClock {
-  at = SPRING;
-
-  override now(): Date {
-    return new Date(this.at);
-  }
-}
 
 let db: Database;
 let clock: SetClock;
@@ -41,7 +33,7 @@ beforeAll(async () => {
   const url = await createTestDatabase();
   db = new Database(new Config({ DATABASE_URL: url, TOLLGATE_SECRET: SECRET }));
   afterAll(() => db.onApplicationShutdown());
-  clock = new SetClock();
+  clock = new SetClock(SPRING);
   batches = new UsageBatchesRepository(db, clock);
   partitions = new UsagePartitionsService(new UsagePartitionsRepository(db), clock);
   rollUps = new RollUpRepository(db, clock);

@@ -1,10 +1,11 @@
 import { randomInt } from 'node:crypto';
 import { Logger } from '@nestjs/common';
-import { Config, Database, SystemClock } from '@io/platform';
+import { Config, Database } from '@io/platform';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createTestDatabase } from '../../../../test/support/database.js';
 import { aGateway, aKeyInPlan, anAccount } from '../../../../test/support/factories.js';
+import { SetClock } from '../../../../test/support/set-clock.js';
 import { RollUpProofRepository } from './roll-up-proof.repository.js';
 import { RollUpProofService } from './roll-up-proof.service.js';
 import { RollUpRepository } from './roll-up.repository.js';
@@ -14,15 +15,6 @@ const SECRET = 'k1:MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1ub3BxcnN0dXY=';
 const MINUTE_MS = 60_000;
 const DAY = Date.UTC(2026, 10, 10);
 const DAYS = { from: new Date(DAY), to: new Date(DAY + 2 * 86_400_000) };
-
-/** A clock that a test sets. */
-class SetClock extends SystemClock {
-  at = DAY + 36 * 60 * MINUTE_MS;
-
-  override now(): Date {
-    return new Date(this.at);
-  }
-}
 
 let db: Database;
 let clock: SetClock;
@@ -38,7 +30,7 @@ beforeAll(async () => {
   const url = await createTestDatabase();
   db = new Database(new Config({ DATABASE_URL: url, TOLLGATE_SECRET: SECRET }));
   afterAll(() => db.onApplicationShutdown());
-  clock = new SetClock();
+  clock = new SetClock(DAY + 36 * 60 * MINUTE_MS);
   rollUps = new RollUpRepository(db, clock);
   batches = new UsageBatchesRepository(db, clock);
   proofs = new RollUpProofService(new RollUpProofRepository(db, clock));

@@ -1,8 +1,9 @@
 import { Logger } from '@nestjs/common';
-import { Config, Database, SystemClock } from '@io/platform';
+import { Config, Database } from '@io/platform';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createTestDatabase } from '../../../../test/support/database.js';
 import { aGateway, aKeyInPlan, anAccount } from '../../../../test/support/factories.js';
+import { SetClock } from '../../../../test/support/set-clock.js';
 import { ConnectionsRepository } from './connections.repository.js';
 import { ConnectionsService } from './connections.service.js';
 import { CustomUsageRepository } from './custom-usage.repository.js';
@@ -16,15 +17,6 @@ import { UsageService } from './usage.service.js';
 
 const SECRET = 'k1:MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1ub3BxcnN0dXY=';
 const DAY_MS = 86_400_000;
-
-/** A clock that a test sets. */
-class SetClock extends SystemClock {
-  at = Date.UTC(2026, 10, 10, 12);
-
-  override now(): Date {
-    return new Date(this.at);
-  }
-}
 
 let db: Database;
 let clock: SetClock;
@@ -40,7 +32,7 @@ beforeAll(async () => {
   const url = await createTestDatabase();
   db = new Database(new Config({ DATABASE_URL: url, TOLLGATE_SECRET: SECRET }));
   afterAll(() => db.onApplicationShutdown());
-  clock = new SetClock();
+  clock = new SetClock(Date.UTC(2026, 10, 10, 12));
   batches = new UsageBatchesRepository(db, clock);
   partitions = new UsagePartitionsService(new UsagePartitionsRepository(db), clock);
   rollUps = new RollUpRepository(db, clock);
