@@ -1,12 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
-import {
-  CreditReferenceTaken,
-  topUpLegs,
-  unusedCreditLegs,
-  type CreditGrant,
-  type CreditKind,
-} from '@core/billing';
+import { CreditReferenceTaken, topUpLegs, unusedCreditLegs, type CreditGrant } from '@core/billing';
 import type { Scope } from '@core/identity';
 import { prefixedId } from '@core/kernel';
 import { appendAudit, Database, pageArguments, type PageRequest, type Prisma } from '@io/platform';
@@ -16,25 +10,11 @@ import {
   toGrant,
   type CreditEntry,
   type CreditEntryKind,
+  type NewCreditGrant,
   type StoredGrant,
 } from './credit-rows.js';
 import { postTransaction } from './post-transaction.js';
 import { openGrants } from './spend-credits.js';
-
-/** A grant as a person decides on it. */
-export interface NewCreditGrant {
-  readonly customerId: string;
-  readonly kind: CreditKind;
-  readonly name: string;
-  readonly currency: string;
-  readonly amountMinor: bigint;
-  readonly priority: number;
-  readonly meters: readonly string[];
-  readonly usagePlanIds: readonly string[];
-  readonly effectiveAt: Date;
-  readonly expiresAt: Date | null;
-  readonly reference: string;
-}
 
 /** What a customer can pay with in one currency. */
 export interface CreditBalance {

@@ -7,22 +7,26 @@ import type { Prisma } from '@io/platform';
 export const CREDIT_ENTRY_KINDS = ['granted', 'applied', 'returned', 'expired', 'voided'] as const;
 export type CreditEntryKind = (typeof CREDIT_ENTRY_KINDS)[number];
 
-/** A grant as it stands. */
-export interface StoredGrant {
-  readonly id: string;
-  readonly accountId: string;
+/** A grant as a person decides on it. */
+export interface NewCreditGrant {
   readonly customerId: string;
   readonly kind: CreditKind;
   readonly name: string;
   readonly currency: string;
   readonly amountMinor: bigint;
-  readonly leftMinor: bigint;
   readonly priority: number;
   readonly meters: readonly string[];
   readonly usagePlanIds: readonly string[];
   readonly effectiveAt: Date;
   readonly expiresAt: Date | null;
   readonly reference: string;
+}
+
+/** A grant as it stands. */
+export interface StoredGrant extends NewCreditGrant {
+  readonly id: string;
+  readonly accountId: string;
+  readonly leftMinor: bigint;
   readonly createdBy: string;
   readonly createdAt: Date;
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert';
 import { createHash, randomBytes } from 'node:crypto';
 import { invoiceLines, type TaxedDraft } from '@core/billing';
 import { prefixedId } from '@core/kernel';
-import type { Prisma } from '@io/platform';
+import { Prisma } from '@io/platform';
 import { storedSnapshot, storedTaxGroup } from './invoice-rows.js';
 import { issuersOf, type IssuedBy } from './issuer-of.js';
 
@@ -79,6 +79,9 @@ export function isChanged(stored: InvoiceDraftOf & { readonly contentHash: Uint8
   return hexOf(stored.contentHash) !== contentOf(stored.draft).hash;
 }
 
+/** Whether an approval of `invoice` is one of its `new` content too. */
+const STAYS_APPROVED = Prisma.sql`(new.is_approved OR invoice.content_hash = decode(new.content_hash, 'hex'))`;
+
 /**
  * Puts new lines and totals, and both parties as they are now, into invoices that are drafts. An approval holds for what was
  * approved: other lines or totals are to be approved again.
@@ -103,10 +106,9 @@ export async function rewriteDrafts(
     UPDATE invoice SET subtotal_minor = new.subtotal_minor, tax_minor = new.tax_minor, total_minor = new.total_minor,
       taxes = new.taxes::jsonb, content_hash = decode(new.content_hash, 'hex'), issuer = new.issuer::jsonb,
       recipient = new.recipient::jsonb,
-      approved_at = CASE WHEN new.is_approved OR invoice.content_hash = decode(new.content_hash, 'hex') THEN approved_at END,
-      approved_by = CASE WHEN new.is_approved OR invoice.content_hash = decode(new.content_hash, 'hex') THEN approved_by END,
-      finalise_at = CASE WHEN new.is_approved OR invoice.content_hash = decode(new.content_hash, 'hex') OR NOT new.requires_approval
-        THEN finalise_at END
+      approved_at = CASE WHEN ${STAYS_APPROVED} THEN approved_at END,
+      approved_by = CASE WHEN ${STAYS_APPROVED} THEN approved_by END,
+      finalise_at = CASE WHEN ${STAYS_APPROVED} OR NOT new.requires_approval THEN finalise_at END
     FROM unnest(
       ${rows.map(({ id }) => id)}::text[],
       ${rows.map(({ draft }) => draft.subtotal.minor.toString())}::bigint[],
