@@ -1,6 +1,9 @@
+import { Decimal } from '@core/kernel';
+import { parquetMetadata } from 'hyparquet';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { runFinance } from '../../apps/cli/src/exports/run-finance.js';
 import { readCsv } from '../../apps/cli/src/exports/read-csv.js';
+import { readParquet } from '../support/read-parquet.js';
 import { startInvoicing, type Drafted, type Invoicing } from '../support/invoicing.js';
 
 let on: Invoicing;
@@ -14,8 +17,10 @@ const DECEMBER = 'from=2026-12-01T00:00:00Z&to=2027-01-01T00:00:00Z';
 const text = async (path: string) => (await on.api.call('GET', path)).body as unknown as string;
 const table = async (name: string, query = DECEMBER): Promise<Row[]> =>
   readCsv(await text(`/v1/exports/${name}.csv?${query}`));
-const of = (rows: readonly Row[], { customerId }: { readonly customerId: string }) =>
-  rows.filter((row) => row['customerId'] === customerId);
+const of = <T extends Readonly<Record<string, unknown>>>(
+  rows: readonly T[],
+  { customerId }: { readonly customerId: string },
+) => rows.filter((row) => row['customerId'] === customerId);
 /** Hundredths, of dollars. */
 const cents = (amount: string | undefined) => {
   expect(amount).toMatch(/^-?\d+\.\d\d$/);
@@ -41,6 +46,118 @@ describe('GET /v1/exports', () => {
     }
   });
 });
+
+/** What Arrow has each kind as. */
+const ARROW: Readonly<Record<string, string>> = {
+  text: 'Utf8',
+  code: 'Utf8',
+  integer: 'Int64',
+  instant: 'timestamp(UTC)',
+  money: 'decimal(38, 4)',
+  quantity: 'decimal(38, 12)',
+};
+
+describe('GET /v1/exports/:name.parquet', () => {
+  const fetchParquet = async (path: string) => {
+    const headers = { authorization: `Bearer ${on.api.ownerToken}` };
+    const answer = await fetch(`${on.api.url}/v1/exports/${path}`, { headers });
+    expect(answer.headers.get('content-type')).toBe('application/vnd.apache.parquet');
+    return new Uint8Array(await answer.arrayBuffer());
+  };
+  const parquet = async (path: string) => readParquet(await fetchParquet(path));
+
+  it('answers the rows of the CSV for every export: decimals exact, instants, text as it is', async () => {
+    const draft = await on.aDraft();
+    const grant = { kind: 'paid', name: 'x', amount: '5.00', reference: 'x' };
+    await on.api.call('POST', `/v1/customers/${draft.customerId}/credit-grants`, { body: grant });
+    await on.post(`${draft.path}/finalise`);
+    const customer = await on.aFinalised();
+    await pay(customer, '1.00', '=1+2');
+    const { body: invoice } = await on.api.call('GET', customer.path);
+    const lines = [{ lineId: invoice.lines[0].id, amount: '1.00' }];
+    await on.api.call('POST', `${customer.path}/credit-notes`, { body: { reason: 'x', lines } });
+    const quantity = '12345678901234.000000000001';
+    await on.use(customer, { hour: '2026-12-01T00:00:00Z', quantity });
+    const { body } = await on.api.call<{ items: Definition[] }>('GET', '/v1/exports');
+    let compared = 0;
+    for (const { name, columns } of body.items) {
+      const kinds = new Map(columns.map((column) => [column.name, column.kind]));
+      const { rows, types } = await parquet(`${name}.parquet?${DECEMBER}`);
+      const csv = await table(name);
+      expect(Object.entries(types)).toEqual([...kinds].map(([of, kind]) => [of, ARROW[kind]]));
+      const filled = rows.map((row) =>
+        Object.fromEntries(Object.entries(row).map(([column, cell]) => [column, cell ?? ''])),
+      );
+      expect(filled).toEqual(csv.map((row) => asParquet(row, kinds)));
+      compared += rows.length;
+    }
+    expect(compared).toBeGreaterThan(10);
+    const usage = await parquet(`usage-detail.parquet?${DECEMBER}`);
+    expect(of(usage.rows, customer)).toMatchObject([
+      { hour: '2026-12-01T00:00:00.000Z', quantity },
+    ]);
+    const payments = await parquet('payments.parquet');
+    expect(of(payments.rows, customer)).toMatchObject([{ reference: '=1+2', amount: '1' }]);
+  });
+
+  it('has all columns of every export without rows, for the same reader', async () => {
+    const none = 'from=2001-01-01T00:00:00Z&to=2001-02-01T00:00:00Z';
+    const { body } = await on.api.call<{ items: Definition[] }>('GET', '/v1/exports');
+    for (const { name, columns } of body.items) {
+      const types = Object.fromEntries(columns.map((column) => [column.name, ARROW[column.kind]]));
+      expect(await parquet(`${name}.parquet?${none}`)).toEqual({ rows: [], types });
+    }
+  });
+
+  it('is written in row groups of 10,000, and with the same bytes again', async () => {
+    const { accountId, customerId, keyId, apiId, stage, usagePlanId } = await on.aSubscriber();
+    await on.rows.db.$executeRaw`
+      INSERT INTO usage_hour (customer_id, key_id, hour, meter, api_id, stage, usage_plan_id, method, resource_path, status_class, account_id, quantity)
+      SELECT ${customerId}, ${keyId}, timestamptz '2019-01-01' + hour * interval '1 minute', 'calls', ${apiId}, ${stage},
+        ${usagePlanId}, 'GET', '/pets', '2xx', ${accountId}, hour FROM generate_series(1, 20001) hour`;
+    const span = 'from=2019-01-01T00:00:00Z&to=2020-01-01T00:00:00Z';
+    const bytes = await fetchParquet(`usage-detail.parquet?${span}`);
+    expect(rowGroups(bytes)).toEqual([10_000, 10_000, 1]);
+    const { rows } = await readParquet(bytes);
+    expect(rows.map(({ quantity }) => Number(quantity))).toEqual(
+      Array.from({ length: 20_001 }, (_, n) => n + 1),
+    );
+    expect(await fetchParquet(`usage-detail?format=parquet&${span}`)).toEqual(bytes);
+  });
+
+  it('answers 404 to what is no export, 403 to a customer, 400 to two formats', async () => {
+    const token = await on.rows.customerToken(await on.rows.customer());
+    const status = async (file: string, options = {}) =>
+      (await on.api.call('GET', `/v1/exports/${file}`, options)).status;
+    expect(await status('nothing.parquet')).toBe(404);
+    expect(await status('journal.parquet', { token })).toBe(403);
+    expect(await status('journal.csv?format=parquet')).toBe(400);
+    expect(await status('journal?format=xlsx')).toBe(400);
+  });
+});
+
+interface Definition {
+  readonly name: string;
+  readonly columns: readonly { readonly name: string; readonly kind: string }[];
+}
+
+/** A row of CSV as the reader of Parquet gives it. */
+function asParquet(row: Row, kinds: ReadonlyMap<string, string>) {
+  return Object.fromEntries(
+    Object.entries(row).map(([name, cell]) => {
+      const kind = kinds.get(name);
+      if (cell === '') return [name, cell];
+      if (kind === 'money' || kind === 'quantity') return [name, new Decimal(cell).toFixed()];
+      return [name, kind === 'text' ? cell.replace(/^'(?=[=+\-@])/, '') : cell];
+    }),
+  );
+}
+
+/** How many rows each row group has. */
+function rowGroups(bytes: Uint8Array): number[] {
+  const { row_groups } = parquetMetadata(bytes.slice().buffer);
+  return row_groups.map(({ num_rows }) => Number(num_rows));
+}
 
 describe('GET /v1/exports/:file', () => {
   it('answers a register and lines that both add up to the invoices', async () => {
@@ -205,7 +322,8 @@ describe('GET /v1/exports/:file', () => {
     const status = async (file: string) => (await on.api.call('GET', `/v1/exports/${file}`)).status;
     expect(await status('invoice-register.csv?from=x')).toBe(400);
     expect(await status('invoice-lines.csv?till=x')).toBe(400);
-    expect(await status('invoice-lines')).toBe(404);
+    expect(await status('invoice-lines')).toBe(200);
+    expect(await status('invoice-lines.xlsx')).toBe(404);
     expect(await status('nothing.csv')).toBe(404);
   });
 
@@ -246,13 +364,16 @@ describe('GET /v1/exports/:file', () => {
         ${subscriber.stage}, ${subscriber.usagePlanId}, 'GET', '/pets', '2xx', ${accountId}, 1
       FROM generate_series(1, 50000) hour`;
     const scope = { accountId } as never;
-    const open = await Promise.all([0, 1, 2].map(() => exports.csv(scope, 'usage-detail', {})));
+    const formats = ['csv', 'parquet', 'csv'] as const;
+    const open = await Promise.all(
+      formats.map((format) => exports.read(scope, { name: 'usage-detail', format })),
+    );
     const busy = await on.api.call('GET', '/v1/exports/journal.csv');
     expect(busy).toMatchObject({
       status: 503,
       body: { type: expect.stringMatching(/exports-busy$/) },
     });
-    for (const stream of open) stream.destroy();
+    for (const { bytes } of open) bytes.destroy();
     await expect
       .poll(async () => (await on.api.call('GET', '/v1/exports/journal.csv')).status)
       .toBe(200);

@@ -64,10 +64,17 @@ describe('parseCommand', () => {
     expect(read('export', 'journal', '--from', '2026-11-01T00:00:00Z')).toEqual({
       name: 'export',
       service,
-      wanted: { name: 'journal', from: '2026-11-01T00:00:00Z' },
+      wanted: { name: 'journal', format: 'csv', from: '2026-11-01T00:00:00Z' },
       path: 'journal.csv',
     });
     expect(read('export', 'journal', '--out', '/tmp/j')).toMatchObject({ path: '/tmp/j' });
+    expect(read('export', 'journal', '--out', 'j.parquet')).toMatchObject({
+      wanted: { name: 'journal', format: 'parquet' },
+    });
+    expect(read('export', 'journal', '--format', 'parquet')).toMatchObject({
+      wanted: { format: 'parquet' },
+      path: 'journal.parquet',
+    });
     expect(read('report', 'revenue')).toEqual({
       name: 'report',
       service,

@@ -51,11 +51,12 @@ Options of collect:
 
 The gateway's token comes from $TOLLGATE_GATEWAY_TOKEN.
 
-exports lists the tables for finance, export saves one of them as CSV, and report revenue shows revenue by month, plan and meter.
+exports lists the tables for finance, export saves one of them, and report revenue shows revenue by month, plan and meter.
 
   --from <instant>       from then on, such as 2026-11-01T00:00:00Z
   --to <instant>         before then
-  --out <file>           where it is saved; default <name>.csv
+  --format <format>      of export: csv or parquet; default by the ending of --out, else csv
+  --out <file>           where it is saved; default <name>.<format>
   --url <url>            the service, as above
 
 explain shows what a line of an invoice was made of. verify-statement tells whether a usage statement is what was signed, by the
@@ -118,7 +119,9 @@ export function parseCommand(
 function financeCommand(
   name: 'exports' | 'export' | 'report' | 'explain',
   [what, ...others]: readonly (string | undefined)[],
-  values: Readonly<Record<'url', string> & Partial<Record<'from' | 'to' | 'out', string>>>,
+  values: Readonly<
+    Record<'url', string> & Partial<Record<'from' | 'to' | 'out' | 'format', string>>
+  >,
   environment: Readonly<Record<string, string | undefined>>,
 ): Command {
   const token = environment['TOLLGATE_TOKEN'] ?? '';
@@ -136,15 +139,20 @@ function financeCommand(
     case 'exports':
       if (what !== undefined) throw new UsageFault('exports takes no name; see tollgate export');
       return { name, service };
-    case 'export':
+    case 'export': {
       if (what === undefined)
         throw new UsageFault('export takes the name of a table; tollgate exports lists them');
+      const byEnding = values.out?.endsWith('.parquet') === true ? 'parquet' : 'csv';
+      const format = values.format ?? byEnding;
+      if (format !== 'csv' && format !== 'parquet')
+        throw new UsageFault('--format of export is csv or parquet');
       return {
         name,
         service,
-        wanted: { name: what, from, to },
-        path: values.out ?? `${what}.csv`,
+        wanted: { name: what, format, from, to },
+        path: values.out ?? `${what}.${format}`,
       };
+    }
     case 'report':
       if (what !== 'revenue') throw new UsageFault('report takes what to report on: revenue');
       return { name, service, wanted: { name: 'revenue', from, to } };

@@ -1,12 +1,12 @@
 import { Controller, Get, Param, Query, StreamableFile } from '@nestjs/common';
 import { ApiOkResponse, ApiParam, ApiProduces } from '@nestjs/swagger';
 import type { Scope } from '@core/identity';
-import { ExportsService } from '@io/billing';
+import { EXPORT_TYPES, ExportsService } from '@io/billing';
 import { Allow, Caller } from '../access/access.js';
-import { EXPORT_FILES, ExportListView, exportView } from './exports.dto.js';
-import { readSpan, SpanQuery } from './invoices.dto.js';
+import { EXPORT_FILES, ExportListView, ExportQuery, exportView, readFile } from './exports.dto.js';
+import { readSpan } from './invoices.dto.js';
 
-/** Tables for finance, as CSV, streamed. */
+/** Tables for finance, as CSV or Parquet, streamed. */
 @Controller('exports')
 @Allow('read')
 export class ExportsController {
@@ -20,18 +20,18 @@ export class ExportsController {
 
   @Get(':file')
   @ApiParam({ name: 'file', schema: { type: 'string', enum: EXPORT_FILES } })
-  @ApiProduces('text/csv')
+  @ApiProduces('text/csv', 'application/vnd.apache.parquet')
   @ApiOkResponse({ schema: { type: 'string' } })
   async file(
     @Caller() scope: Scope,
     @Param('file') file: string,
-    @Query() query: SpanQuery,
+    @Query() query: ExportQuery,
   ): Promise<StreamableFile> {
-    // A name without the ending is none of an export.
-    const name = /^(.+)\.csv$/.exec(file)?.[1] ?? `${file}?`;
-    return new StreamableFile(await this.exports.csv(scope, name, readSpan(query)), {
-      type: 'text/csv; charset=utf-8',
-      disposition: `attachment; filename="${name}.csv"`,
+    const { name, format } = readFile(file, query);
+    const { bytes } = await this.exports.read(scope, { name, format, ...readSpan(query) });
+    return new StreamableFile(bytes, {
+      type: EXPORT_TYPES[format],
+      disposition: `attachment; filename="${name}.${format}"`,
     });
   }
 }

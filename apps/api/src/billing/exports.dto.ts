@@ -1,8 +1,25 @@
-import { EXPORT_NAMES, type ExportDefinition } from '@io/billing';
-import { ListOf, OneOf, Text } from '@io/platform';
+import {
+  EXPORT_FORMATS,
+  EXPORT_NAMES,
+  type ExportDefinition,
+  type ExportFormat,
+} from '@io/billing';
+import { InvalidRequest, ListOf, OneOf, Text } from '@io/platform';
+import { SpanQuery } from './invoices.dto.js';
 
 /** The files that can be asked for. */
-export const EXPORT_FILES = EXPORT_NAMES.map((name) => `${name}.csv`);
+export const EXPORT_FILES = EXPORT_NAMES.flatMap((name) => [
+  ...EXPORT_FORMATS.map((format) => `${name}.${format}`),
+  name,
+]);
+
+export class ExportQuery extends SpanQuery {
+  @OneOf(EXPORT_FORMATS, {
+    optional: true,
+    description: 'Of a file whose name has no ending; csv unless said otherwise.',
+  })
+  format?: ExportFormat;
+}
 
 const KINDS = ['text', 'code', 'integer', 'instant', 'money', 'quantity'] as const;
 
@@ -21,7 +38,7 @@ class ExportColumnView {
 }
 
 class ExportView {
-  @Text({ max: 100, description: 'GET /v1/exports/{name}.csv answers it.' })
+  @Text({ max: 100, description: 'GET /v1/exports/{name}.csv and {name}.parquet answer it.' })
   name: string;
 
   @Text({ max: 1_024 })
@@ -49,3 +66,16 @@ export const exportView = ({ name, description, span, columns }: ExportDefinitio
     description: column.description,
   })),
 });
+
+/** What a file is, by its ending or by `format`. Throws `InvalidRequest` when they say different things. */
+export function readFile(
+  file: string,
+  { format }: ExportQuery,
+): { readonly name: string; readonly format: ExportFormat } {
+  const ending = EXPORT_FORMATS.find((each) => file.endsWith(`.${each}`));
+  if (ending === undefined) return { name: file, format: format ?? 'csv' };
+  if (format !== undefined && format !== ending) {
+    throw new InvalidRequest([{ pointer: '?format', detail: `must be ${ending}, as the file is` }]);
+  }
+  return { name: file.slice(0, -ending.length - 1), format: ending };
+}

@@ -31,7 +31,8 @@ export async function runFinance(
     case 'export': {
       const { path, wanted } = command;
       const { lines, bytes } = await saveExport(service, wanted, { path, show });
-      say(`${path}: ${lines} lines, ${bytes} bytes`);
+      const rows = wanted.format === 'parquet' ? '' : `${lines} lines, `;
+      say(`${path}: ${rows}${bytes} bytes`);
       return;
     }
     case 'report': {

@@ -8,6 +8,7 @@ export interface Service {
 /** A table for finance and its span; instants as ISO 8601, `to` is not included. */
 export interface WantedExport {
   readonly name: string;
+  readonly format?: 'csv' | 'parquet' | undefined;
   readonly from?: string | undefined;
   readonly to?: string | undefined;
 }
@@ -33,13 +34,13 @@ export async function ask({ url, token }: Service, path: string): Promise<Respon
 /** The answer of an export, not read yet. */
 export function askForExport(
   service: Service,
-  { name, from, to }: WantedExport,
+  { name, format = 'csv', from, to }: WantedExport,
 ): Promise<Response> {
   const span = new URLSearchParams({
     ...(from !== undefined && { from }),
     ...(to !== undefined && { to }),
   });
-  return ask(service, `/v1/exports/${encodeURIComponent(name)}.csv?${span.toString()}`);
+  return ask(service, `/v1/exports/${encodeURIComponent(name)}.${format}?${span.toString()}`);
 }
 
 function detailOf(text: string): string {

@@ -7,7 +7,12 @@ export {
   type ExchangeBacklog,
 } from './exchange/exchanges.repository.js';
 export { EXPORT_NAMES } from './exports/definitions.js';
-export type { ExportDefinition } from './exports/export.js';
+export {
+  EXPORT_FORMATS,
+  EXPORT_TYPES,
+  type ExportDefinition,
+  type ExportFormat,
+} from './exports/export.js';
 export { DraftsService, type ManualLineRequest } from './drafts.service.js';
 export { ExportsService } from './exports/exports.service.js';
 export { ExplanationsService, type ExplainedLine } from './explanations.service.js';

@@ -6,6 +6,8 @@ const LF = 0x0a;
 
 /** Ends the records of a CSV with CR LF, as RFC 4180 has it, where PostgreSQL writes LF. What stands within quotes stays. */
 export class CrLf extends Transform {
+  /** Records so far, the head among them. */
+  count = 0;
   private isQuoted = false;
 
   override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
@@ -14,7 +16,10 @@ export class CrLf extends Transform {
     let { isQuoted } = this;
     for (const byte of chunk) {
       if (byte === QUOTE) isQuoted = !isQuoted;
-      if (byte === LF && !isQuoted) out[length++] = CR;
+      if (byte === LF && !isQuoted) {
+        out[length++] = CR;
+        this.count += 1;
+      }
       out[length++] = byte;
     }
     this.isQuoted = isQuoted;

@@ -5,10 +5,10 @@ import { EXPORTS } from './definitions.js';
 const INTRO = `# Exports for finance
 
 \`GET /v1/exports\` lists these tables, \`GET /v1/exports/{name}.csv?from=&to=\` answers one as CSV (RFC 4180, UTF-8, with a head), streamed from one snapshot of
-the database: it may have any number of rows. The same rows have the same bytes. At most three are read at once from one api process; others get 503 (\`exports-busy\`).
+the database: it may have any number of rows; \`{name}.parquet\`, or \`{name}?format=parquet\`, answers the same rows as Parquet, in row groups of 10,000. The same rows have the same bytes. At most three are read at once from one api process; others get 503 (\`exports-busy\`).
 
 Money is in major units with the decimals of its currency, instants are ISO 8601 in UTC, and numbers are never quoted or changed. Cells of kind text begin with an
-apostrophe where a spreadsheet would run them as a formula. Columns are added at the end only.
+apostrophe where a spreadsheet would run them as a formula, in CSV only. In Parquet money is DECIMAL(38, 4), quantities are DECIMAL(38, 12), instants timestamps in UTC, and what is not there is null. Columns are added at the end only.
 
 The sums agree: \`total\` of the register is the sum of its lines and their tax, \`due\` of the register is the receivable of the journal and the total of the ageing, and \`billed\` of
 the revenue is what the journal has as revenue. \`closing\` of the credits liability is what the journal has as prepaid-credit.

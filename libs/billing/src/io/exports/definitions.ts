@@ -1,8 +1,4 @@
-import { literal, within, type Column, type ColumnKind, type ExportDefinition } from './export.js';
-
-/** Columns of one kind each: name, expression, what it says. */
-const columns = (rows: readonly (readonly [string, ColumnKind, string, string])[]): Column[] =>
-  rows.map(([name, kind, sql, description]) => ({ name, kind, sql, description }));
+import { columns, literal, within, type ExportDefinition } from './export.js';
 
 const PAID = `(SELECT coalesce(sum(p.amount_minor), 0) FROM payment p WHERE p.invoice_id = i.id)`;
 const CREDITED = `(SELECT coalesce(sum(n.total_minor), 0) FROM credit_note n WHERE n.invoice_id = i.id)`;

@@ -15,6 +15,21 @@ export interface Column {
   readonly description: string;
 }
 
+/** Columns of one kind each: name, kind, expression, what it says. */
+export const columns = (
+  rows: readonly (readonly [string, ColumnKind, string, string])[],
+): Column[] => rows.map(([name, kind, sql, description]) => ({ name, kind, sql, description }));
+
+/** What an export can be written as. */
+export const EXPORT_FORMATS = ['csv', 'parquet'] as const;
+export type ExportFormat = (typeof EXPORT_FORMATS)[number];
+
+/** The media type of each. */
+export const EXPORT_TYPES: Readonly<Record<ExportFormat, string>> = {
+  csv: 'text/csv; charset=utf-8',
+  parquet: 'application/vnd.apache.parquet',
+};
+
 /** Whose rows are wanted, and of which span; `to` is not included. */
 export interface ExportScope {
   readonly accountId: string;
