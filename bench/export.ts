@@ -40,7 +40,13 @@ await withUsageBench(async (bench) => {
   const [owner] = bench.owners;
   const definition = EXPORTS.find(({ name }) => name === 'usage-detail');
   if (!owner || !definition) throw new Error('there is an export of usage');
-  const scope = { accountId: owner.accountId, from: null, to: null, now: new Date() };
+  const scope = {
+    accountId: owner.accountId,
+    customerId: null,
+    from: null,
+    to: null,
+    now: new Date(),
+  };
   const copy = `COPY (${csvQuery(definition, scope)}) TO STDOUT (FORMAT csv, HEADER)`;
   const client = new pg.Client(bench.databaseUrl);
   await client.connect();

@@ -6,6 +6,7 @@ import { DunningController } from './dunning.controller.js';
 import { ExchangesController } from './exchanges.controller.js';
 import { ExplanationsController } from './explanations.controller.js';
 import { ExportsController } from './exports.controller.js';
+import { FocusController } from './focus.controller.js';
 import { InvoiceSettingsController } from './invoice-settings.controller.js';
 import { InvoicesController } from './invoices.controller.js';
 import { IssuersController } from './issuers.controller.js';
@@ -30,6 +31,7 @@ import { SubscriptionsController } from './subscriptions.controller.js';
     ExchangesController,
     ExplanationsController,
     ExportsController,
+    FocusController,
     InvoiceSettingsController,
     InvoicesController,
     IssuersController,

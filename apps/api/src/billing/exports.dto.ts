@@ -4,7 +4,7 @@ import {
   type ExportDefinition,
   type ExportFormat,
 } from '@io/billing';
-import { InvalidRequest, ListOf, OneOf, Text } from '@io/platform';
+import { Id, InvalidRequest, ListOf, OneOf, Text } from '@io/platform';
 import { SpanQuery } from './invoices.dto.js';
 
 /** The files that can be asked for. */
@@ -19,6 +19,23 @@ export class ExportQuery extends SpanQuery {
     description: 'Of a file whose name has no ending; csv unless said otherwise.',
   })
   format?: ExportFormat;
+}
+
+const VERSIONS = ['1.2', '1.3', '1.4'] as const;
+
+export class FocusQuery extends SpanQuery {
+  @OneOf(VERSIONS, {
+    optional: true,
+    description:
+      'Of FOCUS. 1.2 and 1.3, which is what is answered when left out, are one table with the columns of both.',
+  })
+  version?: (typeof VERSIONS)[number];
+
+  @OneOf(EXPORT_FORMATS, { optional: true, description: 'csv when left out.' })
+  format?: ExportFormat;
+
+  @Id({ optional: true, description: 'For operators: of this customer alone.' })
+  customerId?: string;
 }
 
 const KINDS = ['text', 'code', 'integer', 'instant', 'money', 'quantity'] as const;

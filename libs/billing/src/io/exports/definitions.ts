@@ -1,4 +1,5 @@
 import { columns, literal, within, type ExportDefinition } from './export.js';
+import { FOCUS, FOCUS_1_4 } from './focus.js';
 
 const PAID = `(SELECT coalesce(sum(p.amount_minor), 0) FROM payment p WHERE p.invoice_id = i.id)`;
 const CREDITED = `(SELECT coalesce(sum(n.total_minor), 0) FROM credit_note n WHERE n.invoice_id = i.id)`;
@@ -386,6 +387,8 @@ export const EXPORTS: readonly ExportDefinition[] = [
   CUSTOMER_CREDIT,
   CREDITS_LIABILITY,
   USAGE_DETAIL,
+  FOCUS,
+  FOCUS_1_4,
 ];
 
 export const EXPORT_NAMES = EXPORTS.map(({ name }) => name);

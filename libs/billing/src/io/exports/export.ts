@@ -35,6 +35,8 @@ export interface ExportScope {
   readonly accountId: string;
   readonly from: Date | null;
   readonly to: Date | null;
+  /** Of this customer alone, in an export for customers; null: all. */
+  readonly customerId: string | null;
   /** The account's clock. */
   readonly now: Date;
 }
@@ -46,6 +48,8 @@ export interface ExportDefinition {
   /** What `from` and `to` are of. */
   readonly span: string;
   readonly columns: readonly Column[];
+  /** Whether a customer may have the rows of their own. */
+  readonly isForCustomers?: true;
   /** The expression of the currency that the row's money is in. */
   readonly currency: string;
   /** `FROM … WHERE … ORDER BY …`: rows of this account only, in an order that tells all of them apart. */

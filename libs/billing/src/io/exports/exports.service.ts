@@ -16,6 +16,9 @@ const AT_ONCE_MAX = 3;
 /** Rows of a row group: what is in memory of a Parquet file at a time. */
 const GROUP_ROWS = 10_000;
 
+/** Whose rows are read: of an account, or of one of its customers. */
+export type ExportReader = Pick<Scope, 'accountId'> & { readonly customerId?: string | null };
+
 /** A table, as what, and which of its rows; `to` is not included. */
 export interface WantedExport {
   readonly name: string;
@@ -55,14 +58,18 @@ export class ExportsService {
   }
 
   /**
-   * An export: CSV (RFC 4180) with a head, or Parquet in row groups of bounded size with exact decimals. Throws `NotFound`;
-   * `ExportsBusy` while three others are read.
+   * An export: CSV (RFC 4180) with a head, or Parquet in row groups of bounded size with exact decimals. To a customer it has rows of
+   * their own, and most exports are not there. Throws `NotFound`; `ExportsBusy` while three others are read.
    */
-  async read({ accountId }: Scope, wanted: WantedExport): Promise<ExportFile> {
+  async read(
+    { accountId, customerId = null }: ExportReader,
+    wanted: WantedExport,
+  ): Promise<ExportFile> {
     const { name, format, from = null, to = null } = wanted;
     const definition = EXPORTS.find((each) => each.name === name);
-    if (!definition) throw new NotFound('export', name);
-    const scope = { accountId, from, to, now: await this.clock.now(accountId) };
+    if (!definition || (customerId !== null && !definition.isForCustomers))
+      throw new NotFound('export', name);
+    const scope = { accountId, customerId, from, to, now: await this.clock.now(accountId) };
     const snapshot = await this.snapshot();
     try {
       return await { csv, parquet }[format](snapshot, definition, scope);
