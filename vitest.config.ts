@@ -33,6 +33,9 @@ const project = (name: string, include: string[], test: Record<string, unknown> 
  */
 const sharesModules = { isolate: false };
 
+/** They run the api in their process, and with its specs, whose imports they share. */
+const STORIES = 'test/scenarios/stories/**/*.spec.ts';
+
 const withServices = {
   globalSetup: ['test/support/global-setup.ts'],
   testTimeout: 60_000,
@@ -53,10 +56,11 @@ export default defineConfig({
         ...withServices,
         ...sharesModules,
       }),
-      project('api', ['test/api/**/*.spec.ts'], { ...withServices, ...sharesModules }),
+      project('api', ['test/api/**/*.spec.ts', STORIES], { ...withServices, ...sharesModules }),
       project('scenario', ['test/scenarios/**/*.spec.ts', 'test/gateways/**/*.spec.ts'], {
         ...withServices,
         testTimeout: 180_000,
+        exclude: [STORIES],
       }),
     ],
   },
