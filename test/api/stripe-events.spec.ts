@@ -4,7 +4,7 @@ import {
   type AtStripe,
   type Collecting,
 } from '../support/stripe/stripe-accounts.js';
-import type { StripeObject } from '../support/stripe/stripe-books.js';
+import type { Card, StripeObject } from '../support/stripe/stripe-books.js';
 
 let at: Collecting;
 beforeAll(async () => {
@@ -191,9 +191,9 @@ describe('an event about an invoice', () => {
   it('of somebody else’s is of no interest', async () => {
     const customer = at.stripe.books.customer({ name: 'x' });
     const { id } = at.stripe.books.invoice({ customer: customer.id, currency: 'usd' });
-    at.stripe.books.addLines(id, { lines: [{ amount: '5' }] });
+    at.stripe.books.addLines(id, { lines: [{ amount: '500' }] });
     at.stripe.books.finalize(id);
-    at.stripe.books.takeMoney(id, 5);
+    at.stripe.books.takeMoney(id, 500);
     const paid = eventOf('invoice.paid', id);
     await deliver(paid);
     expect(await inbox(paid)).toMatchObject({ status: 'resolved' });
@@ -262,7 +262,80 @@ describe('an event about money that goes back', () => {
   });
 });
 
+describe('GET /v1/invoices/{id}/stripe', () => {
+  const standing = (of: { readonly path: string }, token?: string) =>
+    at.api.call('GET', `${of.path}/stripe`, token === undefined ? {} : { token });
+
+  it('answers 200 with where it can be paid, why its money did not come, and whether it is disputed', async () => {
+    const invoice = await anOpen();
+    const token = await at.rows.customerToken(invoice.customerId);
+    expect(await standing(invoice, token)).toMatchObject({
+      status: 200,
+      body: {
+        invoiceId: invoice.id,
+        stripeInvoiceId: remoteId(invoice),
+        status: 'open',
+        hostedUrl: expect.stringContaining('https://invoice.stripe.example/'),
+        paymentFault: 'Your card was declined.',
+        disputedAt: null,
+      },
+    });
+    at.stripe.books.takeMoney(remoteId(invoice), 350);
+    await deliver(eventOf('invoice.paid', remoteId(invoice)));
+    const dispute = at.stripe.books.dispute(remoteId(invoice));
+    await deliver(eventOf('charge.dispute.created', dispute.id));
+    const { body } = await standing(invoice);
+    expect(body).toMatchObject({ status: 'paid', paymentFault: null });
+    expect(body['disputedAt']).not.toBeNull();
+  });
+
+  it('answers 404 for an invoice that is not at Stripe, and to another customer', async () => {
+    expect((await standing(await at.aFinalised())).status).toBe(404);
+    const token = await at.rows.customerToken(await at.rows.customer());
+    expect((await standing(await anOpen(), token)).status).toBe(404);
+  });
+});
+
 describe('an event about a customer', () => {
+  const setUp = async (invoice: AtStripe, card: Card) => {
+    const urls = { successUrl: 'https://acme.example/ok', cancelUrl: 'https://acme.example/no' };
+    const path = `/v1/customers/${invoice.customerId}/stripe/setup-sessions`;
+    const { body } = await at.api.call('POST', path, { body: urls });
+    const session = String(body['url']).split('/').at(-1) ?? '';
+    at.stripe.books.completeSetup(session, card);
+    await deliver(eventOf('checkout.session.completed', session));
+  };
+  const attempts = (invoice: AtStripe) =>
+    (at.remoteOf(invoice) as unknown as StripeObject)['attempt_count'];
+
+  it('who enters another card after one was declined: what is due is collected with it', async () => {
+    const invoice = await anOpen();
+    await setUp(invoice, 'declined');
+    expect({ attempts: attempts(invoice), ...(await shown(invoice)) }).toMatchObject({
+      attempts: 2,
+      status: 'finalised',
+    });
+    await setUp(invoice, 'good');
+    expect(await shown(invoice)).toMatchObject({ status: 'paid', paid: { amount: '3.50' } });
+    expect(attempts(invoice)).toBe(3);
+  });
+
+  it('who chooses another card on Stripe’s own page: each invoice is tried once with it', async () => {
+    const invoice = await anOpen();
+    const form = { invoice_settings: { default_payment_method: 'pm_portal' } };
+    at.stripe.books.updateCustomer(invoice.stripeCustomerId, form);
+    const updated = eventOf('customer.updated', invoice.stripeCustomerId);
+    await deliver(updated);
+    await deliver({ ...updated, id: `${updated.id}_again` });
+    expect({ attempts: attempts(invoice), ...(await shown(invoice)) }).toMatchObject({
+      attempts: 2,
+      status: 'finalised',
+    });
+    at.stripe.books.cards.set(invoice.stripeCustomerId, 'good');
+    await deliver({ ...updated, id: `${updated.id}_third` });
+    expect(await shown(invoice)).toMatchObject({ status: 'finalised' });
+  });
+
   it('who has entered a card: it is charged from then on', async () => {
     const invoice = await at.anInvoice('none');
     await at.exchange();

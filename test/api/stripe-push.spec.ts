@@ -12,6 +12,7 @@ beforeEach(() => {
 });
 
 const shown = async ({ path }: { path: string }) => (await at.api.call('GET', path)).body;
+const remoteId = (of: { readonly id: string }) => (at.remoteOf(of) as unknown as { id: string }).id;
 const payments = async ({ path }: { path: string }) =>
   (await at.api.call('GET', `${path}/payments`)).body['items'];
 
@@ -129,22 +130,22 @@ describe('a call that goes wrong leaves one invoice at Stripe with equal totals,
     'GET /v1/invoices/',
     'GET /v1/invoice_payments',
   ];
-  it.each(STEPS.flatMap((step) => FAULTS.map((fault) => ({ step, fault }))))(
-    '$fault at $step',
-    async ({ step, fault }) => {
-      const invoice = await at.anInvoice();
-      at.stripe.failNext(step, fault);
-      await at.exchange();
-      expect(at.remoteOf(invoice)).toMatchObject({ status: 'paid', total: 350, amount_paid: 350 });
-      expect(await shown(invoice)).toMatchObject({ status: 'paid' });
-      expect((await payments(invoice)).length).toBe(1);
-      const log = await at.exchangesOf(invoice);
-      expect(log.map(({ act, status }) => [act, status])).toEqual([
-        ['push-invoice', 'sent'],
-        ['collect-invoice', 'sent'],
-      ]);
-    },
-  );
+  it.each([
+    ...STEPS.flatMap((step) => FAULTS.map((fault) => ({ step, fault }))),
+    { step: 'POST /v1/invoices', fault: 'key-in-use' as const },
+  ])('$fault at $step', async ({ step, fault }) => {
+    const invoice = await at.anInvoice();
+    at.stripe.failNext(step, fault);
+    await at.exchange();
+    expect(at.remoteOf(invoice)).toMatchObject({ status: 'paid', total: 350, amount_paid: 350 });
+    expect(await shown(invoice)).toMatchObject({ status: 'paid' });
+    expect((await payments(invoice)).length).toBe(1);
+    const log = await at.exchangesOf(invoice);
+    expect(log.map(({ act, status }) => [act, status])).toEqual([
+      ['push-invoice', 'sent'],
+      ['collect-invoice', 'sent'],
+    ]);
+  });
 
   it('also when nobody asks again before Stripe has forgotten the keys', async () => {
     const invoice = await at.anInvoice();
@@ -158,7 +159,142 @@ describe('a call that goes wrong leaves one invoice at Stripe with equal totals,
   });
 });
 
+describe('an invoice that a customer pays on Stripe’s page in the moment it is collected', () => {
+  it('is paid once, and no failure', async () => {
+    const invoice = await at.anInvoice();
+    let hasPaid = false;
+    at.stripe.misbehave((call) => {
+      if (call.endsWith('/pay') && !hasPaid) {
+        hasPaid = true;
+        at.stripe.books.takeMoney(remoteId(invoice), 350);
+      }
+      return null;
+    });
+    await at.exchange();
+    at.stripe.misbehave(() => null);
+    expect(await shown(invoice)).toMatchObject({ status: 'paid', paid: { amount: '3.50' } });
+    expect((await payments(invoice)).length).toBe(1);
+    expect((await at.exchangesOf(invoice)).map(({ status }) => status)).toEqual(['sent', 'sent']);
+  });
+});
+
+describe('the keys of calls', () => {
+  const createKeys = () =>
+    at.stripe.calls.flatMap(({ key }) => (key?.includes('/create/') ? [key] : []));
+
+  it.each([
+    // The SDK asks once more by itself where a connection breaks.
+    { fault: 'drop-after' as const, times: 2, ends: ['0', '0'] },
+    { fault: 'error-before' as const, times: 1, ends: ['0', '1'] },
+  ])(
+    'are made of facts, the same after a crash, and other ones only after a failure that Stripe repeats: $fault',
+    async ({ fault, times, ends }) => {
+      const invoice = await at.anInvoice();
+      at.stripe.failNext('POST /v1/invoices', ...Array.from({ length: times }, () => fault));
+      await at.exchange();
+      const fact = `tollgate/${at.rows.accountId}/push-invoice/${invoice.id}/create`;
+      expect(createKeys()).toEqual(ends.map((end) => `${fact}/${end}`));
+      expect(at.remoteOf(invoice)).toMatchObject({ status: 'paid', total: 350 });
+    },
+  );
+
+  it('are never used for another content: what would be sent is what was sent first, or nothing', async () => {
+    const invoice = await at.anInvoice();
+    at.stripe.failNext('POST /v1/invoices', 'lock-timeout');
+    await at.api.app.get(StripeExchangeService).exchangeDue();
+    const other = await at.aPayer(await at.rows.customer());
+    await at.rows.db.stripeCustomer.updateMany({
+      where: { customerId: invoice.customerId },
+      data: { collection: 'send-invoice' },
+    });
+    await at.exchange();
+    expect(other).not.toBe(invoice.stripeCustomerId);
+    expect(await at.exchangesOf(invoice)).toMatchObject([
+      { status: 'dead', fault: expect.stringContaining('not what was sent first') },
+    ]);
+    expect(at.stripe.callsTo('POST /v1/invoices').length).toBe(1);
+  });
+});
+
+describe('a currency', () => {
+  it.each([
+    { currency: 'JPY', unitAmount: '0.0005', amount: '500', total: 500, why: 'without decimals' },
+    { currency: 'KWD', unitAmount: '0.00000513', amount: '5.130', total: 5_130, why: 'of three' },
+  ])('$why is in Stripe’s units, and comes back as it went: $currency', async (row) => {
+    const { currency, unitAmount, amount, total } = row;
+    const price = { model: 'per-unit', unitAmount };
+    const items = [{ meter: 'calls', description: 'Calls', price }];
+    const card = { name: `Card in ${currency}`, currency, items };
+    const { body } = await at.api.call('POST', '/v1/rate-cards', { body: card });
+    const invoice = await at.aDraft({ rateCardId: body['id'] });
+    await at.aPayer(invoice.customerId);
+    expect((await at.post(`${invoice.path}/finalise`)).status).toBe(200);
+    await at.exchange();
+    const remote = { status: 'paid', currency: currency.toLowerCase(), total };
+    expect(at.remoteOf(invoice)).toMatchObject(remote);
+    expect(await shown(invoice)).toMatchObject({ status: 'paid', paid: { amount, currency } });
+  });
+});
+
+describe('a secret key that was rolled', () => {
+  const ROLLED = 'sk_test_rolled00000000000000000';
+
+  it('stops calls and loses nothing; with the new one everything goes on at once', async () => {
+    const invoice = await at.anInvoice();
+    at.stripe.secretKeys.clear();
+    at.stripe.secretKeys.add(ROLLED);
+    await at.api.app.get(StripeExchangeService).exchangeDue();
+    expect(await at.exchangesOf(invoice)).toMatchObject([
+      { act: 'push-invoice', status: 'failed', fault: expect.stringContaining('401') },
+    ]);
+    const body = { secretKey: ROLLED };
+    expect((await at.api.call('PUT', '/v1/stripe', { body })).status).toBe(200);
+    await at.api.app.get(StripeExchangeService).exchangeDue();
+    expect(at.remoteOf(invoice)).toMatchObject({ status: 'paid' });
+  });
+});
+
 describe('what a person has to look at', () => {
+  it('is an invoice to which Stripe adds tax by itself: it stays a draft there', async () => {
+    const invoice = await at.anInvoice();
+    at.stripe.books.taxPercent = 19;
+    await at.exchange();
+    at.stripe.books.taxPercent = 0;
+    expect(at.remoteOf(invoice)).toMatchObject({ status: 'draft', total: 417 });
+    expect(await at.exchangesOf(invoice)).toMatchObject([
+      { status: 'dead', fault: expect.stringContaining("Stripe's total is 417") },
+    ]);
+  });
+
+  it('is an invoice of less than Stripe collects: it is not pushed', async () => {
+    const subscriber = await at.aSubscriber();
+    await at.use(subscriber, { hour: '2026-11-15T10:00:00Z', quantity: '100000' });
+    await at.invoicing.closeDue();
+    const [draft] = await at.invoicesOf(subscriber);
+    const id = String(draft?.['id']);
+    await at.aPayer(subscriber.customerId);
+    expect((await at.post(`/v1/invoices/${id}/finalise`)).status).toBe(200);
+    await at.exchange();
+    expect(await at.exchangesOf({ id })).toMatchObject([
+      { status: 'dead', fault: expect.stringContaining('less than the 0.50 USD') },
+    ]);
+    expect(at.stripe.callsTo('POST /v1/invoices').length).toBe(0);
+  });
+
+  it('is an invoice that Stripe calls paid and has put on the customer’s balance: nothing is booked', async () => {
+    const invoice = await at.anInvoice();
+    at.stripe.books.leastUsd = 400;
+    await at.exchange();
+    at.stripe.books.leastUsd = 50;
+    expect(at.remoteOf(invoice)).toMatchObject({ status: 'paid', amount_paid: 0 });
+    expect(await shown(invoice)).toMatchObject({ status: 'finalised' });
+    expect(await payments(invoice)).toEqual([]);
+    expect((await at.exchangesOf(invoice)).at(-1)).toMatchObject({
+      status: 'dead',
+      fault: expect.stringContaining('balance'),
+    });
+  });
+
   it('is an invoice whose total is another at Stripe: it stays a draft there', async () => {
     const invoice = await at.anInvoice();
     at.stripe.failNext('/add_lines', 'error-after');
@@ -283,6 +419,22 @@ describe('what becomes of an invoice here is told to Stripe', () => {
         ? { amount: 350, refunds: [{ amount_refunded: 350 }] }
         : { amount: 350, out_of_band_amount: 350, refunds: [] },
     );
+  });
+
+  it('a credit note of a part of what is paid: Stripe gives that part back', async () => {
+    const invoice = await at.anInvoice();
+    await at.exchange();
+    const { lines } = await shown(invoice);
+    const part = [{ lineId: lines[0]['id'], amount: '1.20' }];
+    const body = { reason: 'x', restTo: 'cash', lines: part };
+    expect((await at.api.call('POST', `${invoice.path}/credit-notes`, { body })).status).toBe(201);
+    await at.exchange();
+    const [note] = at.stripe.books.all(
+      'credit_note',
+      (one) => one['invoice'] === remoteId(invoice),
+    );
+    expect(note).toMatchObject({ amount: 120, refunds: [{ amount_refunded: 120 }] });
+    expect(at.remoteOf(invoice)).toMatchObject({ post_payment_credit_notes_amount: 120 });
   });
 
   it.each<Fault>(['drop-after', 'error-after', 'error-before'])(

@@ -98,10 +98,17 @@ describe('the stand-in of Stripe refuses what Stripe refuses:', () => {
   });
 
   it('more calls in a second than it takes', async () => {
-    standIn.callsPerSecondMax = 0;
-    const { statusCode, type } = await refusalOf(stripe.customers.create({}));
-    standIn.callsPerSecondMax = Infinity;
-    expect({ statusCode, type }).toEqual({ statusCode: 429, type: 'StripeRateLimitError' });
+    standIn.limit = { account: 3, endpoint: 1 };
+    const create = () => stripe.customers.create({});
+    const calls = [create(), stripe.invoices.list(), create()];
+    const answers = await Promise.allSettled(calls);
+    standIn.limit = null;
+    expect(answers.map(({ status }) => status).toSorted()).toEqual([
+      'fulfilled',
+      'fulfilled',
+      'rejected',
+    ]);
+    expect(await refusalOf(calls[2] ?? create())).toMatchObject({ statusCode: 429 });
   });
 });
 

@@ -191,14 +191,14 @@ describe('a payout', () => {
   it('with money that is not booked says which', async () => {
     const customer = at.stripe.books.customer({});
     const { id } = at.stripe.books.invoice({ customer: customer.id, currency: 'usd' });
-    at.stripe.books.addLines(id, { lines: [{ amount: '5' }] });
+    at.stripe.books.addLines(id, { lines: [{ amount: '500' }] });
     at.stripe.books.finalize(id);
-    at.stripe.books.takeMoney(id, 5);
+    at.stripe.books.takeMoney(id, 500);
     const { body } = await match();
     expect(body).toMatchObject({
       isMatched: false,
       lines: [
-        { gross: { amount: '0.05' }, invoiceId: null, difference: 'no payment here is of it' },
+        { gross: { amount: '5.00' }, invoiceId: null, difference: 'no payment here is of it' },
       ],
     });
   });

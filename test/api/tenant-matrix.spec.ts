@@ -120,6 +120,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   'POST /v1/invoices/{id}/void': {},
   'POST /v1/invoices/{id}/mark-uncollectible': {},
   'GET /v1/invoices/{id}/payments': { customersToo: true },
+  'GET /v1/invoices/{id}/stripe': { customersToo: true },
   'POST /v1/invoices/{id}/payments': { body: () => ({ amount: '1', reference: 'x' }) },
   'POST /v1/invoices/{id}/reissue': {},
   'POST /v1/invoices/{id}/lines': {
@@ -219,6 +220,10 @@ beforeAll(async () => {
   const stripe = { customerId: key.customerId, collection: 'send-invoice' };
   const { id: accountId } = (await api.call('GET', '/v1/account')).body;
   await api.app.get(Database).stripeCustomer.create({ data: { accountId, ...stripe } });
+  const pushed = { accountId, invoiceId: invoices.items[0].id, customerId: key.customerId };
+  await api.app
+    .get(Database)
+    .stripeInvoice.create({ data: { ...pushed, stripeInvoiceId: 'in_1', status: 'open' } });
   const meter = await make.meter({ name: 'chats', aggregation: 'count', eventType: 'chat' });
   const { body: grant } = await api.call('POST', `/v1/customers/${key.customerId}/credit-grants`, {
     body: { kind: 'paid', name: 'x', amount: '1', reference: 'x' },

@@ -9,6 +9,7 @@ export interface ExchangeRow {
   readonly subjectId?: string;
   readonly direction?: 'out' | 'in';
   readonly target?: string;
+  readonly act?: string;
   readonly chain?: string;
   readonly status?: string;
   readonly createdAt?: Date;

@@ -24,6 +24,42 @@ export function stripeAmount({ minor, currency }: Money): StripeAmount {
   return exponent === 3 && minor % 10n !== 0n ? { refusal: 'too-fine' } : { amount: minor };
 }
 
+/**
+ * The least that Stripe charges, in minor units. What is less it puts on the customer's balance and calls paid, and collects it
+ * with whatever comes next: not with what that says. https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts
+ */
+const STRIPE_LEAST: Readonly<Record<string, bigint>> = {
+  AED: 200n,
+  AUD: 50n,
+  BRL: 50n,
+  CAD: 50n,
+  CHF: 50n,
+  CZK: 1_500n,
+  DKK: 250n,
+  EUR: 50n,
+  GBP: 30n,
+  HKD: 400n,
+  HUF: 17_500n,
+  INR: 50n,
+  JPY: 50n,
+  MXN: 1_000n,
+  MYR: 200n,
+  NOK: 300n,
+  NZD: 50n,
+  PLN: 200n,
+  RON: 200n,
+  SEK: 300n,
+  SGD: 50n,
+  THB: 1_000n,
+  USD: 50n,
+};
+
+/** What Stripe has to be asked for at least; null where it collects the sum. Of other currencies it says nothing. */
+export function tooLittleForStripe({ minor, currency }: Money): Money | null {
+  const least = STRIPE_LEAST[currency];
+  return least !== undefined && minor > 0n && minor < least ? { minor: least, currency } : null;
+}
+
 /** A sum that Stripe names in its smallest unit, in ours; null when it is no whole number of ours. */
 export function moneyFromStripe(amount: bigint, currency: string): Money | null {
   if (currency === 'MGA') return { minor: amount * 100n, currency };

@@ -77,6 +77,7 @@ describe('an invoice as Stripe has it', () => {
     { why: 'not settled', invoice: anInvoice([100n], { currency: 'UGX' }) },
     { why: 'does not take', invoice: anInvoice([100n], { currency: 'CLF' }) },
     { why: 'below zero', invoice: anInvoice([-100n]) },
+    { why: 'less than the 0.50 USD', invoice: anInvoice([49n]) },
     { why: 'eight digits', invoice: anInvoice([100_000_000n]) },
   ])('is refused: $why', ({ why, invoice }) => {
     expect(stripeInvoiceContent(invoice)).toEqual({ refusal: expect.stringContaining(why) });

@@ -1,5 +1,5 @@
-import type { Money, Period } from '@core/kernel';
-import { stripeAmount } from './stripe-amount.js';
+import { formatMoney, type Money, type Period } from '@core/kernel';
+import { stripeAmount, tooLittleForStripe } from './stripe-amount.js';
 
 /** What is pushed of an invoice. */
 export interface PushedInvoice {
@@ -41,6 +41,12 @@ export function stripeInvoiceContent(invoice: PushedInvoice): StripeInvoiceConte
   if (total.amount < 0n)
     return { refusal: 'the invoice is below zero: it is owed to the customer' };
   if (total.amount > AMOUNT_MAX) return { refusal: 'the total has more than eight digits' };
+
+  const least = tooLittleForStripe({ minor: totalMinor, currency });
+  if (least)
+    return {
+      refusal: `the total is less than the ${formatMoney(least)} ${currency} that it collects at least`,
+    };
 
   const exact = [
     ...invoice.lines.map(({ description, amountMinor }) => ({ description, minor: amountMinor })),

@@ -31,10 +31,18 @@ export type Card = 'none' | 'good' | 'declined';
 /** The objects of a Stripe account, and what becomes of them. Knows nothing of HTTP. */
 export class StripeBooks {
   readonly objects = new Map<string, StripeObject>();
+  private readonly kinds = new Map<string, Map<string, StripeObject>>();
+  /** Of customers: what happens when they are charged. */
   readonly cards = new Map<string, Card>();
+  /** Of cards that were set up, until one is the customer's. */
+  private readonly methods = new Map<string, Card>();
   /** What happened, in order; told to whoever listens. */
   readonly events: StripeObject[] = [];
   onEvent: (event: StripeObject) => void = () => undefined;
+  /** Tax that it adds to what is invoiced, by a setting that somebody made there. */
+  taxPercent = 0;
+  /** The least that it charges, in cents. */
+  leastUsd = 50;
   private ids = 0;
 
   constructor(
@@ -57,9 +65,7 @@ export class StripeBooks {
   }
 
   all(object: string, where: (one: StripeObject) => boolean = () => true): StripeObject[] {
-    return [...this.objects.values()]
-      .filter((one) => one.object === object && where(one))
-      .reverse();
+    return [...(this.kinds.get(object)?.values() ?? [])].filter(where).reverse();
   }
 
   customer(form: Form): StripeObject {
@@ -82,7 +88,8 @@ export class StripeBooks {
     const method = textOf(formOf(form['invoice_settings'])['default_payment_method']);
     if (method) {
       customer['invoice_settings'].default_payment_method = method;
-      if (!this.cards.has(id)) this.cards.set(id, 'good');
+      this.cards.set(id, this.methods.get(method) ?? this.cards.get(id) ?? 'good');
+      this.tell('customer.updated', customer);
     }
     return customer;
   }
@@ -98,10 +105,11 @@ export class StripeBooks {
   completeSetup(sessionId: string, card: Card = 'good'): void {
     const session = this.get('checkout.session', sessionId);
     const intent = this.get('setup_intent', session['setup_intent']);
-    intent['payment_method'] = this.nextId('pm');
+    const method = this.nextId('pm');
+    this.methods.set(method, card);
+    intent['payment_method'] = method;
     intent['status'] = 'succeeded';
     session['status'] = 'complete';
-    this.cards.set(session['customer'], card);
     this.tell('checkout.session.completed', session);
   }
 
@@ -164,6 +172,8 @@ export class StripeBooks {
       days_until_due: days === undefined ? null : Number(days),
       metadata: metadataOf(form),
       attempt_count: 0,
+      starting_balance: 0,
+      ending_balance: null,
       paid_out_of_band: false,
       hosted_invoice_url: null,
       pre_payment_credit_notes_amount: 0,
@@ -192,6 +202,7 @@ export class StripeBooks {
   deleteInvoice(id: string): StripeObject {
     this.inStatus(id, ['draft']);
     this.objects.delete(id);
+    this.kinds.get('invoice')?.delete(id);
     return { id, object: 'invoice', deleted: true };
   }
 
@@ -200,6 +211,7 @@ export class StripeBooks {
     invoice['status'] = 'open';
     invoice['number'] ??= `AUTO-${this.ids}`;
     invoice['hosted_invoice_url'] = `https://invoice.stripe.example/${id}`;
+    this.carry(invoice);
     this.reckon(invoice);
     this.tell('invoice.finalized', invoice);
     return invoice['amount_remaining'] <= 0 ? this.paid(invoice) : invoice;
@@ -459,6 +471,15 @@ export class StripeBooks {
       : this.tell('invoice_payment.paid', invoice);
   }
 
+  /** What is too little to be charged goes on the customer's balance, for the next invoice. */
+  private carry(invoice: StripeObject): void {
+    const customer = this.get('customer', invoice['customer']);
+    const isTooLittle = invoice['currency'] === 'usd' && invoice['total'] < this.leastUsd;
+    invoice['starting_balance'] = customer['balance'];
+    if (isTooLittle) customer['balance'] += invoice['total'];
+    invoice['ending_balance'] = customer['balance'];
+  }
+
   private paid(invoice: StripeObject): StripeObject {
     invoice['status'] = 'paid';
     this.reckon(invoice);
@@ -466,12 +487,14 @@ export class StripeBooks {
   }
 
   private reckon(invoice: StripeObject): StripeObject {
-    const total = invoice['lines'].data.reduce(
+    const net = invoice['lines'].data.reduce(
       (sum: number, one: StripeObject) => sum + Number(one['amount']),
       0,
     );
+    const total = net + Math.round((net * this.taxPercent) / 100);
+    const carried = (invoice['ending_balance'] ?? 0) - invoice['starting_balance'];
     const paid = invoice['amount_paid'] ?? 0;
-    const due = Math.max(0, total - invoice['pre_payment_credit_notes_amount']);
+    const due = Math.max(0, total - carried - invoice['pre_payment_credit_notes_amount']);
     return Object.assign(invoice, {
       total,
       amount_due: due,
@@ -500,6 +523,8 @@ export class StripeBooks {
     const id = this.nextId(prefix);
     const made = { id, object, created: this.now(), livemode: this.livemode, ...fields };
     this.objects.set(id, made);
+    const kind = this.kinds.get(object) ?? new Map<string, StripeObject>();
+    this.kinds.set(object, kind.set(id, made));
     return made;
   }
 

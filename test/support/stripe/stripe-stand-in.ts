@@ -18,6 +18,8 @@ export type Fault =
   | 'error-after'
   /** All was done, and nobody hears of it. */
   | 'drop-after'
+  /** Another call under the same key is on its way. */
+  | 'key-in-use'
   /** A proxy's answer that has no `error`. */
   | 'proxy'
   /** Never answered. */
@@ -56,14 +58,19 @@ const PAGE = 10;
 export class StripeStandIn {
   readonly calls: Call[] = [];
   readonly books: StripeBooks;
-  /** Calls per second above which it says 429. */
-  callsPerSecondMax = Infinity;
+  /** Keys that are good; others are of nobody. */
+  readonly secretKeys = new Set([STRIPE_KEY]);
+  /** How many calls a second it takes, of all and of each endpoint; above that it says 429. */
+  limit: { readonly account: number; readonly endpoint: number } | null = null;
+  /** How often it said so. */
+  tooManyCalls = 0;
+  private readonly buckets = new Map<string, { tokens: number; at: number }>();
   private readonly kept = new Map<string, Kept>();
   private readonly faults: {
     readonly matches: (call: string) => boolean;
     readonly fault: Fault;
   }[] = [];
-  private chaos: () => Fault | null = () => null;
+  private chaos: (call: string) => Fault | null = () => null;
   private skewSeconds = 0;
 
   private constructor(private readonly server: Server) {
@@ -98,8 +105,8 @@ export class StripeStandIn {
     for (const fault of faults) this.faults.push({ matches: (call) => call.includes(text), fault });
   }
 
-  /** Any call may go wrong. */
-  misbehave(chaos: () => Fault | null): void {
+  /** Any call, `METHOD /path`, may go wrong; what the function does has happened before. */
+  misbehave(chaos: (call: string) => Fault | null): void {
     this.chaos = chaos;
   }
 
@@ -135,8 +142,8 @@ export class StripeStandIn {
     if (fault === 'silence') return;
     const answer =
       refusedBefore(fault) ??
-      this.tooFast() ??
-      (request.headers.authorization === `Bearer ${STRIPE_KEY}`
+      this.tooFast(method, url.pathname) ??
+      (this.secretKeys.has(request.headers.authorization?.replace('Bearer ', '') ?? '')
         ? this.once({ method, url, body, key, fault })
         : refusal(401, { type: 'invalid_request_error', message: 'Invalid API Key provided' }));
     if (fault === 'drop-after') {
@@ -153,16 +160,33 @@ export class StripeStandIn {
 
   private faultOf(call: string): Fault | null {
     const index = this.faults.findIndex(({ matches }) => matches(call));
-    if (index < 0) return this.chaos();
+    if (index < 0) return this.chaos(call);
     return this.faults.splice(index, 1)[0]?.fault ?? null;
   }
 
-  private tooFast(): Answer | null {
-    const since = Date.now() - 1_000;
-    let recent = 0;
-    for (let i = this.calls.length - 1; i >= 0 && (this.calls[i]?.at ?? 0) > since; i -= 1)
-      recent += 1;
-    return recent > this.callsPerSecondMax ? tooMany('rate_limit') : null;
+  /** A bucket for the account and one for each endpoint, each as large as a second of its rate. */
+  private tooFast(method: string, path: string): Answer | null {
+    if (!this.limit) return null;
+    const endpoint = `${method} ${path.replaceAll(/\/[a-z]+_\w+/g, '/:id')}`;
+    const wanted = [
+      this.bucket('', this.limit.account),
+      this.bucket(endpoint, this.limit.endpoint),
+    ];
+    if (wanted.some(({ tokens }) => tokens < 1)) {
+      this.tooManyCalls += 1;
+      return tooMany('rate_limit');
+    }
+    for (const bucket of wanted) bucket.tokens -= 1;
+    return null;
+  }
+
+  private bucket(name: string, perSecond: number): { tokens: number; at: number } {
+    const at = performance.now();
+    const bucket = this.buckets.get(name) ?? { tokens: perSecond, at };
+    bucket.tokens = Math.min(perSecond, bucket.tokens + ((at - bucket.at) * perSecond) / 1_000);
+    bucket.at = at;
+    this.buckets.set(name, bucket);
+    return bucket;
   }
 
   /** The same key again is answered the same; with another content it is refused. Refusals of the content are not kept. */
@@ -315,6 +339,7 @@ function refusal(status: number, error: object, headers = {}): Answer {
 function refusedBefore(fault: Fault | null): Answer | null {
   if (fault === 'rate-limit') return tooMany('rate_limit');
   if (fault === 'lock-timeout') return tooMany('lock_timeout');
+  if (fault === 'key-in-use') return conflict();
   return fault === 'proxy' ? { status: 502, body: { message: 'Bad gateway' } } : null;
 }
 

@@ -13,6 +13,7 @@ import { IssuersController } from './issuers.controller.js';
 import { LedgerController } from './ledger.controller.js';
 import { PreviewsController } from './previews.controller.js';
 import { RateCardsController } from './rate-cards.controller.js';
+import { StripeInvoicesController } from './stripe-invoices.controller.js';
 import { StripeController } from './stripe.controller.js';
 import { StripeCustomersController } from './stripe-customers.controller.js';
 import { TaxRulesController } from './tax-rules.controller.js';
@@ -41,6 +42,7 @@ import { SubscriptionsController } from './subscriptions.controller.js';
     SubscriptionChangesController,
     StripeController,
     StripeCustomersController,
+    StripeInvoicesController,
     StatementsController,
     SubscriptionsController,
     TaxRulesController,

@@ -5,6 +5,7 @@ import {
   type PayoutMatch,
   type StripeConnection,
   type StripeCustomer,
+  type StripeInvoice,
 } from '@io/billing';
 import { Flag, Id, Instant, Int, ListOf, Nested, OneOf, Text } from '@io/platform';
 import { moneyView, MoneyView } from './money.dto.js';
@@ -128,6 +129,32 @@ export class StripeSessionView {
   url: string;
 }
 
+const STRIPE_STATUSES = ['open', 'paid', 'void', 'uncollectible'] as const;
+
+/** An invoice as Stripe last said that it stands. */
+export class StripeInvoiceView {
+  @Id()
+  invoiceId: string;
+
+  @Text({ max: 255, example: 'in_1Qm2nWcN5vX1pR8s' })
+  stripeInvoiceId: string;
+
+  @OneOf(STRIPE_STATUSES)
+  status: (typeof STRIPE_STATUSES)[number];
+
+  @Text({ nullable: true, max: 2_048, description: 'A page of Stripe on which it can be paid.' })
+  hostedUrl: string | null;
+
+  @Text({ nullable: true, max: 1_024, description: 'Why the money could not be taken last.' })
+  paymentFault: string | null;
+
+  @Instant({ nullable: true })
+  paymentFailedAt: Date | null;
+
+  @Instant({ nullable: true, description: 'Since when its payment is disputed.' })
+  disputedAt: Date | null;
+}
+
 export class StripeEventView {
   @Flag({ description: 'Whether it came before; then nothing was kept.' })
   duplicate: boolean;
@@ -137,6 +164,13 @@ export const connectionView = (
   accountId: string,
   connection: StripeConnection,
 ): StripeConnectionView => ({ ...connection, eventsPath: `/v1/stripe/events/${accountId}` });
+
+export function stripeInvoiceView(invoice: StripeInvoice): StripeInvoiceView {
+  const { invoiceId, stripeInvoiceId, status, hostedUrl } = invoice;
+  const { paymentFault, paymentFailedAt, disputedAt } = invoice;
+  const seen = { invoiceId, stripeInvoiceId, status, hostedUrl };
+  return { ...seen, paymentFault, paymentFailedAt, disputedAt };
+}
 
 export const customerView = (customer: StripeCustomer): StripeCustomerView => ({ ...customer });
 

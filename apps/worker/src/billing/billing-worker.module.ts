@@ -4,6 +4,7 @@ import { ClosePeriodsProcessor } from './close-periods.processor.js';
 import { ExchangeWithStripeProcessor } from './exchange-with-stripe.processor.js';
 import { ExpireCreditsProcessor } from './expire-credits.processor.js';
 import { FinaliseInvoicesProcessor } from './finalise-invoices.processor.js';
+import { HearFromStripeProcessor } from './hear-from-stripe.processor.js';
 import { MoveSubscriptionKeysProcessor } from './move-subscription-keys.processor.js';
 import { RunDunningProcessor } from './run-dunning.processor.js';
 import { WatchWalletsProcessor } from './watch-wallets.processor.js';
@@ -13,6 +14,7 @@ import { WatchWalletsProcessor } from './watch-wallets.processor.js';
   providers: [
     ClosePeriodsProcessor,
     ExchangeWithStripeProcessor,
+    HearFromStripeProcessor,
     ExpireCreditsProcessor,
     FinaliseInvoicesProcessor,
     MoveSubscriptionKeysProcessor,

@@ -1,3 +1,4 @@
+import { BullModule } from '@nestjs/bullmq';
 import { Module } from '@nestjs/common';
 import { MeteringModule } from '@io/metering';
 import { ChangedTermsService } from './changed-terms.service.js';
@@ -41,6 +42,7 @@ import { SliceRunner } from './slice-runner.js';
 import { SubscriberMigrationsService } from './subscriber-migrations.service.js';
 import { SubscriptionChangesRepository } from './subscription-changes.repository.js';
 import { SubscriptionChangesService } from './subscription-changes.service.js';
+import { HEAR_FROM_STRIPE, HearingWakeUp } from './stripe/hearing-wake-up.js';
 import { StripeClients } from './stripe/stripe-client.js';
 import { StripeConnectionsRepository } from './stripe/stripe-connections.repository.js';
 import { StripeConnectionsService } from './stripe/stripe-connections.service.js';
@@ -51,6 +53,7 @@ import { StripeEventsRepository } from './stripe/stripe-events.repository.js';
 import { StripeEventsService } from './stripe/stripe-events.service.js';
 import { StripeExchangeService } from './stripe/stripe-exchange.service.js';
 import { StripeInvoicesRepository } from './stripe/stripe-invoices.repository.js';
+import { StripeInvoicesService } from './stripe/stripe-invoices.service.js';
 import { StripeOutbox } from './stripe/stripe-outbox.js';
 import { StripePayoutsService } from './stripe/stripe-payouts.service.js';
 import { StripePushService } from './stripe/stripe-push.service.js';
@@ -69,7 +72,7 @@ import { WhatIfRepository } from './what-if.repository.js';
 import { WhatIfService } from './what-if.service.js';
 
 @Module({
-  imports: [MeteringModule],
+  imports: [MeteringModule, BullModule.registerQueue({ name: HEAR_FROM_STRIPE })],
   providers: [
     ClosingRepository,
     ExplanationsRepository,
@@ -114,6 +117,7 @@ import { WhatIfService } from './what-if.service.js';
     SubscriptionChangesRepository,
     SubscriberMigrationsService,
     SubscriptionChangesService,
+    HearingWakeUp,
     StripeClients,
     StripeConnectionsRepository,
     StripeConnectionsService,
@@ -124,6 +128,7 @@ import { WhatIfService } from './what-if.service.js';
     StripeEventsService,
     StripeExchangeService,
     StripeInvoicesRepository,
+    StripeInvoicesService,
     StripeOutbox,
     StripePayoutsService,
     StripePushService,
@@ -165,6 +170,7 @@ import { WhatIfService } from './what-if.service.js';
     StripeDryRunService,
     StripeEventsService,
     StripeExchangeService,
+    StripeInvoicesService,
     StripePayoutsService,
     SubscriptionsService,
     TaxRulesService,

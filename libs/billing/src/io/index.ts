@@ -75,6 +75,9 @@ export {
 } from './stripe/stripe-customers.repository.js';
 export { StripeDryRunService, type DryPush } from './stripe/stripe-dry-run.service.js';
 export { StripeEventsService } from './stripe/stripe-events.service.js';
+export { HEAR_FROM_STRIPE } from './stripe/hearing-wake-up.js';
 export { EXCHANGE_WITH_STRIPE, StripeExchangeService } from './stripe/stripe-exchange.service.js';
+export { StripeInvoicesService } from './stripe/stripe-invoices.service.js';
+export type { StripeInvoice } from './stripe/stripe-invoices.repository.js';
 export { StripePayoutsService, type PayoutMatch } from './stripe/stripe-payouts.service.js';
 export { StatementsService } from './statement/statements.service.js';

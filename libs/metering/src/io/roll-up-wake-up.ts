@@ -1,6 +1,6 @@
 import { InjectQueue } from '@nestjs/bullmq';
-import { Injectable, Logger } from '@nestjs/common';
-import { SystemClock } from '@io/platform';
+import { Injectable } from '@nestjs/common';
+import { JobWakeUp, SystemClock } from '@io/platform';
 import type { Queue } from 'bullmq';
 
 /** The queue, and the job, that sums waiting batches into hours. */
@@ -16,33 +16,10 @@ const PAUSE_MS = 200;
 /** A wake-up that died with its worker keeps others back for no longer. */
 const DEDUPLICATION_MS = 1_000;
 
-/**
- * Wakes the worker after a batch, at most five times a second from one process. It may be lost: the schedule of
- * every second finds what waits.
- */
+/** Wakes the worker after a batch, at most five times a second from one process. */
 @Injectable()
-export class RollUpWakeUp {
-  private readonly logger = new Logger('RollUpWakeUp');
-  private lastMs = Number.NEGATIVE_INFINITY;
-
-  constructor(
-    @InjectQueue(ROLL_UP_USAGE) private readonly queue: Queue,
-    private readonly clock: SystemClock,
-  ) {
-    // A wake-up that fails says so itself; without a listener BullMQ prints every attempt to connect.
-    queue.on('error', () => undefined);
-  }
-
-  wake(): void {
-    const nowMs = this.clock.monotonicMs();
-    if (nowMs - this.lastMs < PAUSE_MS) return;
-    this.lastMs = nowMs;
-    this.queue
-      .add(ROLL_UP_USAGE, {}, { deduplication: { id: ROLL_UP_USAGE, ttl: DEDUPLICATION_MS } })
-      .catch((error: unknown) =>
-        this.logger.warn(
-          `The worker was not woken, its schedule will find the batch: ${String(error)}`,
-        ),
-      );
+export class RollUpWakeUp extends JobWakeUp {
+  constructor(@InjectQueue(ROLL_UP_USAGE) queue: Queue, clock: SystemClock) {
+    super(queue, clock, { pauseMs: PAUSE_MS, deduplication: { ttl: DEDUPLICATION_MS } });
   }
 }

@@ -54,6 +54,7 @@ export {
 } from './http/fields.js';
 export { runProcess } from './process.js';
 export { makeLogger, messageOf, NestLogger, withoutSecrets } from './telemetry.js';
+export { JobWakeUp } from './queue/job-wake-up.js';
 export { RECOVERY } from './queue/queues.js';
 export { RedisConnections } from './redis/redis-connections.js';
 export { parseRedisPlace, type RedisPlace } from './redis/redis-place.js';

@@ -23,6 +23,14 @@ export interface ClaimedExchange {
   readonly createdAt: Date;
 }
 
+/** How often an account may call, and how often in one way. */
+export interface Pace {
+  readonly callsPerSecond: number;
+  /** What is called: a remote counts calls of each endpoint too. */
+  readonly kind: string;
+  readonly kindPerSecond: number;
+}
+
 /** Another worker has taken the exchange over, since this one took too long: it must not go on. */
 export class ClaimLost extends Error {
   constructor(id: string) {
@@ -42,28 +50,33 @@ export class ExchangeQueueRepository {
   constructor(private readonly db: Database) {}
 
   /**
-   * Takes one that is due, the longest waiting first, of any account; others pass over it. Of a customer there is one at a
-   * time, in order; what builds on something that is dead waits until a person has settled that.
+   * Takes one that is due, of any account; others pass over it. Of the acts the first that has any, and of that the longest
+   * waiting. Of a customer there is one at a time, in order; what builds on something that is dead waits until a person has
+   * settled that.
    */
-  async claim(target: string, now: Date): Promise<ClaimedExchange | null> {
+  async claim(target: string, acts: readonly string[], now: Date): Promise<ClaimedExchange | null> {
     const until = new Date(now.getTime() + CLAIM_MS);
+    // The acts come in their order, and those behind the first that has one are not looked at.
     const [claimed] = await this.db.$queryRaw<ClaimedExchange[]>`
       WITH due AS (
-        SELECT e.id FROM exchange e
-        WHERE e.target = ${target} AND e.status IN ('pending', 'sending', 'failed')
-          AND e.next_attempt_at <= ${now} AND (e.sending_until IS NULL OR e.sending_until <= ${now})
-          AND NOT EXISTS (
-            SELECT FROM exchange b
-            WHERE b.account_id = e.account_id AND b.target = e.target AND b.direction = e.direction
-              AND b.customer_id = e.customer_id AND b.position < e.position
-              AND b.status IN ('pending', 'sending', 'failed'))
-          AND NOT EXISTS (
-            SELECT FROM exchange b
-            WHERE b.account_id = e.account_id AND b.target = e.target AND b.direction = e.direction
-              AND b.chain = e.chain AND b.position < e.position
-              AND b.status IN ('pending', 'sending', 'failed', 'dead') AND (b.status <> 'dead' OR b.direction = 'out'))
-        ORDER BY e.position LIMIT 1
-        FOR UPDATE SKIP LOCKED
+        SELECT first.id FROM unnest(${[...acts]}::text[]) AS wanted (act)
+        CROSS JOIN LATERAL (
+          SELECT e.id FROM exchange e
+          WHERE e.target = ${target} AND e.act = wanted.act AND e.status IN ('pending', 'sending', 'failed')
+            AND e.next_attempt_at <= ${now} AND (e.sending_until IS NULL OR e.sending_until <= ${now})
+            AND NOT EXISTS (
+              SELECT FROM exchange b
+              WHERE b.account_id = e.account_id AND b.target = e.target AND b.direction = e.direction
+                AND b.customer_id = e.customer_id AND b.position < e.position
+                AND b.status IN ('pending', 'sending', 'failed'))
+            AND NOT EXISTS (
+              SELECT FROM exchange b
+              WHERE b.account_id = e.account_id AND b.target = e.target AND b.direction = e.direction
+                AND b.chain = e.chain AND b.position < e.position
+                AND b.status IN ('pending', 'sending', 'failed', 'dead') AND (b.status <> 'dead' OR b.direction = 'out'))
+          ORDER BY e.position LIMIT 1
+          FOR UPDATE SKIP LOCKED
+        ) first LIMIT 1
       )
       UPDATE exchange e
       SET status = 'sending', sending_until = ${until}, attempts = e.attempts + 1, tries = e.tries + 1
@@ -76,24 +89,28 @@ export class ExchangeQueueRepository {
 
   /**
    * Gives the claim a turn to call its remote service: makes the claim new, and answers when the call may go out, so that the
-   * calls of all processes come evenly and no faster than the account's rate. Throws `ClaimLost`.
+   * calls of all processes come evenly and no faster than the account's rate, and those of one kind no faster than theirs.
+   * Throws `ClaimLost`. Locks are taken in the order claim → pace of the account → pace of the kind.
    */
-  async turn({ id, attempt }: ClaimedExchange, callsPerSecond: number, now: Date): Promise<Date> {
-    const gapMs = 1_000 / callsPerSecond;
+  async turn({ id, target, attempt }: ClaimedExchange, pace: Pace, now: Date): Promise<Date> {
+    const { callsPerSecond, kind, kindPerSecond } = pace;
+    const gapsMs = [1_000 / callsPerSecond, 1_000 / kindPerSecond];
     const until = new Date(now.getTime() + CLAIM_MS);
-    const [row] = await this.db.$queryRaw<{ at: Date }[]>`
+    const rows = await this.db.$queryRaw<{ of: string; next: Date }[]>`
       WITH held AS (
         UPDATE exchange SET sending_until = ${until}
         WHERE id = ${id} AND attempts = ${attempt} AND status = 'sending'
         RETURNING account_id, target
       )
       INSERT INTO exchange_pace AS p (account_id, target, next_call_at)
-      SELECT account_id, target, ${now}::timestamptz + ${gapMs}::float8 * interval '1 ms' FROM held
+      SELECT account_id, target || of.kind, ${now}::timestamptz + of.gap_ms * interval '1 ms'
+      FROM held CROSS JOIN unnest(${['', ` ${kind}`]}::text[], ${gapsMs}::float8[]) AS of (kind, gap_ms)
       ON CONFLICT (account_id, target) DO UPDATE
-        SET next_call_at = greatest(p.next_call_at, ${now}::timestamptz) + ${gapMs}::float8 * interval '1 ms'
-      RETURNING p.next_call_at - ${gapMs}::float8 * interval '1 ms' AS at`;
-    if (!row) throw new ClaimLost(id);
-    return row.at;
+        SET next_call_at = greatest(p.next_call_at, ${now}::timestamptz) + (excluded.next_call_at - ${now}::timestamptz)
+      RETURNING p.target AS of, p.next_call_at AS next`;
+    if (rows.length === 0) throw new ClaimLost(id);
+    const turns = rows.map(({ of, next }) => next.getTime() - (gapsMs[of === target ? 0 : 1] ?? 0));
+    return new Date(Math.max(...turns));
   }
 
   /** Lets nobody call the remote service of the account before an instant. */

@@ -23,8 +23,10 @@ class StandingClock extends SystemClock {
 }
 
 const SENT: ExchangeOutcome = { kind: 'sent' };
-const LANES = { lanes: 4 };
-const PACE = 1_000_000;
+const ACTS = ['push-invoice'];
+const LANES = { lanes: Array.from({ length: 4 }, () => ACTS) };
+const RATE = 1_000_000;
+const PACE = { callsPerSecond: RATE, kind: 'read', kindPerSecond: RATE };
 const LEASE_MS = 90_000;
 
 let db: Database;
@@ -93,21 +95,64 @@ describe('several workers', () => {
     for (let n = 0; n < 6; n += 1) await add();
     const begun = clock.now().getTime();
     const turns: Date[] = [];
-    for (let claimed = await queue.claim(target, clock.now()); claimed;) {
-      turns.push(await queue.turn(claimed, 20, clock.now()));
-      claimed = await queue.claim(target, clock.now());
+    for (let claimed = await queue.claim(target, ACTS, clock.now()); claimed;) {
+      turns.push(await queue.turn(claimed, { ...PACE, callsPerSecond: 20 }, clock.now()));
+      claimed = await queue.claim(target, ACTS, clock.now());
     }
     expect(turns.map((at) => at.getTime() - begun)).toEqual([0, 50, 100, 150, 200, 250]);
+  });
+});
+
+describe('calls of one kind', () => {
+  it('come no faster than the remote takes of that kind, and leave the others their pace', async () => {
+    await add();
+    const claimed = await queue.claim(target, ACTS, clock.now());
+    if (!claimed) throw new Error('It was there.');
+    const begun = clock.now().getTime();
+    const turn = async (kind: string) => {
+      const pace = { callsPerSecond: 100, kind, kindPerSecond: 25 };
+      return (await queue.turn(claimed, pace, clock.now())).getTime() - begun;
+    };
+    expect([await turn('pay'), await turn('pay'), await turn('pay')]).toEqual([0, 40, 80]);
+    expect([await turn('read'), await turn('read')]).toEqual([30, 40]);
+  });
+});
+
+describe('what is due', () => {
+  it('is taken by its act, in the order that a lane prefers, and then by its age', async () => {
+    for (const act of ['push', 'push', 'collect', 'push']) await add({ act });
+    const taken = async (...acts: string[]) =>
+      (await queue.claim(target, acts, clock.now()))?.act ?? null;
+    expect(await taken('collect', 'push')).toBe('collect');
+    expect(await taken('collect', 'push')).toBe('push');
+    expect(await taken('collect')).toBeNull();
+    expect(await taken('push', 'collect')).toBe('push');
+  });
+
+  it('is looked for anew before each, so that a long run does what came meanwhile', async () => {
+    const performed: string[] = [];
+    let looks = 0;
+    await add();
+    const before = async () => {
+      looks += 1;
+      if (looks === 2) await add();
+    };
+    const perform = ({ exchange }: ExchangeClaim) => {
+      performed.push(exchange.id);
+      return Promise.resolve(SENT);
+    };
+    await runner.run(target, perform, { lanes: [ACTS], before });
+    expect({ looks, performed: performed.length }).toEqual({ looks: 3, performed: 2 });
   });
 });
 
 describe('a worker that dies', () => {
   it('leaves what it had to another when its claim runs out, with what the remote made', async () => {
     const id = await add();
-    const dead = await queue.claim(target, clock.now());
+    const dead = await queue.claim(target, ACTS, clock.now());
     if (!dead) throw new Error('It was there.');
     await queue.remember(dead, { remoteId: 'in_1' });
-    expect(await queue.claim(target, clock.now())).toBeNull();
+    expect(await queue.claim(target, ACTS, clock.now())).toBeNull();
     clock.pass(LEASE_MS + 1);
     const seen: (string | null)[] = [];
     await runner.run(
@@ -123,9 +168,9 @@ describe('a worker that dies', () => {
 
   it('that was only slow calls nobody any more, and writes nothing', async () => {
     const id = await add();
-    const slow = await queue.claim(target, clock.now());
+    const slow = await queue.claim(target, ACTS, clock.now());
     clock.pass(LEASE_MS + 1);
-    const other = await queue.claim(target, clock.now());
+    const other = await queue.claim(target, ACTS, clock.now());
     if (!slow || !other) throw new Error('It was there.');
     await expect(queue.turn(slow, PACE, clock.now())).rejects.toThrow(ClaimLost);
     await expect(queue.remember(slow, { remoteId: 'in_2' })).rejects.toThrow(ClaimLost);
@@ -139,12 +184,12 @@ describe('a worker that dies', () => {
 
   it('keeps its claim for as long as it calls', async () => {
     await add();
-    const claimed = await queue.claim(target, clock.now());
+    const claimed = await queue.claim(target, ACTS, clock.now());
     if (!claimed) throw new Error('It was there.');
     for (let n = 0; n < 3; n += 1) {
       clock.pass(LEASE_MS - 1);
       await queue.turn(claimed, PACE, clock.now());
-      expect(await queue.claim(target, clock.now())).toBeNull();
+      expect(await queue.claim(target, ACTS, clock.now())).toBeNull();
     }
   });
 });
@@ -208,13 +253,13 @@ describe('what fails', () => {
     const elsewhere = (await anAccount(db.pool)).id;
     await add({ accountId: elsewhere });
     const [one, two] = [
-      await queue.claim(target, clock.now()),
-      await queue.claim(target, clock.now()),
+      await queue.claim(target, ACTS, clock.now()),
+      await queue.claim(target, ACTS, clock.now()),
     ];
     if (!one || !two) throw new Error('They were there.');
     await queue.pause(one, new Date(clock.now().getTime() + 5_000));
     const waits = async (claimed: typeof one) =>
-      (await queue.turn(claimed, 10, clock.now())).getTime() - clock.now().getTime();
+      (await queue.turn(claimed, { ...PACE, callsPerSecond: 10 }, clock.now())).getTime() - clock.now().getTime();
     expect([await waits(one), await waits(two)]).toEqual([5_000, 0]);
   });
 });

@@ -6,13 +6,14 @@ import {
   ClaimLost,
   ExchangeQueueRepository,
   type ClaimedExchange,
+  type Pace,
 } from './exchange-queue.repository.js';
 
 /** What whoever performs an exchange may ask of its claim. */
 export interface ExchangeClaim {
   readonly exchange: ClaimedExchange;
   /** To be awaited before each call to the remote service: keeps the claim, and the account's pace. */
-  turn(callsPerSecond: number): Promise<void>;
+  turn(pace: Pace): Promise<void>;
   /** Lets nobody of the account call for so long. */
   pause(ms: number): Promise<void>;
   /** Keeps what the remote calls what was made there, before anything else is done. */
@@ -24,6 +25,14 @@ export interface ExchangeClaim {
 }
 
 export type PerformExchange = (claim: ExchangeClaim) => Promise<ExchangeOutcome>;
+
+/** How a run goes about what is due. */
+export interface Lanes {
+  /** So many exchanges are on their way at once; each entry says which acts its lane takes, those that it prefers first. */
+  readonly lanes: readonly (readonly string[])[];
+  /** Before each look for what is due, so that a long run sees what became due meanwhile. */
+  readonly before?: () => Promise<void>;
+}
 
 /** Turns to call are not waited for longer than this; the exchange comes again then. */
 const TURN_MAX_MS = 30_000;
@@ -47,21 +56,18 @@ export class ExchangeRunnerService {
   ) {}
 
   /** Performs until nothing is due, several at once, and returns how many attempts it made. */
-  async run(
-    target: string,
-    perform: PerformExchange,
-    { lanes }: { lanes: number },
-  ): Promise<number> {
+  async run(target: string, perform: PerformExchange, { lanes, before }: Lanes): Promise<number> {
     let attempts = 0;
-    const lane = async () => {
+    const lane = async (acts: readonly string[]) => {
       for (;;) {
-        const claimed = await this.queue.claim(target, this.clock.now());
+        await before?.();
+        const claimed = await this.queue.claim(target, acts, this.clock.now());
         if (!claimed) return;
         await this.attempt(claimed, perform);
         attempts += 1;
       }
     };
-    await Promise.all(Array.from({ length: lanes }, lane));
+    await Promise.all(lanes.map(lane));
     return attempts;
   }
 
@@ -102,8 +108,8 @@ export class ExchangeRunnerService {
   private claim(exchange: ClaimedExchange): ExchangeClaim {
     return {
       exchange,
-      turn: async (callsPerSecond) => {
-        const at = await this.queue.turn(exchange, callsPerSecond, this.clock.now());
+      turn: async (pace) => {
+        const at = await this.queue.turn(exchange, pace, this.clock.now());
         const waitMs = at.getTime() - this.clock.nowMs();
         if (waitMs > TURN_MAX_MS) throw new TurnTooFar(at);
         if (waitMs > 0) await sleep(waitMs);

@@ -17,6 +17,22 @@ const CLIENTS_MAX = 100;
  */
 export class NotAnAnswer extends Error {}
 
+/** What Stripe did with money that no program may settle: the message says what a person has to do. */
+export class NeedsPerson extends Error {}
+
+/**
+ * Somebody else took the step meanwhile, such as a customer who paid on Stripe's page. That is no refusal: the next attempt looks
+ * how things stand, and ends there.
+ */
+const TAKEN_MEANWHILE = new Set([
+  'charge_already_refunded',
+  'invoice_already_paid',
+  'invoice_not_editable',
+  'invoice_status_transition_invalid',
+  'payment_record_already_attached',
+  'status_transition_invalid',
+]);
+
 /** Clients of Stripe, one for each key. They retry nothing by themselves: the outbox does. */
 @Injectable()
 export class StripeClients {
@@ -76,7 +92,7 @@ export function failureOf(error: unknown): {
   if (statusCode === 401 || statusCode === 403) return failed(fault, BAD_KEY_PAUSE_MS);
   // Stripe repeats a 5xx under the same key for a day.
   if (statusCode >= 500) return failed(fault, 0, true);
-  if (statusCode === 0 || statusCode === 409) return failed(fault);
+  if (statusCode === 0 || statusCode === 409 || TAKEN_MEANWHILE.has(code)) return failed(fault);
   return { outcome: { kind: 'refused', fault }, pauseMs: 0, isKeyUsedUp: false };
 }
 

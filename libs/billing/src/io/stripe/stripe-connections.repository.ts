@@ -120,6 +120,7 @@ export class StripeConnectionsRepository {
             },
           });
       const view = toView(row);
+      if (key) await tryAgain(tx, accountId, now);
       await appendAudit(tx, {
         accountId,
         principalId,
@@ -151,6 +152,15 @@ export class StripeConnectionsRepository {
   private unseal(accountId: string, column: SecretColumn, sealed: Uint8Array): string {
     return this.keyring.open(sealed, place(accountId, column));
   }
+}
+
+/** What failed with the key before is worth another try at once, and the pause after its refusal is over. */
+async function tryAgain(tx: Prisma.TransactionClient, accountId: string, now: Date): Promise<void> {
+  await tx.exchange.updateMany({
+    where: { accountId, target: 'stripe', status: 'failed' },
+    data: { nextAttemptAt: now },
+  });
+  await tx.exchangePace.deleteMany({ where: { accountId, target: 'stripe' } });
 }
 
 export const isLiveKey = (secret: string): boolean => /^(sk|rk)_live_/.test(secret);

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { StripeEventRefused, type ExchangeOutcome } from '@core/billing';
 import { SystemClock } from '@io/platform';
 import { Stripe } from 'stripe';
+import { HearingWakeUp } from './hearing-wake-up.js';
 import { StripeConnectionsRepository } from './stripe-connections.repository.js';
 import { StripeEventsRepository } from './stripe-events.repository.js';
 
@@ -15,6 +16,7 @@ export class StripeEventsService {
   constructor(
     private readonly connections: StripeConnectionsRepository,
     private readonly events: StripeEventsRepository,
+    private readonly worker: HearingWakeUp,
     private readonly clock: SystemClock,
   ) {}
 
@@ -38,6 +40,7 @@ export class StripeEventsService {
       detail,
       now: this.clock.now(),
     });
+    if (isNew) this.worker.wake();
     return { duplicate: !isNew };
   }
 

@@ -129,6 +129,35 @@ export class StripeInvoicesRepository {
   }
 
   /**
+   * Queues another try to collect what could not be collected of a customer: each invoice once with each card, however often
+   * Stripe says that it is the one.
+   */
+  async queueCollections({
+    accountId,
+    stripeCustomerId,
+    method,
+    now,
+  }: {
+    readonly accountId: string;
+    readonly stripeCustomerId: string;
+    readonly method: string;
+    readonly now: Date;
+  }): Promise<void> {
+    await this.db.$executeRaw`
+      INSERT INTO exchange (id, account_id, direction, target, act, subject_id, customer_id, chain, next_attempt_at,
+        created_at, amount_minor, currency)
+      SELECT 'xch_' || replace(gen_random_uuid()::text, '-', ''), i.account_id, 'out', 'stripe', 'collect-invoice',
+        i.id || '/' || ${method}::text, i.customer_id, i.id, ${now}, ${now}, i.total_minor, i.currency
+      FROM stripe_customer c
+      JOIN stripe_invoice s ON s.account_id = c.account_id AND s.customer_id = c.customer_id AND s.status = 'open'
+        AND s.payment_fault IS NOT NULL
+      JOIN invoice i ON i.account_id = s.account_id AND i.id = s.invoice_id AND i.status = 'finalised'
+      WHERE c.account_id = ${accountId} AND c.stripe_customer_id = ${stripeCustomerId}
+      ORDER BY i.issued_at, i.id
+      ON CONFLICT (account_id, target, act, subject_id) DO NOTHING`;
+  }
+
+  /**
    * Makes an exchange of every fact that Stripe is to be told of, of all accounts, and returns how many. A fact has one, so it
    * may be asked as often as one likes, and what happened while nobody asked is not lost.
    */

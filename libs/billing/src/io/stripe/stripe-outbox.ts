@@ -6,6 +6,19 @@ import { StripeInvoicesRepository } from './stripe-invoices.repository.js';
 import { StripePushService } from './stripe-push.service.js';
 import { StripeReactionsService } from './stripe-reactions.service.js';
 
+/** An invoice that is new at Stripe. */
+export const PUSH_ACT = 'push-invoice';
+/** What follows on a push, what matters most first. */
+export const FOLLOWING_ACTS = [
+  'report-payment',
+  'push-credit-note',
+  'void-invoice',
+  'write-off-invoice',
+  'collect-invoice',
+  'check-invoice',
+] as const;
+export const HEARD_ACT = 'receive-event';
+
 /** Which act is performed how. */
 @Injectable()
 export class StripeOutbox {
@@ -23,7 +36,7 @@ export class StripeOutbox {
   perform(calls: StripeCalls): Promise<ExchangeOutcome> {
     const { act } = calls.claim.exchange;
     switch (act) {
-      case 'push-invoice':
+      case PUSH_ACT:
         return this.push.pushInvoice(calls);
       case 'collect-invoice':
         return this.push.collect(calls);
@@ -37,7 +50,7 @@ export class StripeOutbox {
         return this.push.writeOffInvoice(calls);
       case 'check-invoice':
         return this.push.check(calls);
-      case 'receive-event':
+      case HEARD_ACT:
         return this.reactions.react(calls);
       default:
         return Promise.resolve({ kind: 'refused', fault: `Nobody here knows how to ${act}.` });

@@ -38,6 +38,8 @@ export class StripeReactionsService {
     switch (type) {
       case 'checkout.session.completed':
         return this.setUp(calls, objectId);
+      case 'customer.updated':
+        return this.customerUpdated(calls, objectId);
       case 'customer.deleted':
         return this.customerDeleted(calls, objectId);
       case 'charge.refunded':
@@ -94,14 +96,35 @@ export class StripeReactionsService {
         options,
       ),
     );
+    return this.collectBy(calls, customer, method);
+  }
+
+  /** A card that the customer has chosen on Stripe's own pages is charged for what could not be collected before. */
+  private async customerUpdated(calls: StripeCalls, id: string): Promise<ExchangeOutcome> {
+    const customer = await this.customer(calls, id);
+    const method = customer.deleted ? null : idOf(customer.invoice_settings.default_payment_method);
+    return method ? this.collectBy(calls, id, method) : NOT_OURS;
+  }
+
+  private async collectBy(
+    calls: StripeCalls,
+    stripeCustomerId: string,
+    method: string,
+  ): Promise<ExchangeOutcome> {
+    const { accountId } = calls.account;
+    const now = this.clock.now();
+    await this.pushed.queueCollections({ accountId, stripeCustomerId, method, now });
     return SENT;
   }
 
-  private async customerDeleted(calls: StripeCalls, id: string): Promise<ExchangeOutcome> {
-    const customer = await calls.read<Stripe.Customer | Stripe.DeletedCustomer>(
-      'customer',
-      (stripe, options) => stripe.customers.retrieve(id, {}, options),
+  private customer(calls: StripeCalls, id: string) {
+    return calls.read<Stripe.Customer | Stripe.DeletedCustomer>('customer', (stripe, options) =>
+      stripe.customers.retrieve(id, {}, options),
     );
+  }
+
+  private async customerDeleted(calls: StripeCalls, id: string): Promise<ExchangeOutcome> {
+    const customer = await this.customer(calls, id);
     if (customer.deleted !== true) return NOT_OURS;
     const { accountId } = calls.account;
     return (await this.customers.markDeleted(accountId, id, this.clock.now())) ? SENT : NOT_OURS;

@@ -7,6 +7,7 @@ import type { Invoice } from '../invoice-rows.js';
 import { InvoicesRepository } from '../invoices.repository.js';
 import { SettlementsService } from '../settlements.service.js';
 import type { StripeCalls } from './stripe-calls.js';
+import { NeedsPerson } from './stripe-client.js';
 import {
   StripeInvoicesRepository,
   type StripeInvoiceStatus,
@@ -49,6 +50,7 @@ export class StripeSyncService {
         stripe.invoices.retrieve(at.stripeInvoiceId, {}, options),
       ));
     const invoice = await this.invoice(accountId, at.invoiceId);
+    refuseCarried(remote, invoice.id);
     if (remote.amount_paid > 0) await this.recordPayments(calls, invoice, at.stripeInvoiceId);
     await this.follow(scope, at.invoiceId, remote);
     const { id, customerId } = invoice;
@@ -125,6 +127,21 @@ export class StripeSyncService {
       await this.settlements.markUncollectible(scope, invoiceId);
     }
   }
+}
+
+/**
+ * Stripe calls an invoice paid whose sum it did not collect but put on the customer's balance, as it does below the least that it
+ * charges: that is no payment.
+ */
+function refuseCarried(
+  { status, starting_balance: before, ending_balance: after }: Stripe.Invoice,
+  invoiceId: string,
+): void {
+  const carried = (after ?? before) - before;
+  if (status === 'paid' && carried > 0)
+    throw new NeedsPerson(
+      `Stripe put ${carried} of invoice ${invoiceId} on the customer's balance instead of collecting it: take it off there, settle the invoice here, and resolve this.`,
+    );
 }
 
 const idOf = (one: string | { id: string } | null | undefined): string | null =>
