@@ -56,6 +56,27 @@ describe('parseCommand', () => {
     expect(() => parseCommand(args, environment, NO_FILE)).toThrow(says);
   });
 
+  it.each([
+    { args: ['stuck', 'forget', 'xch_1'], says: 'retry or resolve' },
+    { args: ['stuck', 'retry'], says: 'the id of one' },
+    { args: ['stuck', 'retry', 'xch_1'], says: '--reason' },
+    { args: ['stuck', 'resolve', 'mrec_1', '--reason', 'x'], says: 'carried or written off' },
+  ])('refuses $args: $says', ({ args, says }) => {
+    expect(() => parseCommand(args, { TOLLGATE_TOKEN: 'tgo_x' }, NO_FILE)).toThrow(says);
+  });
+
+  it('reads what is asked of what is stuck', () => {
+    const environment = { TOLLGATE_TOKEN: 'tgo_x', TOLLGATE_URL: 'https://tollgate.test' };
+    const service = { url: 'https://tollgate.test', token: 'tgo_x' };
+    const read = (...args: string[]) => parseCommand(['stuck', ...args], environment, NO_FILE);
+    expect(read()).toEqual({ name: 'stuck', service, settle: null });
+    expect(read('retry', 'xch_1', '--reason', 'mended')).toEqual({
+      name: 'stuck',
+      service,
+      settle: { how: 'retry', id: 'xch_1', reason: 'mended' },
+    });
+  });
+
   it('reads what is asked of finance, with its defaults', () => {
     const environment = { TOLLGATE_TOKEN: 'tgo_secret', TOLLGATE_URL: 'https://tollgate.test' };
     const service = { url: 'https://tollgate.test', token: 'tgo_secret' };

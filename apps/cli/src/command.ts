@@ -26,6 +26,16 @@ export type Command =
       readonly invoiceId: string;
       readonly lineId: string;
     }
+  | {
+      readonly name: 'stuck';
+      readonly service: Service;
+      /** One to be tried again or settled; null lists them. */
+      readonly settle: {
+        readonly how: 'retry' | 'resolve';
+        readonly id: string;
+        readonly reason: string;
+      } | null;
+    }
   | { readonly name: 'verify-statement'; readonly path: string; readonly keys: string };
 
 /** The text of `tollgate --help`. */
@@ -33,6 +43,7 @@ export function help(): string {
   return `Usage: tollgate collect <access log> [options]
        tollgate exports | export <name> | report revenue [options]
        tollgate explain <invoice id> <line id> [--url <url>]
+       tollgate stuck [retry | resolve <id> --reason <text>] [--url <url>]
        tollgate verify-statement <file> [--keys <file or url>]
 
 collect follows a gateway's JSON access log and reports the calls that passed to Tollgate, each exactly once:
@@ -59,6 +70,9 @@ exports lists the tables for finance, export saves one of them, and report reven
   --out <file>           where it is saved; default <name>.<format>
   --url <url>            the service, as above
 
+stuck lists what Stripe and marketplaces have not been told or did not take, the oldest first, each with its age, the money in it and
+why; retry tries one of it again, resolve says that it is settled elsewhere. Exchanges need --reason for both, which is audited.
+
 explain shows what a line of an invoice was made of. verify-statement tells whether a usage statement is what was signed, by the
 public keys of the service or those that --keys names; it needs no token.
 
@@ -79,6 +93,7 @@ export function parseCommand(
     throw new UsageFault(`"${url}" is no http(s) URL`);
   if (name === 'exports' || name === 'export' || name === 'report' || name === 'explain')
     return financeCommand(name, [log, ...others], { ...values, url }, environment);
+  if (name === 'stuck') return stuckCommand([log, ...others], { ...values, url }, environment);
   if (name === 'verify-statement') {
     if (log === undefined || others.length > 0)
       throw new UsageFault('verify-statement takes one file: tollgate verify-statement x.jsonl');
@@ -124,9 +139,7 @@ function financeCommand(
   >,
   environment: Readonly<Record<string, string | undefined>>,
 ): Command {
-  const token = environment['TOLLGATE_TOKEN'] ?? '';
-  if (token === '') throw new UsageFault('set TOLLGATE_TOKEN to the token of an operator');
-  const service = { url: values.url, token };
+  const service = serviceOf(values.url, environment);
   if (name === 'explain') {
     const [lineId, ...more] = others;
     if (what === undefined || lineId === undefined || more.length > 0)
@@ -157,6 +170,31 @@ function financeCommand(
       if (what !== 'revenue') throw new UsageFault('report takes what to report on: revenue');
       return { name, service, wanted: { name: 'revenue', from, to } };
   }
+}
+
+function stuckCommand(
+  [how, id, ...others]: readonly (string | undefined)[],
+  { url, reason = '' }: { readonly url: string; readonly reason?: string },
+  environment: Readonly<Record<string, string | undefined>>,
+): Command {
+  const service = serviceOf(url, environment);
+  if (how === undefined) return { name: 'stuck', service, settle: null };
+  if ((how !== 'retry' && how !== 'resolve') || id === undefined || others.length > 0)
+    throw new UsageFault('stuck takes nothing, or retry or resolve and the id of one');
+  if (id.startsWith('mrec_') && how === 'resolve')
+    throw new UsageFault('a metering record is carried or written off: see docs/marketplace.md');
+  if (reason === '' && !id.startsWith('mrec_'))
+    throw new UsageFault(`${how} needs --reason: it is audited`);
+  return { name: 'stuck', service, settle: { how, id, reason } };
+}
+
+function serviceOf(
+  url: string,
+  environment: Readonly<Record<string, string | undefined>>,
+): Service {
+  const token = environment['TOLLGATE_TOKEN'] ?? '';
+  if (token === '') throw new UsageFault('set TOLLGATE_TOKEN to the token of an operator');
+  return { url, token };
 }
 
 function formatOf(name: string, readFile: (path: string) => string): LogFormat {
@@ -191,6 +229,7 @@ function parsed(args: readonly string[]) {
         to: { type: 'string' },
         out: { type: 'string' },
         keys: { type: 'string' },
+        reason: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
       },
     });

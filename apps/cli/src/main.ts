@@ -3,6 +3,7 @@ import { createReadStream, readFileSync } from 'node:fs';
 import { collect } from './collect/collect.js';
 import { UsageFault, help, parseCommand } from './command.js';
 import { runFinance } from './exports/run-finance.js';
+import { runStuck } from './stuck/run-stuck.js';
 
 const CLEAR_LINE = '\r\u001b[K';
 
@@ -35,6 +36,9 @@ async function main(): Promise<number> {
       case 'report':
       case 'explain':
         await runFinance(command, { say, print, show });
+        return 0;
+      case 'stuck':
+        await runStuck(command, print);
         return 0;
       case 'verify-statement': {
         // Read only now: the file is a program too, and would take itself for ours where both are bundled into one.

@@ -18,10 +18,14 @@ export class ServiceRefused extends Error {
   override readonly name = 'ServiceRefused';
 }
 
-/** Asks for a path of the api. Throws `ServiceRefused` with what the service says. */
-export async function ask({ url, token }: Service, path: string): Promise<Response> {
+/** Asks for a path of the api, or posts a body to it. Throws `ServiceRefused` with what the service says. */
+export async function ask({ url, token }: Service, path: string, body?: object): Promise<Response> {
   const response = await fetch(new URL(path, url), {
-    headers: { authorization: `Bearer ${token}` },
+    headers: {
+      authorization: `Bearer ${token}`,
+      ...(body && { 'content-type': 'application/json' }),
+    },
+    ...(body && { method: 'POST', body: JSON.stringify(body) }),
   }).catch((error: unknown) => {
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
     throw new ServiceRefused(`${url} does not answer: ${String(cause)}`);
