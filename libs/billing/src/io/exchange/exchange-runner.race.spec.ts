@@ -259,7 +259,8 @@ describe('what fails', () => {
     if (!one || !two) throw new Error('They were there.');
     await queue.pause(one, new Date(clock.now().getTime() + 5_000));
     const waits = async (claimed: typeof one) =>
-      (await queue.turn(claimed, { ...PACE, callsPerSecond: 10 }, clock.now())).getTime() - clock.now().getTime();
+      (await queue.turn(claimed, { ...PACE, callsPerSecond: 10 }, clock.now())).getTime() -
+      clock.now().getTime();
     expect([await waits(one), await waits(two)]).toEqual([5_000, 0]);
   });
 });
