@@ -1,5 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { AwsError } from './aws-error.js';
+import { entitlementPage, type WireEntitlement } from './marketplace-entitlements.js';
+import { QueuesStandIn } from './queues.js';
 
 /** A usage record on the wire. */
 export interface WireRecord {
@@ -15,20 +18,20 @@ export interface WireRecord {
   }[];
 }
 
-/** How the stand-in misbehaves at a call: `drop-after` and `error-after` do the work first. */
-export type MarketplaceFault =
-  'none' | 'throttle' | 'error' | 'error-after' | 'drop-before' | 'drop-after' | 'unprocessed';
-
-/** An entitlement of a contract product. */
-export interface WireEntitlement {
-  readonly ProductCode: string;
-  readonly Dimension: string;
-  readonly CustomerIdentifier?: string;
-  readonly CustomerAWSAccountId?: string;
-  readonly LicenseArn?: string;
-  readonly Value: { readonly IntegerValue?: number; readonly BooleanValue?: boolean };
-  readonly ExpirationDate?: number;
-}
+/**
+ * How the stand-in misbehaves at a call: `drop-after` and `error-after` do the work first; `refuse-batch` refuses records that
+ * come together, as AWS does where one of them is wrong, and takes each that comes alone.
+ */
+export const MARKETPLACE_FAULTS = [
+  'throttle',
+  'error',
+  'error-after',
+  'drop-before',
+  'drop-after',
+  'unprocessed',
+  'refuse-batch',
+] as const;
+export type MarketplaceFault = 'none' | (typeof MARKETPLACE_FAULTS)[number];
 
 interface Buyer {
   readonly CustomerIdentifier?: string;
@@ -43,24 +46,15 @@ interface Taken extends WireRecord {
   readonly productCode: string | null;
 }
 
-class AwsError extends Error {
-  constructor(
-    readonly type: string,
-    message: string,
-    readonly status = 400,
-  ) {
-    super(message);
-  }
-}
-
 const HOUR_S = 3_600;
 const RECORDS_MAX = 25;
 const BYTES_MAX = 1_000_000;
 const TOKEN_HOURS = 4;
+const SECOND_MS = 1_000;
 
 /**
- * AWS Marketplace in memory, for the real SDKs: metering, registration tokens and entitlements, with the rules of AWS'
- * documentation. It refuses what AWS refuses: no signature, an hour outside its window, another quantity, 26 records.
+ * AWS Marketplace in memory, for the real SDKs: metering, registration tokens and entitlements, with queues of Amazon SQS, by the
+ * rules of AWS' documentation. It refuses what AWS refuses: no signature, an hour outside its window, another quantity, 26 records.
  */
 export class MarketplaceStandIn {
   /** Calls that were answered or dropped, by operation and in their order. */
@@ -74,12 +68,21 @@ export class MarketplaceStandIn {
   readonly subscribed = new Set<string>();
   readonly tokens = new Map<string, { buyer: Buyer; issuedAt: Date }>();
   readonly entitlements: WireEntitlement[] = [];
+  readonly sqs = new QueuesStandIn();
   /** Decides of each call how it goes wrong. */
   fault: (operation: string) => MarketplaceFault = () => 'none';
   /** AWS documents both for an identical record. */
   repeatsAs: 'Success' | 'DuplicateRecord' = 'Success';
   windowHours = 24;
   pageSize = 25;
+  /** The first page of entitlements is empty, and not the last. */
+  startsEmpty = false;
+  /** Metering calls beyond so many in a second are throttled, as AWS does from ten on; null: none are. */
+  callsPerSecond: number | null = null;
+  /** Calls that came too fast. */
+  throttled = 0;
+  private callsLeft = 0;
+  private refilledMs = 0;
   now: () => Date = () => new Date();
   private ids = 0;
 
@@ -99,6 +102,7 @@ export class MarketplaceStandIn {
   }
 
   async stop(): Promise<void> {
+    this.sqs.wake();
     const closed = new Promise((resolve) => this.server.close(resolve));
     this.server.closeAllConnections();
     await closed;
@@ -111,6 +115,14 @@ export class MarketplaceStandIn {
 
   unsubscribe(buyer: Omit<Buyer, 'ProductCode'>): void {
     this.subscribed.delete(buyerKey(buyer));
+  }
+
+  /** Goes wrong at a share of all calls from now on, each time in one of the ways, by random numbers that are given. */
+  misbehave(share: number, draw: (bound: number) => number): void {
+    this.fault = () =>
+      draw(1_000) < share * 1_000
+        ? (MARKETPLACE_FAULTS[draw(MARKETPLACE_FAULTS.length)] ?? 'none')
+        : 'none';
   }
 
   /** Bills a record as if another program had sent it. */
@@ -129,22 +141,22 @@ export class MarketplaceStandIn {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
     const body = Buffer.concat(chunks);
-    const operation = String(request.headers['x-amz-target'] ?? '').split('.')[1] ?? '';
+    const [service, operation = ''] = String(request.headers['x-amz-target'] ?? '').split('.');
     const fault = this.fault(operation);
     const records =
       operation === 'BatchMeterUsage' ? body.toString().split('"Dimension"').length - 1 : 0;
     this.calls.push({ operation, at: Date.now(), records });
     if (fault === 'drop-before') return void request.socket.destroy();
     try {
-      checkSigned(request);
-      if (fault === 'throttle') throw new AwsError('ThrottlingException', 'Rate exceeded');
+      checkSigned(request, service === 'AmazonSQS' ? QUEUES : MARKETPLACE);
+      if (fault === 'throttle' || this.isTooFast(operation))
+        throw new AwsError('ThrottlingException', 'Rate exceeded');
       if (fault === 'error') throw new AwsError('InternalServiceErrorException', 'Oops', 500);
-      const answer = this.answer(
-        operation,
-        JSON.parse(body.toString()) as never,
-        body.length,
-        fault,
-      );
+      const input = JSON.parse(body.toString()) as never;
+      const answer =
+        service === 'AmazonSQS'
+          ? await this.sqs.answer(operation, input)
+          : this.answer(operation, input, body.length, fault);
       if (fault === 'drop-after') return void request.socket.destroy();
       if (fault === 'error-after') throw new AwsError('InternalServiceErrorException', 'Oops', 500);
       send(response, 200, answer);
@@ -154,6 +166,18 @@ export class MarketplaceStandIn {
     }
   }
 
+  private isTooFast(operation: string): boolean {
+    if (operation !== 'BatchMeterUsage' || this.callsPerSecond === null) return false;
+    const now = performance.now();
+    const earned = ((now - this.refilledMs) / SECOND_MS) * this.callsPerSecond;
+    this.callsLeft = Math.min(this.callsPerSecond, this.callsLeft + earned);
+    this.refilledMs = now;
+    const isTooFast = this.callsLeft < 1;
+    if (isTooFast) this.throttled += 1;
+    else this.callsLeft -= 1;
+    return isTooFast;
+  }
+
   private answer(operation: string, input: never, bytes: number, fault: MarketplaceFault): object {
     switch (operation) {
       case 'BatchMeterUsage':
@@ -161,7 +185,7 @@ export class MarketplaceStandIn {
       case 'ResolveCustomer':
         return this.resolve(input);
       case 'GetEntitlements':
-        return this.entitled(input);
+        return entitlementPage(this.entitlements, input, this);
       default:
         throw new AwsError('UnknownOperationException', operation);
     }
@@ -174,6 +198,8 @@ export class MarketplaceStandIn {
   ): object {
     if (UsageRecords.length > RECORDS_MAX || bytes >= BYTES_MAX)
       throw new AwsError('ValidationException', 'too many records');
+    if (fault === 'refuse-batch' && UsageRecords.length > 1)
+      throw new AwsError('InvalidUsageDimensionException', 'one of them');
     for (const record of UsageRecords) this.check(record, ProductCode ?? null);
     const unprocessed = fault === 'unprocessed' ? UsageRecords.filter((_, n) => n % 2 === 0) : [];
     const results = UsageRecords.filter((record) => !unprocessed.includes(record)).map((record) =>
@@ -234,40 +260,22 @@ export class MarketplaceStandIn {
       throw new AwsError('ExpiredTokenException', 'Registration token has expired');
     return known.buyer;
   }
-
-  private entitled(input: {
-    ProductCode: string;
-    Filter?: Record<string, string[]>;
-    NextToken?: string;
-  }): object {
-    const { ProductCode, Filter = {}, NextToken = '0' } = input;
-    if (Filter['CUSTOMER_IDENTIFIER'] && Filter['CUSTOMER_AWS_ACCOUNT_ID'])
-      throw new AwsError('InvalidParameterException', 'one of the ids');
-    const matches = (name: string, value: string | undefined) =>
-      !Filter[name] || Filter[name].includes(value ?? '');
-    const all = this.entitlements.filter(
-      (one) =>
-        one.ProductCode === ProductCode &&
-        matches('CUSTOMER_IDENTIFIER', one.CustomerIdentifier) &&
-        matches('CUSTOMER_AWS_ACCOUNT_ID', one.CustomerAWSAccountId) &&
-        matches('LICENSE_ARN', one.LicenseArn) &&
-        matches('DIMENSION', one.Dimension),
-    );
-    const from = Number(NextToken);
-    const to = from + this.pageSize;
-    const Entitlements = all.slice(from, to);
-    return { Entitlements, ...(to < all.length ? { NextToken: String(to) } : {}) };
-  }
 }
 
+/** What requests to a service are signed for, and their type. */
+const MARKETPLACE = { name: 'aws-marketplace', type: 'application/x-amz-json-1.1' };
+const QUEUES = { name: 'sqs', type: 'application/x-amz-json-1.0' };
+
 /** Present and of the right service; a stand-in knows no secret to check it by. */
-function checkSigned({ headers }: IncomingMessage): void {
-  const { authorization = '' } = headers;
+function checkSigned(
+  { headers }: IncomingMessage,
+  { name, type }: { readonly name: string; readonly type: string },
+): void {
   const form =
-    /^AWS4-HMAC-SHA256 Credential=[^/]+\/\d{8}\/[a-z0-9-]+\/aws-marketplace\/aws4_request, SignedHeaders=[^,]*\bhost\b[^,]*, Signature=[0-9a-f]{64}$/;
-  if (!form.test(authorization) || !headers['x-amz-date'])
+    /^AWS4-HMAC-SHA256 Credential=[^/]+\/\d{8}\/[a-z0-9-]+\/([a-z-]+)\/aws4_request, SignedHeaders=[^,]*\bhost\b[^,]*, Signature=[0-9a-f]{64}$/;
+  if (form.exec(headers.authorization ?? '')?.[1] !== name || !headers['x-amz-date'])
     throw new AwsError('MissingAuthenticationTokenException', 'Missing Authentication Token', 403);
-  if (headers['content-type'] !== 'application/x-amz-json-1.1')
+  if (headers['content-type'] !== type)
     throw new AwsError('SerializationException', 'content type');
 }
 
