@@ -1,27 +1,6 @@
 import { createSign, randomUUID } from 'node:crypto';
 
-/** A certificate for sns.amazonaws.com that nobody but these tests trusts, and its key; good for nothing else. */
-export const SNS_CERTIFICATE = `-----BEGIN CERTIFICATE-----
-MIIDOTCCAiGgAwIBAgIURXEF9bY1sbDzNmuuMTNFw7nYI10wDQYJKoZIhvcNAQEL
-BQAwHDEaMBgGA1UEAwwRc25zLmFtYXpvbmF3cy5jb20wIBcNMjYxMTI4MTk0MTQw
-WhgPMjEyNjExMDQxOTQxNDBaMBwxGjAYBgNVBAMMEXNucy5hbWF6b25hd3MuY29t
-MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA1NXqoi9EX0aj5buHDF00
-e9tpRjp1JdxkDYu0viQOdljPrpVmqnk90e2+toIayRmANrKbmymmJy6VCx/Sk51i
-5SHk8wZ0K51oLhvObQS2rhb5JZl7daCtBwy8pwXygLThV5s9XLAgn01rf/ztSI0T
-ds3dJiN4o4CzcAeoirUMcJPGrZlxKrkUgETf19PenX1JhiD17Fkf22da6WuohnKo
-NPD5FPsT5AGDRLeeKwv3C372y7e5M9F0+AiJSWU/JnjjVPfF13Uej0qikdeV05rj
-tpWyzVY5yQOfBD68kPMzfB8MobovVv6CscbtsFgyIdPMBciLJ8Uq4TZG1nPBf+H0
-KQIDAQABo3EwbzAdBgNVHQ4EFgQUSFxyAvH5ozOI+m2ryNbB6ekbVZ4wHwYDVR0j
-BBgwFoAUSFxyAvH5ozOI+m2ryNbB6ekbVZ4wDwYDVR0TAQH/BAUwAwEB/zAcBgNV
-HREEFTATghFzbnMuYW1hem9uYXdzLmNvbTANBgkqhkiG9w0BAQsFAAOCAQEAyEJN
-EWAucqBLAXssajijD87IalDaukcWMRFhMChN4X1CmTn0lqpG0fYqvUfEOfKvK6Ul
-2aUEWhBFc8QeatnF1XeCRcFvLfDnbpMG2Y84TAekCHgcgDlnyKfM6Y3o89GRZFlg
-Ge8A2Mbh9mY1fzDLIXEAJPx+swh+BH8oWniWm5XTltwqtO/tHuH4op93H8rXzGQo
-UF/g2gqjdZxPQvtNIN0gOjQeqw9dOT0FmKzZQ/tVPEmlcZz+IgLWPVIOoNlhdkLq
-vbKSHVJnxSb/jZmZSzRfYzEEW6VsYCRhYRwJ9Tr2OTD+KK+CfC0WiBJt+igKdy2A
-MADpp0Q9hA2NJV+wcA==
------END CERTIFICATE-----
-`;
+/** The key of the certificates of `sns-certificates.ts`; good for nothing else. */
 const KEY = `-----BEGIN PRIVATE KEY-----
 MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQDU1eqiL0RfRqPl
 u4cMXTR722lGOnUl3GQNi7S+JA52WM+ulWaqeT3R7b62ghrJGYA2spubKaYnLpUL

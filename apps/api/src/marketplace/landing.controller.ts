@@ -1,13 +1,14 @@
-import { Body, Controller, Headers, HttpCode, Post, Res } from '@nestjs/common';
+import { Body, Controller, Headers, HttpCode, Post, Req, Res } from '@nestjs/common';
 import { ApiBody, ApiConsumes, ApiOkResponse, ApiProduces, ApiTags } from '@nestjs/swagger';
 import { RouteConfig } from '@nestjs/platform-fastify';
 import { DomainError } from '@core/kernel';
 import { LandingService, SnsService } from '@io/marketplace';
-import { InvalidRequest, PROBLEM_TYPE, toProblem } from '@io/platform';
-import type { FastifyReply } from 'fastify';
+import { InvalidRequest, PROBLEM_TYPE, problemHeaders, toProblem } from '@io/platform';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Public } from '../access/access.js';
 import { ArrivalView, SignedUpView, SnsOutcomeView } from './notices.dto.js';
 import { arrivalPage, refusalPage, signedUpPage } from './landing-page.js';
+import { VisitThrottle } from './visit-throttle.js';
 
 const FORM = { rawBody: true, anyType: true, bodyMax: 16 * 1024 };
 const SNS = { rawBody: true, anyType: true };
@@ -34,6 +35,7 @@ export class LandingController {
   constructor(
     private readonly landing: LandingService,
     private readonly sns: SnsService,
+    private readonly throttle: VisitThrottle,
   ) {}
 
   /** The fulfilment URL of a product: whose the token is, and how they sign up. A page, or JSON to who asks for it. */
@@ -45,11 +47,13 @@ export class LandingController {
   @ApiProduces('text/html', 'application/json')
   @ApiOkResponse({ type: ArrivalView })
   async arrive(
+    @Req() request: FastifyRequest,
     @Body() body: Buffer,
     @Headers('accept') accept: string | undefined,
     @Res() reply: FastifyReply,
   ) {
     await answer(reply, accept, arrivalPage, () => {
+      this.throttle.visit(request);
       const form = formOf(body);
       const token = fieldOf(form, 'x-amzn-marketplace-token', TOKEN_MAX);
       const isFreeTrial = form.get('x-amzn-marketplace-offer-type') === 'free-trial';
@@ -66,11 +70,13 @@ export class LandingController {
   @ApiProduces('text/html', 'application/json')
   @ApiOkResponse({ type: SignedUpView })
   async signUp(
+    @Req() request: FastifyRequest,
     @Body() body: Buffer,
     @Headers('accept') accept: string | undefined,
     @Res() reply: FastifyReply,
   ) {
     await answer(reply, accept, signedUpPage, () => {
+      this.throttle.visit(request);
       const form = formOf(body);
       const claim = fieldOf(form, 'claim', TOKEN_MAX);
       const name = fieldOf(form, 'name', NAME_MAX);
@@ -122,11 +128,10 @@ async function answer<T>(
   } catch (error) {
     if (!(error instanceof DomainError)) throw error;
     const problem = toProblem(error, reply.request.id);
-    if (wantsJson)
-      await reply.status(problem.status).type(PROBLEM_TYPE).send(JSON.stringify(problem));
+    const refused = reply.status(problem.status).headers(problemHeaders(problem));
+    if (wantsJson) await refused.type(PROBLEM_TYPE).send(JSON.stringify(problem));
     else
-      await reply
-        .status(problem.status)
+      await refused
         .type('text/html; charset=utf-8')
         .send(refusalPage(problem.detail ?? error.message));
   }

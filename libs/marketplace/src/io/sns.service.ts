@@ -1,4 +1,4 @@
-import { verify, X509Certificate } from 'node:crypto';
+import { verify } from 'node:crypto';
 import { Injectable, Logger } from '@nestjs/common';
 import {
   confirmsOwnTopic,
@@ -11,23 +11,21 @@ import {
 import { Config, EgressClient, SystemClock } from '@io/platform';
 import { NoticesRepository, type NoticeOutcome } from './notices.repository.js';
 import { NoticesService } from './notices.service.js';
+import { SnsCertificates } from './sns-certificates.js';
 
-const SIGNER = 'sns.amazonaws.com';
 const AGE_MS_MAX = 3_600_000;
 const AHEAD_MS_MAX = 5 * 60_000;
-const CERTIFICATES_MAX = 16;
-const CERTIFICATE_MS = 24 * 3_600_000;
 const OK = 200;
 
 /** Messages of Amazon SNS that come over HTTPS, from anybody: what is not Amazon's, and of a topic of ours, is refused. */
 @Injectable()
 export class SnsService {
   private readonly logger = new Logger('Marketplace');
-  private readonly certificates = new Map<string, { certificate: X509Certificate; at: number }>();
 
   constructor(
     private readonly notices: NoticesService,
     private readonly topics: NoticesRepository,
+    private readonly certificates: SnsCertificates,
     private readonly egress: EgressClient,
     private readonly config: Config,
     private readonly clock: SystemClock,
@@ -62,41 +60,10 @@ export class SnsService {
       throw new SnsMessageRefused('its signature is of a version that is not taken');
     const age = this.clock.nowMs() - timestamp.getTime();
     if (age > AGE_MS_MAX || age < -AHEAD_MS_MAX) throw new SnsMessageRefused('it is not of now');
-    const certificate = await this.certificate(message.certificateUrl);
+    const certificate = await this.certificates.of(message.certificateUrl);
     const algorithm = isOld ? 'RSA-SHA1' : 'RSA-SHA256';
     const bytes = Buffer.from(signature, 'base64');
     if (!verify(algorithm, Buffer.from(signedText), certificate.publicKey, bytes))
       throw new SnsMessageRefused('its signature is wrong');
-  }
-
-  /** Fetched over TLS from Amazon's own host, which `namesCertificateOfSns` has seen to; kept for a day. */
-  private async certificate(url: string): Promise<X509Certificate> {
-    const now = this.clock.nowMs();
-    const known = this.certificates.get(url);
-    const certificate =
-      known && now - known.at < CERTIFICATE_MS ? known.certificate : await this.fetch(url);
-    const isInDate =
-      Date.parse(certificate.validFrom) <= now && now <= Date.parse(certificate.validTo);
-    if (!isInDate || certificate.checkHost(SIGNER) === undefined)
-      throw new SnsMessageRefused('its certificate is not of Amazon SNS, or not of now');
-    if (certificate !== known?.certificate) this.keep(url, certificate, now);
-    return certificate;
-  }
-
-  private async fetch(url: string): Promise<X509Certificate> {
-    const { status, body } = await this.egress.get(url);
-    if (status !== OK) throw new SnsMessageRefused(`its certificate was answered ${status}`);
-    try {
-      return new X509Certificate(body);
-    } catch (error) {
-      throw new SnsMessageRefused('its certificate cannot be read', { cause: error });
-    }
-  }
-
-  private keep(url: string, certificate: X509Certificate, at: number): void {
-    const [oldest] = this.certificates.keys();
-    if (this.certificates.size >= CERTIFICATES_MAX && oldest !== undefined)
-      this.certificates.delete(oldest);
-    this.certificates.set(url, { certificate, at });
   }
 }

@@ -13,6 +13,8 @@ export interface EgressAnswer {
   readonly headers: http.IncomingHttpHeaders;
   /** At most 64 KiB of it. */
   readonly body: string;
+  /** The same as it came. */
+  readonly bytes: Buffer;
   /** Whether it came from a public address: what a private one says is not for tenants to read. */
   readonly isPublic: boolean;
 }
@@ -23,6 +25,8 @@ export interface EgressRequest {
   readonly method?: 'GET' | 'POST';
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
+  /** Plain HTTP is enough, also where tenants may not name such a URL: the answer is signed, and is checked. */
+  readonly mayBePlain?: boolean;
 }
 
 const URL_MAX = 2_048;
@@ -31,6 +35,7 @@ const CONNECT_MS = 3_000;
 const TOTAL_MS = 10_000;
 const BODY_MAX = 65_536;
 const ADDRESSES_MAX = 3;
+const HTTP_PORT = 80;
 
 /**
  * The only way out for URLs that tenants name. A host is resolved once, every address must be public (or allowed by
@@ -42,16 +47,18 @@ export class EgressClient {
   constructor(private readonly config: Config) {}
 
   /** What keeps the URL from being asked, read after its name; null when nothing can be seen without resolving it. */
-  urlFault(text: string): string | null {
+  urlFault(text: string, mayBePlain = false): string | null {
     if (text.length > URL_MAX) return `must have at most ${URL_MAX} characters`;
     const url = URL.canParse(text) ? new URL(text) : null;
-    const schemes = this.config.egress.allowsHttp ? ['https:', 'http:'] : ['https:'];
+    const allowsHttp = mayBePlain || this.config.egress.allowsHttp;
+    const schemes = allowsHttp ? ['https:', 'http:'] : ['https:'];
     if (!url || !schemes.includes(url.protocol))
       return `must be a URL that starts with ${schemes.map((scheme) => `${scheme}//`).join(' or ')}`;
     if (url.username !== '' || url.password !== '') return 'must not hold a user or a password';
     if (url.hash !== '' || text.includes('#')) return 'must not have a fragment';
     const { ports } = this.config.egress;
-    if (ports !== 'any' && !ports.includes(portOf(url)))
+    const isPlainPort = mayBePlain && portOf(url) === HTTP_PORT;
+    if (ports !== 'any' && !isPlainPort && !ports.includes(portOf(url)))
       return `must name one of the ports ${ports.join(', ')}`;
     const host = hostOf(url);
     if (isIP(host) !== 0 && this.verdict(host, portOf(url)) === 'refused')
@@ -61,7 +68,7 @@ export class EgressClient {
 
   /** Posts to a URL and answers what came back, whatever its status. Throws `EgressFailure` when nothing did. */
   async post(text: string, request: EgressRequest): Promise<EgressAnswer> {
-    if (this.urlFault(text) !== null) throw new EgressFailure('url-refused');
+    if (this.urlFault(text, request.mayBePlain) !== null) throw new EgressFailure('url-refused');
     const url = new URL(text);
     const endsAtMs = performance.now() + TOTAL_MS;
     const addresses = await this.addresses(url);
@@ -78,8 +85,8 @@ export class EgressClient {
   }
 
   /** Reads a URL, by the same rules. */
-  get(url: string): Promise<EgressAnswer> {
-    return this.post(url, { method: 'GET', headers: {}, body: '' });
+  get(url: string, { mayBePlain = false } = {}): Promise<EgressAnswer> {
+    return this.post(url, { method: 'GET', headers: {}, body: '', mayBePlain });
   }
 
   /** The addresses of a name. Apart, so that a test can be the DNS. */
@@ -181,12 +188,13 @@ export class EgressClient {
       });
       request.once('response', (response) => {
         const isPublic = this.verdict(response.socket.remoteAddress ?? '', port) === 'public';
-        readText(response).then(
-          (text) => {
+        readBytes(response).then(
+          (bytes) => {
             resolve({
               status: response.statusCode ?? 0,
               headers: response.headers,
-              body: text,
+              body: bytes.toString('utf8'),
+              bytes,
               isPublic,
             });
             request.destroy();
@@ -200,7 +208,7 @@ export class EgressClient {
 }
 
 function portOf(url: URL): number {
-  return url.port === '' ? (url.protocol === 'https:' ? 443 : 80) : Number(url.port);
+  return url.port === '' ? (url.protocol === 'https:' ? 443 : HTTP_PORT) : Number(url.port);
 }
 
 /** Without the brackets of an IPv6 address. */
@@ -208,8 +216,8 @@ function hostOf(url: URL): string {
   return url.hostname.replace(/^\[(.*)\]$/, '$1');
 }
 
-/** The text of at most the first 64 KiB. */
-async function readText(response: http.IncomingMessage): Promise<string> {
+/** At most the first 64 KiB. */
+async function readBytes(response: http.IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of response) {
@@ -218,7 +226,7 @@ async function readText(response: http.IncomingMessage): Promise<string> {
     size += bytes.length;
     if (size >= BODY_MAX) break;
   }
-  return Buffer.concat(chunks).toString('utf8');
+  return Buffer.concat(chunks);
 }
 
 function isCertificate({ code = '' }: NodeJS.ErrnoException): boolean {
