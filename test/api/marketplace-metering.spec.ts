@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { MeteringRecordsService } from '@io/marketplace';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import {
@@ -31,6 +32,14 @@ const quantities = async ({ agreementId }: MeteredBuyer) =>
   );
 const carried = async ({ agreementId }: MeteredBuyer) =>
   (await market.api.call('GET', `/v1/marketplace/agreements/${agreementId}`)).body.carried;
+
+/** Whose calls cost 0.4 cents each. */
+const aRateCard = async () => {
+  const price = { model: 'per-unit', unitAmount: '0.004' };
+  const items = [{ meter: 'calls', description: 'Calls', price }];
+  const body = { name: `Marketplace ${randomUUID()}`, currency: 'USD', items };
+  return (await market.api.call('POST', '/v1/rate-cards', { body })).body;
+};
 
 describe('metering', () => {
   it('sends each hour once, an hour after its end, as the dimension apigateway of Amazon API Gateway', async () => {
@@ -77,19 +86,7 @@ describe('metering', () => {
   });
 
   it('carries fractions of units, of meters and of amounts', async () => {
-    const { body: card } = await market.api.call('POST', '/v1/rate-cards', {
-      body: {
-        name: `Marketplace ${day}`,
-        currency: 'USD',
-        items: [
-          {
-            meter: 'calls',
-            description: 'Calls',
-            price: { model: 'per-unit', unitAmount: '0.004' },
-          },
-        ],
-      },
-    });
+    const card = await aRateCard();
     const product = await market.product({
       dimensions: [
         { dimension: 'kcalls', meter: 'calls', unitSize: '1000', usdPerUnit: '2' },
@@ -167,6 +164,63 @@ describe('metering', () => {
       CustomerAWSAccountId: customerAwsAccountId,
       productCode: null,
     });
+  });
+});
+
+describe('an amount, of a customer with several agreements about one product', () => {
+  const another = async (productId: string, customerId: string) => {
+    const licenseArn = `arn:aws:license-manager::123456789012:license:l-${randomUUID()}`;
+    const buyer = { customerAwsAccountId: '123456789012', licenseArn };
+    const { body } = await market.api.call('POST', '/v1/marketplace/agreements', {
+      body: { productId, customerId, ...buyer, isActive: true },
+    });
+    return body.id as string;
+  };
+  const assign = (agreementId: string, keyId: string) =>
+    market.api.call('POST', `/v1/marketplace/agreements/${agreementId}/assign`, {
+      body: { keyIds: [keyId] },
+    });
+  const inCents = (rateCardId: string) => [{ dimension: 'cents', rateCardId, unitSize: '0.01' }];
+
+  it('is metered once: the oldest that runs has all of it, the next what is used after its end', async () => {
+    const card = await aRateCard();
+    const cents = async (id: string) => (await market.records(id)).map(({ quantity }) => quantity);
+    const first = await market.buyer(await market.product({ dimensions: inCents(card.id) }));
+    const of = { where: { id: first.agreementId } };
+    const { productId } = await market.rows.db.marketplaceAgreement.findFirstOrThrow(of);
+    const second = await another(productId, first.customerId);
+    await market.use(first, at(0), '1000');
+    await market.moveTo(at(2, 1));
+    await market.seal();
+    expect(await cents(first.agreementId)).toEqual([400]);
+    expect(await cents(second)).toEqual([]);
+    await market.rows.db.marketplaceAgreement.updateMany({
+      ...of,
+      data: { state: 'ended', endingAt: at(2), endedAt: at(2) },
+    });
+    await market.use(first, at(3), '500');
+    await market.moveTo(at(5, 1));
+    await market.seal();
+    expect(await cents(first.agreementId)).toEqual([400]);
+    expect(await cents(second)).toEqual([200]);
+  });
+
+  it('has no part by keys: 409 to keys for one agreement, and to an amount where keys were given', async () => {
+    const card = await aRateCard();
+    const priced = await market.buyer(await market.product({ dimensions: inCents(card.id) }));
+    const refused = { status: 409, body: { dimension: 'cents' } };
+    expect(await assign(priced.agreementId, priced.keyId)).toMatchObject(refused);
+    const product = await market.product();
+    const counted = await market.buyer(product);
+    expect((await assign(counted.agreementId, counted.keyId)).status).toBe(200);
+    const path = `/v1/marketplace/products/${product.id}`;
+    const dimensions = [{ dimension: 'apigateway', meter: 'calls' }, ...inCents(card.id)];
+    const version = (await market.api.call('GET', path)).headers.get('etag') ?? '';
+    const headers = { 'if-match': version };
+    expect(await market.api.call('PATCH', path, { body: { dimensions }, headers })).toMatchObject(
+      refused,
+    );
+    expect((await market.api.call('GET', path)).body.dimensions).toHaveLength(1);
   });
 });
 

@@ -33,3 +33,33 @@ export function ownerOf(
   const running = begun.find(({ endedAt }) => endedAt === null || at < endedAt);
   return (running ?? begun[0])?.id ?? null;
 }
+
+/** A half-open time. */
+interface Span {
+  readonly from: Date;
+  readonly to: Date;
+}
+
+/**
+ * The parts of a period whose usage is an agreement's where keys do not tell: of the agreements of one customer about one
+ * product the oldest that was running has all of an instant. The parts of all of them are the period, each instant once.
+ */
+export function ownedSpans(
+  { from, to }: Span,
+  agreementId: string,
+  agreements: readonly UsageTaker[],
+): Span[] {
+  const changes = agreements.flatMap(({ activeAt, endedAt }) => [activeAt, endedAt ?? activeAt]);
+  const edges = [from, ...changes.filter((at) => at > from && at < to), to]
+    .map((at) => at.getTime())
+    .toSorted((a, b) => a - b);
+  const spans: Span[] = [];
+  for (const [index, edge] of edges.entries()) {
+    const [start, end] = [new Date(edge), new Date(edges[index + 1] ?? edge)];
+    if (start >= end || ownerOf({ keyId: '', at: start }, agreements, []) !== agreementId) continue;
+    const last = spans.at(-1);
+    if (last?.to.getTime() === start.getTime()) spans[spans.length - 1] = { ...last, to: end };
+    else spans.push({ from: start, to: end });
+  }
+  return spans;
+}

@@ -8,6 +8,7 @@ import {
   hoursAfter,
   hoursToSeal,
   meteredHours,
+  ownedSpans,
   ownerOf,
   recordBody,
   sealHours,
@@ -231,7 +232,10 @@ export class SealingService {
     return { buckets: bucketsOf(buckets), byHour, tagged };
   }
 
-  /** What the usage of each month so far costs by the prices of a card: usage of an hour has no price of its own. */
+  /**
+   * What the usage of each month so far costs by the prices of a card: usage of an hour has no price of its own, and what a key used
+   * has none without the others. So the oldest running agreement of a customer has all of it, and none is metered twice.
+   */
   private async usedAmount(
     agreement: MeteredAgreement,
     { rateCardId, rateCardVersion }: Dimension,
@@ -239,21 +243,19 @@ export class SealingService {
   ): Promise<Used> {
     const { accountId, customerId, product, activeAt } = agreement;
     const end = hoursAfter(hours.at(-1) ?? since, 1);
+    const { agreements } = await this.sealing.takers(agreement);
     const buckets = new Map<number, Decimal>();
     for (let month = since; month < end; month = monthAfter(month)) {
       const period = { from: later(month, activeAt), to: earlier(monthAfter(month), end) };
       if (period.from >= period.to) continue;
-      const used = [];
-      for (const usagePlanId of product.planIds)
-        used.push(
-          ...(await this.usage.periodUsage({
-            accountId,
-            customerId,
-            usagePlanId,
-            period,
-            byProtocol: METERS,
-          })),
-        );
+      const own = ownedSpans(period, agreement.id, agreements);
+      const asked = own.flatMap((span) =>
+        product.planIds.map((usagePlanId) => ({
+          ...{ accountId, customerId, usagePlanId, period: span },
+          byProtocol: METERS,
+        })),
+      );
+      const used = (await this.usage.periodUsages(asked)).flat();
       const scope = { accountId, principalId: 'marketplace' };
       const usage = meteredUsage(used);
       const version = rateCardVersion === null ? {} : { version: rateCardVersion };
