@@ -1,9 +1,10 @@
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { AccessService } from '@io/marketplace';
-import { EgressClient, SystemClock } from '@io/platform';
+import { generateKeyPairSync, randomBytes, X509Certificate } from 'node:crypto';
+import { AccessService, SnsCertificates } from '@io/marketplace';
+import { Config, EgressClient, SystemClock } from '@io/platform';
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { startMarketplace, type MeteredMarketplace } from '../support/metered-marketplace.js';
-import { SNS_CERTIFICATE, snsMessage } from '../support/sns-sender.js';
+import { EXPIRED, INTERMEDIATE, LEAF, ROOT, STRANGERS } from '../support/sns-certificates.js';
+import { snsMessage } from '../support/sns-sender.js';
 
 const TOPIC = 'arn:aws:sns:us-east-1:287250355862:aws-mp-subscription-notification-abc';
 
@@ -11,8 +12,9 @@ let market: MeteredMarketplace;
 let product: { id: string; productCode: string };
 let planId: string;
 let fetched: string[];
+let certificate: string;
 beforeAll(async () => {
-  market = await startMarketplace();
+  market = await startMarketplace({ TRUSTED_PROXIES: '127.0.0.1/32' });
 });
 beforeEach(async () => {
   await market.moveTo('2027-02-10T09:30:00Z');
@@ -23,10 +25,15 @@ beforeEach(async () => {
     data: { productCode: product.productCode },
   });
   fetched = [];
+  certificate = LEAF + INTERMEDIATE;
   vi.spyOn(market.api.app.get(EgressClient, { strict: false }), 'get').mockImplementation((url) => {
     fetched.push(url);
-    return Promise.resolve({ status: 200, headers: {}, body: SNS_CERTIFICATE, isPublic: true });
+    const [body, bytes] = [certificate, Buffer.from(certificate)];
+    return Promise.resolve({ status: 200, headers: {}, body, bytes, isPublic: true });
   });
+  vi.spyOn(market.api.app.get(SnsCertificates, { strict: false }), 'roots').mockReturnValue([
+    new X509Certificate(ROOT),
+  ]);
 });
 afterEach(() => {
   vi.restoreAllMocks();
@@ -194,6 +201,38 @@ describe('POST /marketplace/landing', () => {
   });
 });
 
+describe('visits of one address', () => {
+  it('are answered 429 when they are too many, to people and programs, and nobody asks AWS', async () => {
+    // No visit comes back while they are counted.
+    const clock = market.api.app.get(SystemClock);
+    vi.spyOn(clock, 'monotonicMs').mockReturnValue(clock.monotonicMs());
+    const visit = (accept: string) =>
+      fetch(`${market.api.url}/marketplace/landing`, {
+        method: 'POST',
+        headers: {
+          'content-type': 'application/x-www-form-urlencoded',
+          'x-forwarded-for': '192.0.2.77',
+          accept,
+        },
+        body: 'x-amzn-marketplace-token=rubbish',
+      });
+    for (let n = 0; n < 60; n += 1) expect((await visit('application/json')).status).toBe(400);
+    const asked = market.aws.calls.length;
+    const refused = await visit('application/json');
+    expect(refused.status).toBe(429);
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThanOrEqual(1);
+    expect(await refused.json()).toMatchObject({
+      type: expect.stringContaining('too-many-visits'),
+    });
+    const page = await visit('text/html');
+    expect(page.status).toBe(429);
+    expect(await page.text()).toContain('Too many requests');
+    expect(market.aws.calls).toHaveLength(asked);
+    // Another address is not kept waiting.
+    expect((await land('rubbish')).status).toBe(400);
+  });
+});
+
 describe('notifications by SNS', () => {
   it('let a buyer in only after the subscription, and out when its last hour is sealed', async () => {
     const buyer = await aCustomer();
@@ -308,6 +347,34 @@ describe('notifications by SNS', () => {
   ])('are refused $why', async ({ topic, change }) => {
     const refused = await sns(snsMessage(topic, { action: 'subscribe-success' }, change));
     expect(refused.status).toBe(403);
+  });
+
+  it.each([
+    { why: 'of another root of the same name', pem: STRANGERS },
+    { why: 'that has expired', pem: EXPIRED + INTERMEDIATE },
+  ])('are refused with a certificate $why', async ({ pem }) => {
+    certificate = pem;
+    // At a URL of its own, of which nothing is kept.
+    const SigningCertURL = `https://sns.us-east-1.amazonaws.com/SimpleNotificationService-${randomBytes(16).toString('hex')}.pem`;
+    const refused = await sns(
+      snsMessage(TOPIC, { action: 'subscribe-success' }, { SigningCertURL }),
+    );
+    expect(refused.status).toBe(403);
+    expect(fetched).toContain(SigningCertURL);
+  });
+
+  it('are taken signed over SHA-1 where that is set', async () => {
+    const { awsMarketplace } = market.api.app.get(Config);
+    const before = awsMarketplace.takesSha1;
+    Object.assign(awsMarketplace, { takesSha1: true });
+    try {
+      const old = { SignatureVersion: '1' };
+      expect((await sns(snsMessage(TOPIC, { action: 'none' }, old))).status).toBe(200);
+      const forged = { ...old, Signature: 'AAAA' };
+      expect((await sns(snsMessage(TOPIC, { action: 'none' }, forged))).status).toBe(403);
+    } finally {
+      Object.assign(awsMarketplace, { takesSha1: before });
+    }
   });
 
   it('are refused when another key signed them', async () => {

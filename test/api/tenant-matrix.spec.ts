@@ -155,6 +155,8 @@ const ROWS: Readonly<Record<string, Row>> = {
   'PATCH /v1/marketplace/products/{productId}': NAME,
   'GET /v1/marketplace/agreements/{agreementId}': { customersToo: true },
   'POST /v1/marketplace/agreements/{agreementId}/assign': { body: () => ({}) },
+  'POST /v1/marketplace/queue-messages/{queueMessageId}/retry': {},
+  'POST /v1/marketplace/queue-messages/{queueMessageId}/dismiss': { body: () => ({ note: 'x' }) },
   'GET /v1/marketplace/metering-records/{ledgerRecordId}': {},
   'POST /v1/marketplace/metering-records/{ledgerRecordId}/retry': {},
   'POST /v1/marketplace/metering-records/{ledgerRecordId}/resolve': {
@@ -331,7 +333,10 @@ async function aMeteringRecord(customerId: string) {
   const sent = { payload: '{}', batchKey: 'x', state: 'dead' };
   const record = { id: 'mrec_1', ...of, ...what, ...times, ...sent };
   const { id: ledgerRecordId } = await db.marketplaceRecord.create({ data: record });
-  return { productId: product.id, agreementId, ledgerRecordId };
+  const queue = { queueUrl: 'https://sqs.us-east-1.amazonaws.com/123456789012/q', messageId: 'm' };
+  const kept = { id: 'mqm_1', accountId, ...queue, body: '{}', sentAt: hour, fault: 'x' };
+  await db.marketplaceQueueMessage.create({ data: { ...kept, createdAt: hour } });
+  return { productId: product.id, agreementId, ledgerRecordId, queueMessageId: kept.id };
 }
 
 /** A batch number that was used for two contents. */

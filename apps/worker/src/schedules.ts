@@ -21,6 +21,8 @@ import {
 } from '@io/metering';
 import { RECLAIM_QUOTA_BLOCKS } from '@io/limits';
 import {
+  READ_MARKETPLACE_QUEUES,
+  REFRESH_ENTITLEMENTS,
   SEAL_MARKETPLACE_HOURS,
   SEND_METERING_RECORDS,
   WATCH_METERING_DEADLINES,
@@ -42,6 +44,8 @@ const SCHEDULES = [
   { job: CLOSE_PERIODS, everyMs: 2 * SECOND_MS },
   { job: EXPIRE_CREDITS, everyMs: 5 * SECOND_MS },
   { job: SEND_METERING_RECORDS, everyMs: 2 * SECOND_MS },
+  { job: READ_MARKETPLACE_QUEUES, everyMs: 2 * SECOND_MS },
+  { job: REFRESH_ENTITLEMENTS, everyMs: 2 * SECOND_MS },
   { job: WATCH_WALLETS, everyMs: 5 * SECOND_MS },
   { job: RUN_DUNNING, everyMs: 5 * SECOND_MS },
   { job: FINALISE_INVOICES, everyMs: 5 * SECOND_MS },

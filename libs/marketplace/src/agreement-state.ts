@@ -52,3 +52,35 @@ export function afterNotice(
 /** Whether a customer may use what they agreed about: from the start to the end of the last hour. */
 export const hasAccess = (state: AgreementState): boolean =>
   state === 'active' || state === 'ending';
+
+/** How far an agreement about a contract product is. */
+export interface ContractProgress extends AgreementProgress {
+  /** When everything that was bought had ended; null while something is left, and of one that a notification ended. */
+  readonly lapsedAt: Date | null;
+}
+
+/** For so long AWS takes records after the end. */
+const FINAL_MS = 3_600_000;
+
+/**
+ * What entitlements make of an agreement about a contract product: AWS sends no subscribe-success about it, so it runs from when
+ * something is bought. When all of it has ended the agreement is ending, for the last records, and an hour later ended; what is
+ * bought meanwhile or later starts it again. `had`: something was bought before. An end that a notification told of stays.
+ */
+export function afterEntitlements(
+  before: ContractProgress,
+  { had, hasLive }: { readonly had: boolean; readonly hasLive: boolean },
+  now: Date,
+): ContractProgress {
+  const { state, lapsedAt } = before;
+  if (hasLive) {
+    const starts = state === 'pending' || state === 'ended' || lapsedAt !== null;
+    if (!starts) return before;
+    const activeAt = before.activeAt ?? now;
+    return { ...before, state: 'active', activeAt, endingAt: null, endedAt: null, lapsedAt: null };
+  }
+  if (state === 'active' && had)
+    return { ...before, state: 'ending', endingAt: now, lapsedAt: now };
+  const isOver = lapsedAt !== null && now.getTime() >= lapsedAt.getTime() + FINAL_MS;
+  return state === 'ending' && isOver ? { ...before, state: 'ended', endedAt: now } : before;
+}

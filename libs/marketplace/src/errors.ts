@@ -63,6 +63,56 @@ export class AgreementTaken extends DomainError {
   }
 }
 
+/** Keys are given to one of several agreements, or were, while an amount of all that a customer uses is metered. */
+export class AmountsOfKeys extends DomainError {
+  readonly code = 'amounts-of-keys';
+  readonly kind = 'conflict';
+  readonly facts: { readonly dimension: string };
+
+  constructor(dimension: string) {
+    super(
+      `The dimension "${dimension}" is an amount, which has no parts by keys: it is metered for the customer's oldest running agreement, so no keys can be given to one.`,
+    );
+    this.facts = { dimension };
+  }
+}
+
+/** A queue of another account: who receives a message takes it from everybody else. */
+export class QueueTaken extends DomainError {
+  readonly code = 'queue-taken';
+  readonly kind = 'conflict';
+  readonly facts: { readonly queueUrl: string };
+
+  constructor(queueUrl: string) {
+    super(`The queue ${queueUrl} is read for another account.`);
+    this.facts = { queueUrl };
+  }
+}
+
+/** A message of a queue that was followed or dismissed before. */
+export class QueueMessageSettled extends DomainError {
+  readonly code = 'queue-message-settled';
+  readonly kind = 'conflict';
+  readonly facts: { readonly state: string };
+
+  constructor(state: string) {
+    super(`The message is ${state}: only an open one can be followed or dismissed.`);
+    this.facts = { state };
+  }
+}
+
+/** A message of a queue that still cannot be followed. */
+export class QueueMessageNotFollowed extends DomainError {
+  readonly code = 'queue-message-not-followed';
+  readonly kind = 'conflict';
+  readonly facts: { readonly fault: string };
+
+  constructor(fault: string) {
+    super(`The message cannot be followed: ${fault}.`);
+    this.facts = { fault };
+  }
+}
+
 /** A registration token that AWS does not know, or not any more. */
 export class RegistrationTokenRefused extends DomainError {
   readonly code = 'registration-token-refused';

@@ -1,9 +1,13 @@
 export {
   AgreementEnded,
   AgreementTaken,
+  AmountsOfKeys,
   ClaimRefused,
   MarketplaceUnavailable,
   ProductCodeTaken,
+  QueueMessageNotFollowed,
+  QueueMessageSettled,
+  QueueTaken,
   RecordExpired,
   RecordNotDead,
   RegistrationTokenRefused,
@@ -46,13 +50,24 @@ export {
   type UsageAllocation,
 } from './usage-allocations.js';
 export { meteredHours, type UsageBucket } from './metered-hours.js';
-export { ownerOf, type KeyAssignment, type UsageTaker } from './usage-owner.js';
+export { ownedSpans, ownerOf, type KeyAssignment, type UsageTaker } from './usage-owner.js';
 export {
+  afterEntitlements,
   afterNotice,
   hasAccess,
   type AgreementProgress,
   type AgreementState,
+  type ContractProgress,
 } from './agreement-state.js';
+export {
+  entitledTo,
+  isLive,
+  quotaShares,
+  type Entitled,
+  type EntitledPlan,
+  type Entitlement,
+} from './entitlement.js';
+export { readQueueMessage, type ReadMessage } from './queue-message.js';
 export { parsed, readEventNotice, readSnsNotice, type Notice, type NoticeKind } from './notice.js';
 export {
   confirmsOwnTopic,

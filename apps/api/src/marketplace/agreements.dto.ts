@@ -93,6 +93,16 @@ export class AgreementView {
   @Instant({ nullable: true, description: 'The first hour whose quantity is not frozen.' })
   sealedTo: Date | null;
 
+  @Instant({ nullable: true, description: 'When AWS last said what was bought by contract.' })
+  entitlementsAt: Date | null;
+
+  @Text({
+    max: 500,
+    nullable: true,
+    description: 'Why AWS did not say so at the last attempt; what it said before holds.',
+  })
+  entitlementsFault: string | null;
+
   @Instant()
   createdAt: Date;
 
@@ -108,7 +118,27 @@ export class CarriedView {
   carried: string;
 }
 
+export class EntitlementView {
+  @Text({ max: 255 })
+  dimension: string;
+
+  @Text({ max: 1_024, description: 'As AWS says it: a number, true, false or a text.' })
+  value: string;
+
+  @Instant({ nullable: true })
+  expiresAt: Date | null;
+
+  @Flag({ description: 'It gives something now.' })
+  isLive: boolean;
+}
+
 export class AgreementDetailView extends AgreementView {
+  @ListOf(() => EntitlementView, {
+    max: 2_500,
+    description: 'What was bought by contract, as AWS last said.',
+  })
+  entitlements: EntitlementView[];
+
   @ListOf(() => CarriedView, { max: 100, description: 'What was metered and is in no record yet.' })
   carried: CarriedView[];
 }

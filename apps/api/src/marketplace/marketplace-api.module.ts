@@ -5,6 +5,8 @@ import { LandingController } from './landing.controller.js';
 import { MeteringRecordsController } from './metering-records.controller.js';
 import { NoticesController } from './notices.controller.js';
 import { ProductsController } from './products.controller.js';
+import { QueueMessagesController } from './queue-messages.controller.js';
+import { VisitThrottle } from './visit-throttle.js';
 
 /** The routes of marketplaces. */
 @Module({
@@ -15,6 +17,8 @@ import { ProductsController } from './products.controller.js';
     MeteringRecordsController,
     NoticesController,
     ProductsController,
+    QueueMessagesController,
   ],
+  providers: [VisitThrottle],
 })
 export class MarketplaceApiModule {}

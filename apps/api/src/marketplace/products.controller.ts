@@ -15,6 +15,7 @@ const DEFAULTS = {
   allocateBy: [],
   topicArns: [],
   usagePlanId: null,
+  queueUrl: null,
 };
 
 @ApiTags('Marketplace')

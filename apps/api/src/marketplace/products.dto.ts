@@ -1,3 +1,4 @@
+import { QUEUE_URL } from '@io/marketplace';
 import { Flag, Id, Instant, Int, ListOf, Quantity, Text, TextList } from '@io/platform';
 
 const DIMENSIONS_MAX = 50;
@@ -41,6 +42,26 @@ const TOPICS = {
   max: TOPICS_MAX,
   itemMax: 256,
   description: 'Topics of Amazon SNS whose notifications are taken.',
+};
+const QUEUE = {
+  max: 256,
+  nullable: true,
+  pattern: QUEUE_URL,
+  patternSays: 'be the URL of a queue of Amazon SQS',
+  description:
+    'A queue of Amazon SQS where notifications of SNS or events of EventBridge come to, also those of other products of the account.',
+};
+const PLANS = {
+  max: DIMENSIONS_MAX,
+  description:
+    'Of a contract product, in rising order: the plan that a buyer’s keys are put into while they have bought the dimension; of several the last.',
+};
+const QUOTA_PER_UNIT = {
+  min: 1,
+  max: 2_147_483_647,
+  nullable: true,
+  description:
+    'So many calls of the quota are one unit, shared by the keys of the buyer; null: the plan’s own quota, for each key.',
 };
 const PLAN = {
   nullable: true,
@@ -89,6 +110,17 @@ export class DimensionBody {
   usdPerUnit?: string | null;
 }
 
+export class EntitledPlanBody {
+  @Text(DIMENSION)
+  dimension: string;
+
+  @Id()
+  usagePlanId: string;
+
+  @Int({ ...QUOTA_PER_UNIT, optional: true })
+  quotaPerUnit?: number | null;
+}
+
 export class UpdateProductBody {
   @Text({ optional: true })
   name?: string;
@@ -118,6 +150,12 @@ export class UpdateProductBody {
 
   @Id({ ...PLAN, optional: true })
   usagePlanId?: string | null;
+
+  @Text({ ...QUEUE, optional: true })
+  queueUrl?: string | null;
+
+  @ListOf(() => EntitledPlanBody, { ...PLANS, optional: true })
+  entitledPlans?: EntitledPlanBody[];
 }
 
 export class CreateProductBody extends UpdateProductBody {
@@ -155,6 +193,17 @@ export class DimensionView {
   usdPerUnit: string | null;
 }
 
+export class EntitledPlanView {
+  @Text(DIMENSION)
+  dimension: string;
+
+  @Id()
+  usagePlanId: string;
+
+  @Int(QUOTA_PER_UNIT)
+  quotaPerUnit: number | null;
+}
+
 export class ProductView {
   @Id()
   id: string;
@@ -188,6 +237,12 @@ export class ProductView {
 
   @Id(PLAN)
   usagePlanId: string | null;
+
+  @Text(QUEUE)
+  queueUrl: string | null;
+
+  @ListOf(() => EntitledPlanView, PLANS)
+  entitledPlans: EntitledPlanView[];
 
   @Instant()
   createdAt: Date;

@@ -1,12 +1,15 @@
 import { Injectable } from '@nestjs/common';
-import { MeteringRecordsService } from '@io/marketplace';
+import { MeteringRecordsService, QueuesService } from '@io/marketplace';
 import type { Metric } from './exposition.js';
 import { gauge } from './process-metrics.service.js';
 
 /** What no marketplace has taken, over all accounts: money that is lost when nobody looks. */
 @Injectable()
 export class MarketplaceMetricsService {
-  constructor(private readonly records: MeteringRecordsService) {}
+  constructor(
+    private readonly records: MeteringRecordsService,
+    private readonly queues: QueuesService,
+  ) {}
 
   async metrics(): Promise<Metric[]> {
     const backlog = this.records.backlog();
@@ -35,6 +38,11 @@ export class MarketplaceMetricsService {
         'tollgate_marketplace_usd_at_risk',
         'Of records that wait for six hours and more or were given up, as far as their units have a price.',
         backlog.then(({ usdAtRisk }) => usdAtRisk),
+      ),
+      gauge(
+        'tollgate_marketplace_queue_messages_open',
+        'Messages of queues that could not be followed, and wait for a person.',
+        this.queues.countOpen(),
       ),
     ];
     return (await Promise.all(asked)).flat();

@@ -73,6 +73,11 @@ export class UsagePlansService {
     return this.plans.create(scope, { ...defaults, ...settings, name: request.name }, stages ?? []);
   }
 
+  /** Null where there is none. */
+  find(scope: Scope, id: string): Promise<UsagePlanView | null> {
+    return this.plans.find(scope, id);
+  }
+
   async get(scope: Scope, id: string): Promise<UsagePlanView> {
     const plan = await this.plans.find(scope, id);
     if (!plan) throw new NotFound('usage plan', id);

@@ -2,7 +2,8 @@ import { Injectable, Logger } from '@nestjs/common';
 import { finalFlushAt, hourOf } from '@core/marketplace';
 import { UsagePlanKeysService } from '@io/catalog';
 import { Database, messageOf } from '@io/platform';
-import { MARKETPLACE } from './notices.repository.js';
+import { MARKETPLACE } from './change-agreement.js';
+import { EntitledAccessService } from './entitled-access.service.js';
 
 interface KeyPlace {
   readonly accountId: string;
@@ -21,14 +22,16 @@ export class AccessService {
   constructor(
     private readonly db: Database,
     private readonly planKeys: UsagePlanKeysService,
+    private readonly entitled: EntitledAccessService,
   ) {}
 
-  /** Answers how many keys were put in and taken out. */
+  /** Answers how many keys were put in and taken out; those of contract products go by entitlements. */
   async reconcile(now: Date): Promise<{ readonly added: number; readonly removed: number }> {
     let added = 0;
     let removed = 0;
     for (const place of await this.missing()) added += await this.attempt(place, 'add');
     for (const place of await this.leftOver(now)) removed += await this.attempt(place, 'remove');
+    await this.entitled.reconcile(now);
     return { added, removed };
   }
 

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import type { Scope } from '@core/identity';
 import { decimal, prefixedId } from '@core/kernel';
-import { AgreementTaken, carriedOf, hourOf } from '@core/marketplace';
+import { AgreementTaken, AmountsOfKeys, carriedOf, hourOf } from '@core/marketplace';
 import {
   appendAudit,
   Database,
@@ -32,6 +32,8 @@ export interface Agreement {
   readonly endingAt: Date | null;
   readonly endedAt: Date | null;
   readonly sealedTo: Date | null;
+  readonly entitlementsAt: Date | null;
+  readonly entitlementsFault: string | null;
   readonly createdAt: Date;
   readonly updatedAt: Date;
 }
@@ -56,6 +58,8 @@ export const AGREEMENT_VIEW = {
   endingAt: true,
   endedAt: true,
   sealedTo: true,
+  entitlementsAt: true,
+  entitlementsFault: true,
   createdAt: true,
   updatedAt: true,
 } as const;
@@ -177,6 +181,7 @@ export class AgreementsRepository {
       const owner = customerId ?? before.customerId;
       if (before.customerId !== null && owner !== before.customerId) throw new AgreementTaken(id);
       if (customerId !== undefined) await requireCustomer(tx, accountId, customerId);
+      if (keyIds) await refuseAmounts(tx, accountId, before.productId);
       if (keyIds) await assignKeys(tx, { accountId, id, customerId: owner, keyIds, at });
       const claim = customerId === undefined ? {} : { claimHash: null, claimExpiresAt: null };
       const data = { customerId: owner, ...claim };
@@ -196,6 +201,16 @@ async function requireCustomer(tx: Prisma.TransactionClient, accountId: string, 
   const where = { accountId_id: { accountId, id } };
   if (await tx.customer.findUnique({ where, select: { id: true } })) return;
   throw new InvalidRequest([{ pointer: '/customerId', detail: `is no customer: "${id}"` }]);
+}
+
+/** An amount is of all that a customer uses in a month: no key has a part of it. */
+async function refuseAmounts(tx: Prisma.TransactionClient, accountId: string, id: string) {
+  // Shared, so that no amount comes in meanwhile; after the agreement, and whoever changes a product locks no agreement.
+  const [product] = await tx.$queryRaw<{ dimensions: Prisma.JsonValue }[]>`
+    SELECT dimensions FROM marketplace_product WHERE account_id = ${accountId} AND id = ${id} FOR SHARE`;
+  const dimensions = dimensionsOf(product?.dimensions ?? []);
+  const amount = dimensions.find(({ rateCardId }) => rateCardId !== null);
+  if (amount) throw new AmountsOfKeys(amount.dimension);
 }
 
 async function assignKeys(

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { Scope } from '@core/identity';
+import { isLive, type Entitlement } from '@core/marketplace';
 import {
   BusinessClock,
   InvalidRequest,
@@ -8,6 +9,7 @@ import {
   type Page,
   type PageQuery,
 } from '@io/platform';
+import { EntitlementsRepository } from './entitlements.repository.js';
 import {
   AgreementsRepository,
   type Agreement,
@@ -15,11 +17,20 @@ import {
   type Carried,
 } from './agreements.repository.js';
 
+/** An agreement with what it carries and what was bought. */
+export interface AgreementDetail extends Agreement {
+  readonly carried: readonly Carried[];
+  readonly entitlements: readonly (Pick<Entitlement, 'dimension' | 'value' | 'expiresAt'> & {
+    readonly isLive: boolean;
+  })[];
+}
+
 /** Agreements of buyers about products. */
 @Injectable()
 export class AgreementsService {
   constructor(
     private readonly agreements: AgreementsRepository,
+    private readonly entitlements: EntitlementsRepository,
     private readonly pages: Pages,
     private readonly clock: BusinessClock,
   ) {}
@@ -51,15 +62,20 @@ export class AgreementsService {
     return this.pages.page(await this.agreements.list(scope, filter, request), request, list);
   }
 
-  /** With what it carries. A customer finds only their own. */
-  async get(
-    scope: Scope,
-    id: string,
-  ): Promise<Agreement & { readonly carried: readonly Carried[] }> {
+  /** With what it carries, and what was bought. A customer finds only their own. */
+  async get(scope: Scope, id: string): Promise<AgreementDetail> {
     const agreement = await this.agreements.find(scope, id);
     if (!agreement) throw new NotFound('marketplace agreement', id);
     const carried = await this.agreements.carried(scope, id, agreement.productId);
-    return { ...agreement, carried };
+    const now = await this.clock.now(scope.accountId);
+    const bought = await this.entitlements.list(scope, id);
+    const entitlements = bought.map((one) => ({
+      dimension: one.dimension,
+      value: one.value,
+      expiresAt: one.expiresAt,
+      isLive: isLive(one, now),
+    }));
+    return { ...agreement, carried, entitlements };
   }
 
   /** Throws `AgreementTaken`. */

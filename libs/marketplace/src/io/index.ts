@@ -1,6 +1,10 @@
 export { MarketplaceModule } from './marketplace.module.js';
 export { AgreementsService } from './agreements.service.js';
+export { EntitlementsService, REFRESH_ENTITLEMENTS } from './entitlements.service.js';
 export { MeteringSenderService, SEND_METERING_RECORDS } from './metering-sender.service.js';
+export { QUEUE_URL } from './queue-client.js';
+export { QUEUE_MESSAGE_STATES } from './queues.repository.js';
+export { QueuesService, READ_MARKETPLACE_QUEUES } from './queues.service.js';
 export { ProductsService } from './products.service.js';
 export { RECORD_STATES } from './records.repository.js';
 export { MeteringRecordsService, WATCH_METERING_DEADLINES } from './records.service.js';
@@ -8,4 +12,5 @@ export { SEAL_MARKETPLACE_HOURS, SealingService } from './sealing.service.js';
 export { AccessService } from './access.service.js';
 export { LandingService, type Arrival, type SignedUp } from './landing.service.js';
 export { NoticesService } from './notices.service.js';
+export { SnsCertificates } from './sns-certificates.js';
 export { SnsService } from './sns.service.js';

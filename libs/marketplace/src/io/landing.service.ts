@@ -12,7 +12,8 @@ import { NotFound, SystemClock } from '@io/platform';
 import { AgreementsService } from './agreements.service.js';
 import type { Agreement } from './agreements.repository.js';
 import { MarketplaceClient, type ResolvedBuyer } from './marketplace-client.js';
-import { MARKETPLACE, NoticesRepository } from './notices.repository.js';
+import { MARKETPLACE } from './change-agreement.js';
+import { NoticesRepository } from './notices.repository.js';
 import { claimHash } from './sealing.repository.js';
 
 /** As long as AWS answers a token. */

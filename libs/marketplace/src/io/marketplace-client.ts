@@ -16,10 +16,15 @@ export interface ResolvedBuyer {
   readonly licenseArn: string | null;
 }
 
-/** Tokens are resolved, and notifications sent, in this Region. */
-const HOME_REGION = 'us-east-1';
-const CONNECT_MS = 3_000;
-const ANSWER_MS = 10_000;
+/** Tokens are resolved, entitlements kept, and notifications sent, in this Region. */
+export const HOME_REGION = 'us-east-1';
+
+/** How long AWS has to answer. */
+export const REQUEST_HANDLER = {
+  connectionTimeout: 3_000,
+  requestTimeout: 10_000,
+  throwOnRequestTimeout: true,
+};
 
 /** AWS Marketplace over its SDK. A request is sent once: who calls decides what is sent again. */
 @Injectable()
@@ -84,11 +89,7 @@ export class MarketplaceClient implements OnModuleDestroy {
       region,
       maxAttempts: 1,
       ...(endpoint === null ? {} : { endpoint }),
-      requestHandler: {
-        connectionTimeout: CONNECT_MS,
-        requestTimeout: ANSWER_MS,
-        throwOnRequestTimeout: true,
-      },
+      requestHandler: REQUEST_HANDLER,
     });
     this.clients.set(region, client);
     return client;

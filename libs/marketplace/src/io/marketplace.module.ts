@@ -7,12 +7,21 @@ import { AccessService } from './access.service.js';
 import { LandingService } from './landing.service.js';
 import { NoticesRepository } from './notices.repository.js';
 import { NoticesService } from './notices.service.js';
+import { SnsCertificates } from './sns-certificates.js';
 import { SnsService } from './sns.service.js';
 import { AgreementsRepository } from './agreements.repository.js';
 import { AgreementsService } from './agreements.service.js';
+import { EntitledAccessRepository } from './entitled-access.repository.js';
+import { EntitledAccessService } from './entitled-access.service.js';
+import { EntitlementClient } from './entitlement-client.js';
+import { EntitlementsRepository } from './entitlements.repository.js';
+import { EntitlementsService } from './entitlements.service.js';
 import { DeadlineWatchRepository } from './deadline-watch.repository.js';
 import { MarketplaceClient } from './marketplace-client.js';
 import { MeteringSenderService } from './metering-sender.service.js';
+import { QueueClient } from './queue-client.js';
+import { QueuesRepository } from './queues.repository.js';
+import { QueuesService } from './queues.service.js';
 import { ProductsRepository } from './products.repository.js';
 import { ProductsService } from './products.service.js';
 import { RecordsRepository } from './records.repository.js';
@@ -27,15 +36,24 @@ import { SealingService } from './sealing.service.js';
     LandingService,
     NoticesRepository,
     NoticesService,
+    SnsCertificates,
     SnsService,
     AgreementsRepository,
     AgreementsService,
     DeadlineWatchRepository,
+    EntitledAccessRepository,
+    EntitledAccessService,
+    EntitlementClient,
+    EntitlementsRepository,
+    EntitlementsService,
     MarketplaceClient,
     MeteringRecordsService,
     MeteringSenderService,
     ProductsRepository,
     ProductsService,
+    QueueClient,
+    QueuesRepository,
+    QueuesService,
     RecordsRepository,
     SealingRepository,
     SealingService,
@@ -46,9 +64,11 @@ import { SealingService } from './sealing.service.js';
     NoticesService,
     SnsService,
     AgreementsService,
+    EntitlementsService,
     MeteringRecordsService,
     MeteringSenderService,
     ProductsService,
+    QueuesService,
     SealingService,
   ],
 })

@@ -1,16 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { prefixedId } from '@core/kernel';
-import {
-  afterNotice,
-  hourOf,
-  type AgreementProgress,
-  type AgreementState,
-  type Notice,
-} from '@core/marketplace';
-import { publishEvents } from '@io/notifications';
+import { afterNotice, type Notice } from '@core/marketplace';
 import { appendAudit, Database, type Prisma } from '@io/platform';
 import { AGREEMENT_VIEW } from './agreements.repository.js';
+import { changeAgreement, MARKETPLACE, progressOf } from './change-agreement.js';
 import type { ResolvedBuyer } from './marketplace-client.js';
 
 /** A product that the marketplace speaks of, and whose it is. */
@@ -31,9 +25,6 @@ export interface ArrivedAgreement {
 
 /** What became of a notification. */
 export type NoticeOutcome = 'followed' | 'late' | 'duplicate' | 'unknown';
-
-/** Who does what notifications say, in the audit log. */
-export const MARKETPLACE = 'aws-marketplace';
 
 /** What a marketplace says of agreements, and what that makes of them. */
 @Injectable()
@@ -80,7 +71,25 @@ export class NoticesRepository {
       const of = { accountId, noticeId, agreementId: agreement.id, productId };
       const kept = { kind, at, body, receivedAt: systemNow, outcome };
       await tx.marketplaceNotice.create({ data: { ...of, ...kept } });
-      if (after !== null) await this.change(tx, { agreement, after, notice, accountId, noticeId });
+      // Whatever was said of a contract, AWS is asked again what was bought.
+      const asks = { where: { accountId_id: { accountId, id: agreement.id } } };
+      await tx.marketplaceAgreement.update({ ...asks, data: { entitlementsDueAt: null } });
+      if (after !== null) {
+        const offer = notice.offerId === null ? {} : { offerId: notice.offerId };
+        const trial = kind === 'started' ? { isFreeTrial: notice.isFreeTrial } : {};
+        const lapse = kind === 'started' ? { lapsedAt: null } : {};
+        await changeAgreement(
+          tx,
+          agreement,
+          { ...after, ...lapse },
+          {
+            action: 'follow-marketplace-notice',
+            causeId: noticeId,
+            at,
+            more: { ...offer, ...trial },
+          },
+        );
+      }
       return outcome;
     });
   }
@@ -105,7 +114,7 @@ export class NoticesRepository {
       const ids = agreement.customerAwsAccountId === null ? { customerAwsAccountId: account } : {};
       const claims =
         known === null ? { claimHash: claim.hash, claimExpiresAt: claim.expiresAt } : {};
-      const data = { customerId: known, ...ids, ...trial, ...claims };
+      const data = { customerId: known, entitlementsDueAt: null, ...ids, ...trial, ...claims };
       const after = await tx.marketplaceAgreement.update({ where, data, select: AGREEMENT_VIEW });
       if (known !== agreement.customerId) {
         const entry = { action: 'link-marketplace-agreement', subject: id, after };
@@ -121,42 +130,6 @@ export class NoticesRepository {
       where: { claimHash: hash, claimExpiresAt: { gt: now } },
       select: { id: true, accountId: true, customerId: true, state: true },
     });
-  }
-
-  private async change(
-    tx: Prisma.TransactionClient,
-    {
-      agreement,
-      after,
-      notice,
-      accountId,
-      noticeId,
-    }: {
-      readonly agreement: LockedAgreement;
-      readonly after: AgreementProgress;
-      readonly notice: Notice;
-      readonly accountId: string;
-      readonly noticeId: string;
-    },
-  ): Promise<void> {
-    const { id } = agreement;
-    const sealedTo = agreement.sealedTo ?? (after.activeAt && hourOf(after.activeAt));
-    const offer = notice.offerId === null ? {} : { offerId: notice.offerId };
-    const trial = notice.kind === 'started' ? { isFreeTrial: notice.isFreeTrial } : {};
-    const changed = await tx.marketplaceAgreement.update({
-      where: { accountId_id: { accountId, id } },
-      data: { ...after, sealedTo, ...offer, ...trial },
-      select: AGREEMENT_VIEW,
-    });
-    if (after.state !== agreement.state) {
-      const { customerId, productId, state } = changed;
-      const data = { agreementId: id, productId, customerId, state };
-      const type = 'marketplace.agreement.changed' as const;
-      const event = { accountId, type, subjectId: `${id}/${noticeId}`, at: notice.at, data };
-      await publishEvents(tx, [event], notice.at);
-    }
-    const entry = { action: 'follow-marketplace-notice', subject: id, after: changed };
-    await appendAudit(tx, { accountId, principalId: MARKETPLACE, ...entry });
   }
 }
 
@@ -222,10 +195,4 @@ async function knownCustomer(
     select: { customerId: true },
   });
   return known?.customerId ?? null;
-}
-
-function progressOf(agreement: LockedAgreement): AgreementProgress {
-  const { activeAt, endingAt, endedAt, noticeAt } = agreement;
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a check of the table
-  return { state: agreement.state as AgreementState, activeAt, endingAt, endedAt, noticeAt };
 }

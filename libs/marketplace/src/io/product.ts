@@ -1,3 +1,4 @@
+import type { EntitledPlan } from '@core/marketplace';
 import type { Prisma } from '@io/platform';
 
 /** How usage becomes units of a dimension of a product. */
@@ -29,4 +30,10 @@ export const API_GATEWAY_DIMENSION: Dimension = {
 export function dimensionsOf(json: Prisma.JsonValue): readonly Dimension[] {
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written as such, by one place
   return json as unknown as readonly Dimension[];
+}
+
+/** Plans of entitlements, likewise. */
+export function entitledPlansOf(json: Prisma.JsonValue): readonly EntitledPlan[] {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written as such, by one place
+  return json as unknown as readonly EntitledPlan[];
 }

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import type { Scope } from '@core/identity';
 import { prefixedId } from '@core/kernel';
-import { ProductCodeTaken } from '@core/marketplace';
+import { AmountsOfKeys, ProductCodeTaken, QueueTaken, type EntitledPlan } from '@core/marketplace';
 import {
   appendAudit,
   checkVersion,
@@ -17,7 +17,7 @@ import {
   type PageRequest,
   type Prisma,
 } from '@io/platform';
-import { dimensionsOf, type Dimension } from './product.js';
+import { dimensionsOf, entitledPlansOf, type Dimension } from './product.js';
 
 /** What a person decides about a product once and for ever. */
 export interface NewProduct extends ProductSettings {
@@ -35,6 +35,10 @@ export interface ProductSettings {
   readonly allocateBy: readonly string[];
   readonly topicArns: readonly string[];
   readonly usagePlanId: string | null;
+  /** Of Amazon SQS; null: notifications come over HTTPS. */
+  readonly queueUrl: string | null;
+  /** Of a contract product, in rising order. */
+  readonly entitledPlans: readonly EntitledPlan[];
 }
 
 /** A product as it is shown. */
@@ -56,6 +60,8 @@ const VIEW = {
   allocateBy: true,
   topicArns: true,
   usagePlanId: true,
+  entitledPlans: true,
+  queueUrl: true,
   createdAt: true,
   updatedAt: true,
 } as const;
@@ -78,6 +84,7 @@ export class ProductsRepository {
           accountId,
           planIds: [],
         };
+        await takeQueue(tx, accountId, product.queueUrl);
         const row = await tx.marketplaceProduct.create({ data, select: VIEW });
         const after = toView(row);
         await appendAudit(tx, {
@@ -129,13 +136,16 @@ export class ProductsRepository {
         const before = toView(row);
         checkVersion(ifMatch, before);
         const change = changeOf(before);
+        await refuseAmountsOfKeys(tx, accountId, id, change.dimensions ?? []);
         usagePlanId = change.usagePlanId ?? null;
+        await takeQueue(tx, accountId, change.queueUrl ?? null);
         const data = {
           ...change,
           ...lists({ ...before, ...change }),
           updatedAt: nextVersion(before, now),
         };
         const after = toView(await tx.marketplaceProduct.update({ where, data, select: VIEW }));
+        if (before.queueUrl !== after.queueUrl) await leaveQueues(tx, accountId);
         const entry = { action: 'update-marketplace-product', subject: id, before, after };
         await appendAudit(tx, { ...scope, ...entry });
         return after;
@@ -146,22 +156,55 @@ export class ProductsRepository {
   }
 }
 
+/** Where keys were given to agreements, no dimension is an amount. */
+async function refuseAmountsOfKeys(
+  tx: Prisma.TransactionClient,
+  accountId: string,
+  productId: string,
+  dimensions: readonly Dimension[],
+): Promise<void> {
+  const amount = dimensions.find(({ rateCardId }) => rateCardId !== null);
+  if (!amount) return;
+  const [given] = await tx.$queryRaw<{ id: string }[]>`
+    SELECT a.id FROM marketplace_agreement a JOIN marketplace_key k ON k.account_id = a.account_id AND k.agreement_id = a.id
+    WHERE a.account_id = ${accountId} AND a.product_id = ${productId} LIMIT 1`;
+  if (given) throw new AmountsOfKeys(amount.dimension);
+}
+
+/** Reads a queue for an account, and for no other. Throws `QueueTaken`. */
+async function takeQueue(
+  tx: Prisma.TransactionClient,
+  accountId: string,
+  queueUrl: string | null,
+): Promise<void> {
+  if (queueUrl === null) return;
+  await tx.marketplaceQueue.createMany({ data: [{ queueUrl, accountId }], skipDuplicates: true });
+  const where = { accountId_queueUrl: { accountId, queueUrl } };
+  if (!(await tx.marketplaceQueue.findUnique({ where }))) throw new QueueTaken(queueUrl);
+}
+
+/** What no product of an account names any more is anybody's. */
+const leaveQueues = (tx: Prisma.TransactionClient, accountId: string) => tx.$executeRaw`
+  DELETE FROM marketplace_queue q WHERE q.account_id = ${accountId}
+    AND NOT EXISTS (SELECT FROM marketplace_product p WHERE p.account_id = q.account_id AND p.queue_url = q.queue_url)`;
+
 function planFault(error: unknown, usagePlanId: string | null): unknown {
   if (!isReferenceViolation(error)) return error;
   const detail = `is no usage plan: "${usagePlanId}"`;
   return new InvalidRequest([{ pointer: '/usagePlanId', detail }]);
 }
 
-const lists = ({ dimensions, allocateBy, topicArns }: ProductSettings) => ({
+const lists = ({ dimensions, entitledPlans, allocateBy, topicArns }: ProductSettings) => ({
   dimensions: dimensions.map((one) => ({ ...one })),
+  entitledPlans: entitledPlans.map((one) => ({ ...one })),
   allocateBy: [...allocateBy],
   topicArns: [...topicArns],
 });
 
-const toView = <T extends { readonly dimensions: Prisma.JsonValue }>({
-  dimensions,
-  ...row
-}: T) => ({
+type Stored = { readonly dimensions: Prisma.JsonValue; readonly entitledPlans: Prisma.JsonValue };
+
+const toView = <T extends Stored>({ dimensions, entitledPlans, ...row }: T) => ({
   ...row,
   dimensions: dimensionsOf(dimensions),
+  entitledPlans: entitledPlansOf(entitledPlans),
 });

@@ -2,8 +2,11 @@ import { Injectable } from '@nestjs/common';
 import { GROUP_NAMES } from '@io/metering';
 import type { Scope } from '@core/identity';
 import { decimal } from '@core/kernel';
+import type { EntitledPlan } from '@core/marketplace';
 import { RateCardsService } from '@io/billing';
+import { UsagePlansService } from '@io/catalog';
 import {
+  given,
   InvalidRequest,
   NotFound,
   Pages,
@@ -26,7 +29,15 @@ export type AskedDimension = { readonly dimension: string } & {
   readonly [name in Exclude<keyof Dimension, 'dimension'>]?: Dimension[name];
 };
 
-type Asked<T> = Omit<T, 'dimensions'> & { readonly dimensions?: readonly AskedDimension[] };
+/** A plan of an entitlement as it was asked for. */
+export type AskedPlan = Omit<EntitledPlan, 'quotaPerUnit'> & {
+  readonly quotaPerUnit?: number | null;
+};
+
+type Asked<T> = Omit<T, 'dimensions' | 'entitledPlans'> & {
+  readonly dimensions?: readonly AskedDimension[];
+  readonly entitledPlans?: readonly AskedPlan[];
+};
 
 /** What is sold on a marketplace, and by which dimensions it is metered. */
 @Injectable()
@@ -34,15 +45,23 @@ export class ProductsService {
   constructor(
     private readonly products: ProductsRepository,
     private readonly rateCards: RateCardsService,
+    private readonly usagePlans: UsagePlansService,
     private readonly pages: Pages,
     private readonly clock: SystemClock,
   ) {}
 
   /** Without dimensions calls are metered as `apigateway`, as Amazon API Gateway does. Throws `ProductCodeTaken`. */
-  async create(scope: Scope, { dimensions, ...product }: Asked<NewProduct>): Promise<Product> {
+  async create(
+    scope: Scope,
+    { dimensions, entitledPlans, ...product }: Asked<NewProduct>,
+  ): Promise<Product> {
     refuseTags(product.allocateBy);
     const read = await this.dimensions(scope, dimensions);
-    return this.products.create(scope, { ...product, dimensions: read ?? [API_GATEWAY_DIMENSION] });
+    const plans = await this.plans(scope, entitledPlans);
+    const entitled = { entitledPlans: plans ?? [] };
+    refuseTwoWays({ ...product, ...entitled });
+    const metered = { dimensions: read ?? [API_GATEWAY_DIMENSION] };
+    return this.products.create(scope, { ...product, ...metered, ...entitled });
   }
 
   async list(scope: Scope, query: PageQuery): Promise<Page<Product>> {
@@ -61,16 +80,47 @@ export class ProductsService {
   async update(
     scope: Scope,
     id: string,
-    { dimensions, ...change }: Asked<Partial<ProductSettings>>,
+    { dimensions, entitledPlans, ...change }: Asked<Partial<ProductSettings>>,
     ifMatch: IfMatch,
   ): Promise<Product> {
     refuseTags(change.allocateBy);
     const read = await this.dimensions(scope, dimensions);
+    const plans = await this.plans(scope, entitledPlans);
     const changeOf = (before: Product) => {
       if (read) refuseOtherMeasures(before.dimensions, read);
-      return { ...change, ...(read ? { dimensions: read } : {}) };
+      const after = { ...change, ...given({ dimensions: read, entitledPlans: plans }) };
+      refuseTwoWays({ ...before, ...after });
+      return after;
     };
     return this.products.update(scope, id, changeOf, { ifMatch, now: this.clock.now() });
+  }
+
+  /** Plans that are there, each by one dimension; a quota by units needs a plan that has one. */
+  private async plans(
+    scope: Scope,
+    asked: readonly AskedPlan[] | undefined,
+  ): Promise<readonly EntitledPlan[] | undefined> {
+    if (asked === undefined) return undefined;
+    const faults: FieldFault[] = [];
+    const read = asked.map(({ quotaPerUnit = null, ...one }) => ({ ...one, quotaPerUnit }));
+    for (const [index, { dimension, usagePlanId, quotaPerUnit }] of read.entries()) {
+      const pointer = `/entitledPlans/${index}`;
+      if (read.findIndex((one) => one.dimension === dimension) < index)
+        faults.push({ pointer: `${pointer}/dimension`, detail: 'is there twice' });
+      const plan = await this.usagePlans.find(scope, usagePlanId);
+      if (!plan)
+        faults.push({
+          pointer: `${pointer}/usagePlanId`,
+          detail: `is no usage plan: "${usagePlanId}"`,
+        });
+      else if (quotaPerUnit !== null && !plan.quota)
+        faults.push({
+          pointer: `${pointer}/quotaPerUnit`,
+          detail: 'needs a usage plan that has a quota',
+        });
+    }
+    if (faults.length > 0) throw new InvalidRequest(faults);
+    return read;
   }
 
   private async dimensions(
@@ -120,6 +170,16 @@ export class ProductsService {
     if (faults.length > 0) throw new InvalidRequest(faults);
     return read;
   }
+}
+
+/** A product that is bought by contract brings the plans of its entitlements, and no other. */
+function refuseTwoWays({
+  usagePlanId,
+  entitledPlans,
+}: Pick<ProductSettings, 'usagePlanId' | 'entitledPlans'>): void {
+  if (usagePlanId === null || entitledPlans.length === 0) return;
+  const detail = 'must be null where entitlements bring plans';
+  throw new InvalidRequest([{ pointer: '/usagePlanId', detail }]);
 }
 
 function refuseTags(names: readonly string[] | undefined): void {

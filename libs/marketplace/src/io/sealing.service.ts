@@ -251,7 +251,10 @@ export class SealingService {
       const own = ownedSpans(period, agreement.id, agreements);
       const asked = own.flatMap((span) =>
         product.planIds.map((usagePlanId) => ({
-          ...{ accountId, customerId, usagePlanId, period: span },
+          accountId,
+          customerId,
+          usagePlanId,
+          period: span,
           byProtocol: METERS,
         })),
       );
