@@ -149,7 +149,7 @@ export class PaymentChaos {
       else await this.moveBy(12);
       await this.use();
       if (step === steps >> 1) this.unsubscribeSome();
-      await this.settle(killsDue, false);
+      await this.settle(killsDue, step === steps - 1);
       this.payByHand(2);
       await this.tellSome();
     }
@@ -214,6 +214,7 @@ export class PaymentChaos {
         { dimension: 'hundreds', meter: 'calls', unitSize: '100' },
       ],
     });
+    const oneInBuys = this.size.customers > 100 ? 10 : 4;
     for (let n = 0; n < this.size.customers; n += 1) {
       const row = { ...own, name: `Customer ${n}`, email: `billing@${n}.example` };
       const { id: customer_id } = await aCustomer(pool, row);
@@ -230,8 +231,8 @@ export class PaymentChaos {
         startsAt: this.now.toISOString(),
         periodRule: {
           kind: 'anniversary',
-          interval: this.size.days < 14 ? 'day' : 'week',
-          anchor: `2027-01-0${1 + this.random(7)}`,
+          interval: this.size.days < 28 ? 'day' : 'month',
+          anchor: `2026-12-${10 + this.random(19)}`,
           timezone: ZONES[this.random(ZONES.length)],
         },
       });
@@ -241,7 +242,7 @@ export class PaymentChaos {
       const { stripeCustomerId } = await this.must('PUT', path, { collection });
       this.stripe.books.cards.set(stripeCustomerId, card);
       const buyer =
-        n % 4 === 0
+        n % oneInBuys === 0
           ? await this.buyer({ n, productId, customerId: customer_id, keyId: await keyIn(sold.id) })
           : null;
       this.payers.push({ customerId: customer_id, stripeCustomerId, keyId, card, buyer });
