@@ -22,7 +22,7 @@ import {
   aStage,
   aUsagePlan,
 } from './factories.js';
-import { MarketplaceStandIn, type MarketplaceFault } from './marketplace.js';
+import { MARKETPLACE_FAULTS, MarketplaceStandIn, type MarketplaceFault } from './marketplace.js';
 import { MortalWorker } from './mortal-worker.js';
 import type { Card, StripeObject } from './stripe/stripe-books.js';
 import { STRIPE_KEY, StripeStandIn, WEBHOOK_SECRET, type Fault } from './stripe/stripe-stand-in.js';
@@ -34,14 +34,6 @@ const STRIPE_FAULTS: readonly Fault[] = [
   'error-after',
   'drop-after',
   'proxy',
-];
-const AWS_FAULTS: readonly MarketplaceFault[] = [
-  'throttle',
-  'error',
-  'error-after',
-  'drop-before',
-  'drop-after',
-  'unprocessed',
 ];
 const JOBS = [
   ROLL_UP_USAGE,
@@ -294,7 +286,7 @@ export class PaymentChaos {
     if (death === 'after') return 'drop-after';
     if (this.isCalm || this.random(ONE_IN) > 0) return 'none';
     this.faults += 1;
-    return AWS_FAULTS[this.random(AWS_FAULTS.length)] ?? 'none';
+    return MARKETPLACE_FAULTS[this.random(MARKETPLACE_FAULTS.length)] ?? 'none';
   }
 
   private async moveBy(hours: number): Promise<void> {
