@@ -99,8 +99,15 @@ describe('parseCommand', () => {
     expect(read('report', 'revenue')).toEqual({
       name: 'report',
       service,
+      report: 'revenue',
       wanted: { name: 'revenue' },
+      isCsv: false,
     });
+    expect(read('report', 'ageing', '--to', '2026-12-01T00:00:00Z', '--csv')).toMatchObject({
+      wanted: { name: 'receivables-ageing', to: '2026-12-01T00:00:00Z' },
+      isCsv: true,
+    });
+    expect(read('report', 'deferred')).toMatchObject({ wanted: { name: 'deferred-revenue' } });
     expect(read('explain', 'inv_1', 'line_1')).toEqual({
       name: 'explain',
       service,
@@ -116,7 +123,7 @@ describe('parseCommand', () => {
     expect(() => read('verify-statement')).toThrow('takes one file');
     expect(() => read('explain', 'inv_1')).toThrow('the id of an invoice');
     expect(() => read('export')).toThrow('tollgate exports lists them');
-    expect(() => read('report', 'everything')).toThrow('revenue');
+    expect(() => read('report', 'everything')).toThrow('revenue, deferred, ageing');
     expect(() => read('exports', 'journal')).toThrow('takes no name');
     expect(() => read('export', 'a', 'b')).toThrow('does not take "b"');
     expect(() => parseCommand(['exports'], TOKEN, NO_FILE)).toThrow('TOLLGATE_TOKEN');

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import type { CollectOptions } from './collect/collect-options.js';
+import { REPORTS, type ReportName } from './exports/report.js';
 import type { Service, WantedExport } from './exports/service.js';
 import { LogFormatFault, PRESETS, readLogFormat, type LogFormat } from './collect/log-format.js';
 
@@ -19,7 +20,14 @@ export type Command =
       readonly wanted: WantedExport;
       readonly path: string;
     }
-  | { readonly name: 'report'; readonly service: Service; readonly wanted: WantedExport }
+  | {
+      readonly name: 'report';
+      readonly service: Service;
+      readonly report: ReportName;
+      readonly wanted: WantedExport;
+      /** As CSV, instead of a table and bars. */
+      readonly isCsv: boolean;
+    }
   | {
       readonly name: 'explain';
       readonly service: Service;
@@ -41,7 +49,7 @@ export type Command =
 /** The text of `tollgate --help`. */
 export function help(): string {
   return `Usage: tollgate collect <access log> [options]
-       tollgate exports | export <name> | report revenue [options]
+       tollgate exports | export <name> | report <name> [options]
        tollgate explain <invoice id> <line id> [--url <url>]
        tollgate stuck [retry | resolve <id> --reason <text>] [--url <url>]
        tollgate verify-statement <file> [--keys <file or url>]
@@ -62,11 +70,13 @@ Options of collect:
 
 The gateway's token comes from $TOLLGATE_GATEWAY_TOKEN.
 
-exports lists the tables for finance, export saves one of them, and report revenue shows revenue by month, plan and meter.
+exports lists the tables for finance, export saves one of them. report shows one with bars, as wide as the terminal: revenue by month, plan
+and meter, deferred (revenue) by month, or the ageing of what customers owe.
 
   --from <instant>       from then on, such as 2026-11-01T00:00:00Z
   --to <instant>         before then
   --format <format>      of export: csv or parquet; default by the ending of --out, else csv
+  --csv                  of report: as CSV on the standard output
   --out <file>           where it is saved; default <name>.<format>
   --url <url>            the service, as above
 
@@ -135,7 +145,8 @@ function financeCommand(
   name: 'exports' | 'export' | 'report' | 'explain',
   [what, ...others]: readonly (string | undefined)[],
   values: Readonly<
-    Record<'url', string> & Partial<Record<'from' | 'to' | 'out' | 'format', string>>
+    Record<'url', string> &
+      Partial<Record<'from' | 'to' | 'out' | 'format', string>> & { readonly csv?: boolean }
   >,
   environment: Readonly<Record<string, string | undefined>>,
 ): Command {
@@ -167,8 +178,17 @@ function financeCommand(
       };
     }
     case 'report':
-      if (what !== 'revenue') throw new UsageFault('report takes what to report on: revenue');
-      return { name, service, wanted: { name: 'revenue', from, to } };
+      if (!isReport(what)) {
+        const names = Object.keys(REPORTS).join(', ');
+        throw new UsageFault(`report takes what to report on: ${names}`);
+      }
+      return {
+        name,
+        service,
+        report: what,
+        wanted: { name: REPORTS[what].export, from, to },
+        isCsv: values.csv === true,
+      };
   }
 }
 
@@ -196,6 +216,9 @@ function serviceOf(
   if (token === '') throw new UsageFault('set TOLLGATE_TOKEN to the token of an operator');
   return { url, token };
 }
+
+const isReport = (name: string | undefined): name is ReportName =>
+  name !== undefined && Object.hasOwn(REPORTS, name);
 
 function formatOf(name: string, readFile: (path: string) => string): LogFormat {
   const preset = Object.hasOwn(PRESETS, name) ? PRESETS[name] : undefined;
@@ -228,6 +251,7 @@ function parsed(args: readonly string[]) {
         from: { type: 'string' },
         to: { type: 'string' },
         out: { type: 'string' },
+        csv: { type: 'boolean' },
         keys: { type: 'string' },
         reason: { type: 'string' },
         help: { type: 'boolean', short: 'h' },

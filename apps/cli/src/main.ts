@@ -4,6 +4,7 @@ import { collect } from './collect/collect.js';
 import { UsageFault, help, parseCommand } from './command.js';
 import { runFinance } from './exports/run-finance.js';
 import { runStuck } from './stuck/run-stuck.js';
+import { terminalOf } from './exports/terminal.js';
 
 const CLEAR_LINE = '\r\u001b[K';
 
@@ -35,7 +36,12 @@ async function main(): Promise<number> {
       case 'export':
       case 'report':
       case 'explain':
-        await runFinance(command, { say, print, show });
+        await runFinance(command, {
+          say,
+          print,
+          show,
+          terminal: terminalOf(stdout, process.env),
+        });
         return 0;
       case 'stuck':
         await runStuck(command, print);

@@ -1,9 +1,10 @@
 import type { Command } from '../command.js';
 import { explanationTable, type Explanation } from './explanation-table.js';
 import { readCsv } from './read-csv.js';
-import { revenueReport } from './revenue-report.js';
+import { reportText } from './report.js';
 import { saveExport } from './save-export.js';
 import { ask, askForExport } from './service.js';
+import type { Terminal } from './terminal.js';
 
 /** Lists exports, saves one, shows a report or explains a line; messages go to `say`, what was asked for to `print`. */
 export async function runFinance(
@@ -12,10 +13,13 @@ export async function runFinance(
     say,
     print,
     show,
+    terminal,
   }: {
     readonly say: (line: string) => void;
     readonly print: (line: string) => void;
     readonly show?: ((line: string) => void) | undefined;
+    /** Of what `print` prints on. */
+    readonly terminal: Terminal;
   },
 ): Promise<void> {
   const { service } = command;
@@ -37,7 +41,12 @@ export async function runFinance(
     }
     case 'report': {
       const answer = await askForExport(service, command.wanted);
-      print(revenueReport(readCsv(await answer.text())));
+      const csv = await answer.text();
+      print(
+        command.isCsv
+          ? csv.replace(/\r\n$/, '')
+          : reportText(command.report, readCsv(csv), terminal),
+      );
       return;
     }
     case 'explain': {
