@@ -1,9 +1,11 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { Decimal } from '@core/kernel';
 import { parquetMetadata } from 'hyparquet';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { runFinance } from '../../apps/cli/src/exports/run-finance.js';
 import { readCsv } from '../../apps/cli/src/exports/read-csv.js';
 import { readParquet } from '../support/read-parquet.js';
+import { collectorProgram } from '../support/collector-process.js';
 import { startInvoicing, type Drafted, type Invoicing } from '../support/invoicing.js';
 
 let on: Invoicing;
@@ -341,15 +343,21 @@ describe('GET /v1/exports/:file', () => {
   });
 
   it('is listed, and reported on, by the command line', async () => {
-    await on.aFinalised();
-    const service = { url: on.api.url, token: on.api.ownerToken };
-    const printed: string[] = [];
-    const around = { say: () => undefined, print: (line: string) => void printed.push(line) };
-    await runFinance({ name: 'exports', service }, around);
-    expect(printed.map((line) => line.split(' ')[0])).toContain('journal');
-    printed.length = 0;
-    await runFinance({ name: 'report', service, wanted: { name: 'revenue' } }, around);
-    expect(printed[0]).toMatch(/^Revenue in USD\nmonth .*\n2026-1/);
+    const drafted = await on.aFinalised();
+    const program = await collectorProgram();
+    const env = { TOLLGATE_URL: on.api.url, TOLLGATE_TOKEN: on.api.ownerToken };
+    const tollgate = async (...args: string[]) =>
+      (await promisify(execFile)(process.execPath, [program, ...args], { env })).stdout;
+    expect(await tollgate('exports')).toMatch(/^journal {2}/m);
+    expect(await tollgate('report', 'revenue')).toMatch(/^Revenue in USD\nmonth .*\n2026-1/);
+    expect(await tollgate('report', 'deferred')).toMatch(
+      /^Deferred revenue in USD\n.* closing +unbilled\n2026-/,
+    );
+    const ageing = await tollgate('report', 'ageing');
+    expect(ageing).toMatch(/^Receivables in USD\ncustomer +total +notDue.*\n/);
+    expect(ageing).toMatch(/^notDue +\d+\.\d\d {2}#+$/m);
+    const csv = readCsv(await tollgate('report', 'ageing', '--csv'));
+    expect(of(csv, drafted)).toMatchObject([{ total: '3.50', currency: 'USD' }]);
   });
 
   it('answers 503 while three others are read, and serves again when they are left', async () => {

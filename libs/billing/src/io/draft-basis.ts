@@ -28,7 +28,7 @@ export interface DraftKey {
 }
 
 /** How far back finished periods are looked at for late usage. */
-const LATE_DAYS_MAX = 100;
+export const LATE_DAYS_MAX = 100;
 
 interface InvoiceRow {
   /** Of the key, from 1. */

@@ -12,6 +12,9 @@ apostrophe where a spreadsheet would run them as a formula, in CSV only. In Parq
 
 The sums agree: \`total\` of the register is the sum of its lines and their tax, \`due\` of the register is the receivable of the journal and the total of the ageing, and \`billed\` of
 the revenue is what the journal has as revenue. \`closing\` of the credits liability is what the journal has as prepaid-credit.
+\`recognised\` of the revenue is \`recognised\` of the deferred revenue, and over all months it is \`billed\`; \`closing - unbilled\` of the deferred revenue is what the journal has as revenue, less
+what was recognised ([0058](adr/0058-revenue-recognition.md)). \`invoicedAmount\` and \`open\` of the reconciliation are \`total\` and \`due\` of the register without void invoices, and its
+\`metered\` is all usage.
 
 FOCUS is the FinOps Foundation's format of cost and usage, for the tools of whoever is billed: \`GET /v1/focus?version=&format=&from=&to=\` answers customers their own rows, and operators
 those of all or of one \`customerId\`. 1.2 and 1.3 are one table that has the columns of both, 1.4 is without \`ProviderName\` and \`PublisherName\`. \`BilledCost\` adds up to what is payable by \`InvoiceId\`;

@@ -1,14 +1,13 @@
 import { columns, literal, within, type ExportDefinition } from './export.js';
 import { FOCUS, FOCUS_1_4 } from './focus.js';
+import { RECONCILIATION } from './reconciliation.js';
+import { DEFERRED_REVENUE, REVENUE } from './recognition.js';
 
 const PAID = `(SELECT coalesce(sum(p.amount_minor), 0) FROM payment p WHERE p.invoice_id = i.id)`;
 const CREDITED = `(SELECT coalesce(sum(n.total_minor), 0) FROM credit_note n WHERE n.invoice_id = i.id)`;
 const OPEN = `(SELECT coalesce(sum(p.amount_minor), 0) FROM ledger_transaction t JOIN posting p ON p.transaction_id = t.id
   WHERE t.invoice_id = i.id AND p.ledger_account = 'receivable')`;
 const CUSTOMER_NAME = `coalesce(i.recipient->>'legalName', i.recipient->>'name')`;
-
-/** Whether a line is what was paid ahead: money that pays for the other lines, and no revenue of its own. */
-const IS_PREPAID = `coalesce(l.snapshot->'source'->>'grantKind' = 'paid', FALSE)`;
 
 const INVOICE_REGISTER: ExportDefinition = {
   name: 'invoice-register',
@@ -170,63 +169,6 @@ const JOURNAL: ExportDefinition = {
     ORDER BY t.occurred_at, t.id, p.ordinal`,
 };
 
-/** The usage plan of a line: its own, where the subscription has had several. */
-const PLAN_OF_LINE = `coalesce(l.snapshot ->> 'usagePlanId', l.snapshot #>> '{source,rating,usagePlanId}', s.usage_plan_id)`;
-
-/** What was billed in a month, and the part of each line that its period has in a month; cumulative, so that parts sum to it. */
-const REVENUE: ExportDefinition = {
-  name: 'revenue',
-  description:
-    'Revenue by month (UTC), usage plan, meter and currency: billed by the issue of the invoice, with what was credited or made void taken back when that happened; recognised by the time that the billed period has in the month, less what was credited.',
-  span: 'of the months, by their first instant',
-  currency: 'r.currency',
-  columns: columns([
-    ['month', 'code', `to_char(r.month, 'YYYY-MM')`, 'In UTC.'],
-    ['usagePlanId', 'code', 'r.usage_plan_id', ''],
-    ['usagePlanName', 'text', 'plan.name', 'As it is now.'],
-    ['meter', 'text', 'r.meter', 'Empty for fees and lines by hand.'],
-    [
-      'billed',
-      'money',
-      'r.billed',
-      'Before tax, less promotional credit; prepaid credit pays, and is in it.',
-    ],
-    ['recognised', 'money', 'r.recognised', 'Before tax.'],
-    ['currency', 'code', 'r.currency', 'ISO 4217.'],
-  ]),
-  rows: (scope) => {
-    const account = literal(scope.accountId);
-    return `FROM (
-      SELECT month, usage_plan_id, meter, currency, sum(billed) AS billed, sum(recognised) AS recognised FROM (
-        SELECT date_trunc('month', t.occurred_at AT TIME ZONE 'UTC') AS month, ${PLAN_OF_LINE} AS usage_plan_id, l.meter, i.currency,
-          CASE t.act WHEN 'void-invoice' THEN -l.amount_minor ELSE l.amount_minor END AS billed, 0 AS recognised
-        FROM ledger_transaction t JOIN invoice i ON i.id = t.invoice_id
-          JOIN subscription s ON s.id = i.subscription_id JOIN invoice_line l ON l.invoice_id = i.id
-        WHERE t.account_id = ${account} AND t.act IN ('finalise-invoice', 'void-invoice') AND NOT ${IS_PREPAID}
-        UNION ALL
-        SELECT date_trunc('month', t.occurred_at AT TIME ZONE 'UTC'), ${PLAN_OF_LINE}, l.meter, i.currency, -n.amount_minor, 0
-        FROM ledger_transaction t JOIN credit_note_line n ON n.credit_note_id = t.subject_id
-          JOIN invoice_line l ON l.id = n.invoice_line_id JOIN invoice i ON i.id = l.invoice_id
-          JOIN subscription s ON s.id = i.subscription_id
-        WHERE t.account_id = ${account} AND t.act = 'issue-credit-note' AND NOT ${IS_PREPAID}
-        UNION ALL
-        SELECT m.month, ${PLAN_OF_LINE}, l.meter, i.currency, 0,
-          round(p.earned * least(extract(epoch FROM m.month + interval '1 month' - p.from_utc) / p.seconds, 1))
-            - round(p.earned * greatest(extract(epoch FROM m.month - p.from_utc) / p.seconds, 0))
-        FROM invoice i JOIN subscription s ON s.id = i.subscription_id JOIN invoice_line l ON l.invoice_id = i.id
-          CROSS JOIN LATERAL (SELECT i.period_from AT TIME ZONE 'UTC' AS from_utc, i.period_to AT TIME ZONE 'UTC' AS to_utc,
-            extract(epoch FROM i.period_to - i.period_from) AS seconds,
-            l.amount_minor - (SELECT coalesce(sum(n.amount_minor), 0) FROM credit_note_line n WHERE n.invoice_line_id = l.id) AS earned) p
-          CROSS JOIN LATERAL generate_series(date_trunc('month', p.from_utc), p.to_utc - interval '1 millisecond',
-            interval '1 month') m (month)
-        WHERE i.account_id = ${account} AND i.status IN ('finalised', 'paid', 'uncollectible') AND NOT ${IS_PREPAID}
-      ) each WHERE ${within(`month AT TIME ZONE 'UTC'`, scope)}
-      GROUP BY month, usage_plan_id, meter, currency
-    ) r LEFT JOIN usage_plan plan ON plan.id = r.usage_plan_id
-    ORDER BY r.month, r.usage_plan_id, r.meter, r.currency`;
-  },
-};
-
 const LATE = (days: string) => `interval '${days} days'`;
 
 const RECEIVABLES_AGEING: ExportDefinition = {
@@ -383,12 +325,14 @@ export const EXPORTS: readonly ExportDefinition[] = [
   PAYMENTS,
   JOURNAL,
   REVENUE,
+  DEFERRED_REVENUE,
   RECEIVABLES_AGEING,
   CUSTOMER_CREDIT,
   CREDITS_LIABILITY,
   USAGE_DETAIL,
   FOCUS,
   FOCUS_1_4,
+  RECONCILIATION,
 ];
 
 export const EXPORT_NAMES = EXPORTS.map(({ name }) => name);

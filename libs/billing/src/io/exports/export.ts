@@ -73,15 +73,23 @@ export function within(column: string, { from, to }: Pick<ExportScope, 'from' | 
 }
 
 /** Minor units in major ones: of an exact number, with as many decimals as the currency has. */
-export function major(minor: string, currency: string): string {
-  const cases = [...CURRENCY_EXPONENTS]
-    .filter(([, exponent]) => exponent !== 2)
-    .map(([code, exponent]) => `WHEN '${code}' THEN ${unit(exponent)}`);
-  return `((${minor})::numeric * CASE ${currency} ${cases.join(' ')} ELSE ${unit(2)} END)`;
+export function major(sum: string, currency: string): string {
+  return `((${sum})::numeric * ${unitOf(currency)})`;
 }
+
+/** The other way round, not rounded. */
+export const minor = (amount: string, currency: string) => `((${amount}) / ${unitOf(currency)})`;
 
 const unit = (exponent: number) =>
   exponent === 0 ? `'1'::numeric` : `'0.${'0'.repeat(exponent - 1)}1'::numeric`;
+
+/** What a minor unit of a currency is in major units. */
+function unitOf(currency: string): string {
+  const cases = [...CURRENCY_EXPONENTS]
+    .filter(([, exponent]) => exponent !== 2)
+    .map(([code, exponent]) => `WHEN '${code}' THEN ${unit(exponent)}`);
+  return `CASE ${currency} ${cases.join(' ')} ELSE ${unit(2)} END`;
+}
 
 /** First characters by which a spreadsheet takes a cell for a formula, as code points; see `spreadsheetText`. */
 const FORMULA_STARTS = Array.from('=+-@\t\r\n＝＋－＠', (character) => character.codePointAt(0));
