@@ -305,7 +305,11 @@ describe('GET /v1/invoices/{id}/lines/{lineId}/explanation', () => {
     const lineId = (await firstLine(of)).split('/').at(-2) ?? '';
     const service = { url: on.api.url, token: await on.rows.customerToken(of.customerId) };
     const printed: string[] = [];
-    const around = { say: () => undefined, print: (text: string) => void printed.push(text) };
+    const around = {
+      say: () => undefined,
+      print: (text: string) => void printed.push(text),
+      terminal: { width: 120, hasColour: false },
+    };
     await runFinance({ name: 'explain', service, invoiceId: of.id, lineId }, around);
     expect(printed[0]).toMatch(/^REST API calls: 3\.50 USD on TG-[^]*2026-11-15 +1000000\n/);
   });
