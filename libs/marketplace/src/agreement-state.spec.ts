@@ -1,6 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { afterNotice, hasAccess, type AgreementProgress } from './agreement-state.js';
+import {
+  afterEntitlements,
+  afterNotice,
+  hasAccess,
+  type AgreementProgress,
+  type ContractProgress,
+} from './agreement-state.js';
 import type { NoticeKind } from './notice.js';
 
 const at = (minute: number) => new Date(Date.UTC(2026, 10, 10, 9, minute));
@@ -68,5 +74,42 @@ describe('afterNotice', () => {
         },
       ),
     );
+  });
+});
+
+describe('afterEntitlements', () => {
+  const CONTRACT: ContractProgress = { ...NEW, lapsedAt: null };
+  const bought = { had: true, hasLive: true };
+  const gone = { had: true, hasLive: false };
+  /** What a contract is after answers of AWS, an hour apart. */
+  const progress = (...answers: (typeof bought)[]) =>
+    answers.reduce((before, one, n) => afterEntitlements(before, one, at(60 * n)), CONTRACT);
+
+  it.each([
+    { answers: [{ had: false, hasLive: false }], state: 'pending', why: 'nothing was ever bought' },
+    { answers: [bought], state: 'active', why: 'something is' },
+    { answers: [bought, gone], state: 'ending', why: 'all of it has ended' },
+    { answers: [bought, gone, gone], state: 'ended', why: 'an hour later it still has' },
+    { answers: [bought, gone, bought], state: 'active', why: 'it was renewed in the hour' },
+    { answers: [bought, gone, gone, bought], state: 'active', why: 'it was renewed later' },
+  ])('is $state when $why', ({ answers, state }) => {
+    expect(progress(...answers).state).toBe(state);
+  });
+
+  it('leaves an end that a notification told of, and a subscription that never had a contract', () => {
+    const told = { ...CONTRACT, state: 'ending', activeAt: at(0), endingAt: at(1) } as const;
+    expect(afterEntitlements(told, bought, at(2))).toBe(told);
+    expect(afterEntitlements(told, gone, at(200))).toBe(told);
+    const subscribed = { ...CONTRACT, state: 'active', activeAt: at(0) } as const;
+    expect(afterEntitlements(subscribed, { had: false, hasLive: false }, at(2))).toBe(subscribed);
+  });
+
+  it('keeps from when usage counts over an end and a renewal', () => {
+    expect(progress(bought, gone, gone, bought)).toMatchObject({
+      activeAt: at(0),
+      endingAt: null,
+      endedAt: null,
+      lapsedAt: null,
+    });
   });
 });
