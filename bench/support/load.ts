@@ -51,7 +51,12 @@ export async function startServer(
 ): Promise<Server> {
   const port = await freePort();
   const child = spawn('taskset', ['-c', '0', process.execPath, '--max-semi-space-size=32', entry], {
-    env: { PATH: process.env['PATH'] ?? '', PORT: String(port), ...environment },
+    env: {
+      PATH: process.env['PATH'] ?? '',
+      GLIBC_TUNABLES: 'glibc.malloc.hugetlb=1',
+      PORT: String(port),
+      ...environment,
+    },
     stdio: ['ignore', 'ignore', 'inherit'],
   });
   children.push(child);
