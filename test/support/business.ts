@@ -58,28 +58,42 @@ export const calls = (price: Body) => ({
 
 /** One api and the jobs of one worker, for all stories of a file. */
 export interface Stories {
-  readonly api: TestApi;
   /** Opens a business in test mode, with a clock of its own that shows `now`. */
   opens(now: string, account?: Body): Promise<Business>;
+  /** Opens one that lives by the time of the world. */
+  opensLive(): Promise<Business>;
+  /** The business that bills all others for their traffic. */
+  platform(): Promise<Business>;
 }
 
 export async function startStories(): Promise<Stories> {
   const api = await startApi({ TOLLGATE_DEMO: 'off' });
   const jobs = await NestFactory.createApplicationContext(JobsModule, { logger: ['fatal'] });
   afterAll(() => jobs.close());
+  const opened = async (owner: { readonly token: string; readonly accountId: string }) => {
+    const business = new Business(api, jobs, owner);
+    await business.opensTheDoor();
+    return business;
+  };
+  const account = async (mode: string) => {
+    const { id, token } = await controlPlane(api).account(mode);
+    return { accountId: String(id), token: String(token) };
+  };
   return {
-    api,
-    opens: async (now, account = {}) => {
-      const { id, token } = await controlPlane(api).account('test');
-      const body = { token: String(token), accountId: String(id) };
-      // A story plays in its own year, whenever it is told. From then on only its clock is moved.
+    opens: async (now, change = {}) => {
+      const owner = await account('test');
+      // A story plays in its own year, whenever it is told. From then on its clock is only moved.
       const clockOffsetMs = BigInt(Date.parse(now) - Date.now());
-      const db = api.app.get(Database);
-      await db.account.update({ where: { id: body.accountId }, data: { clockOffsetMs } });
-      const business = new Business(api, jobs, body);
-      if (Object.keys(account).length > 0) await business.call('PATCH', '/v1/account', account);
-      await business.opensTheDoor();
+      const where = { id: owner.accountId };
+      await api.app.get(Database).account.update({ where, data: { clockOffsetMs } });
+      const business = await opened(owner);
+      if (Object.keys(change).length > 0) await business.call('PATCH', '/v1/account', change);
       return business;
+    },
+    opensLive: async () => opened(await account('live')),
+    platform: async () => {
+      const { body } = await api.call('GET', '/v1/account');
+      return opened({ accountId: String(body['id']), token: api.ownerToken });
     },
   };
 }
@@ -170,16 +184,25 @@ export class Business {
   }
 
   /** What a customer used, as the gateway reports it. */
-  async reports(keyId: string, at: string, quantities: Record<string, string>): Promise<Body> {
+  async reports(
+    keyId: string,
+    at: string,
+    quantities: Record<string, string>,
+    sequence = this.batches++,
+  ): Promise<Body> {
     const place = { method: 'GET', resourcePath: '/pets', statusClass: '2xx' };
     const records = [{ at, keyId, ...this.stage, ...place, quantities }];
-    const sequence = this.batches++;
     const body = { epoch: 'edge', sequence, records };
     const token = this.gatewayToken;
     const answer = await this.api.call('POST', '/v1/usage/batches', { token, body });
     assert.equal(answer.status, 201, JSON.stringify(answer.body));
     assert.equal(answer.body['quarantined'] ?? 0, 0, 'It is counted, and not put aside.');
     return { gatewayId: this.gatewayId, epoch: 'edge', sequence, index: 0 };
+  }
+
+  /** A batch of the gateway's gets lost on its way; answers which. */
+  losesABatch() {
+    return { gatewayId: this.gatewayId, epoch: 'edge', sequence: this.batches++ };
   }
 
   /** What the gateway is answered about a call with a key. */
