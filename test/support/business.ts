@@ -170,17 +170,18 @@ export class Business {
   /** A customer signs up for an offer, now unless `terms` say since when. */
   async signsUp(who: Body & { name: string }, offer: Offer, terms: Body = {}): Promise<Buyer> {
     const { id } = await this.make.customer(who);
-    const customerId = String(id);
-    const key = await this.make.apiKey({ customerId });
-    const keys = `/v1/usage-plans/${offer.usagePlanId}/keys`;
-    await this.call('POST', keys, { keyId: key['id'] });
-    const buyer = new Buyer(this, {
-      customerId,
-      keyId: String(key['id']),
-      apiKey: String(key['value']),
-    });
-    await buyer.subscribes(offer, terms);
-    return buyer;
+    return this.subscribes(String(id), offer, terms);
+  }
+
+  /** A customer who is there already subscribes to one more, with a key of its own. */
+  async subscribes(customerId: string, offer: Offer, terms: Body = {}): Promise<Buyer> {
+    const { id, value } = await this.make.apiKey({ customerId });
+    const keyId = String(id);
+    await this.call('POST', `/v1/usage-plans/${offer.usagePlanId}/keys`, { keyId });
+    const body = { customerId, ...offer, ...terms };
+    const subscription = await this.call('POST', '/v1/subscriptions', body);
+    const subscriptionId = String(subscription['id']);
+    return new Buyer(this, { customerId, keyId, apiKey: String(value), subscriptionId });
   }
 
   /** What a customer used, as the gateway reports it. */

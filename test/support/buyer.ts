@@ -1,6 +1,6 @@
 import { formatMoney } from '@core/kernel';
 import { expect } from 'vitest';
-import type { Business, Offer } from './business.js';
+import type { Business } from './business.js';
 
 type Body = Record<string, unknown>;
 
@@ -54,20 +54,14 @@ export class Buyer {
   readonly customerId: string;
   readonly keyId: string;
   readonly apiKey: string;
-  subscriptionId = '';
+  readonly subscriptionId: string;
 
   constructor(
     private readonly business: Business,
-    who: { readonly customerId: string; readonly keyId: string; readonly apiKey: string },
+    who: Pick<Buyer, 'customerId' | 'keyId' | 'apiKey' | 'subscriptionId'>,
   ) {
     ({ customerId: this.customerId, keyId: this.keyId, apiKey: this.apiKey } = who);
-  }
-
-  async subscribes({ usagePlanId, rateCardId }: Offer, terms: Body = {}): Promise<void> {
-    const { customerId } = this;
-    const body = { customerId, usagePlanId, rateCardId, ...terms };
-    const { id } = await this.business.call('POST', '/v1/subscriptions', body);
-    this.subscriptionId = String(id);
+    this.subscriptionId = who.subscriptionId;
   }
 
   /** Uses calls, or what meters count, at an instant; answers where that is written down. */

@@ -208,14 +208,14 @@ describe('what-if', () => {
     const shop = await stories.opens('2027-06-01T00:00:00Z');
     const plan = await shop.sells('Basic', CARD);
     const buyers = [
-      { who: await shop.signsUp({ name: 'A' }, plan), uses: '500', now: '15.00', then: '16.00' },
-      { who: await shop.signsUp({ name: 'B' }, plan), uses: '1500', now: '22.50', then: '24.00' },
-      { who: await shop.signsUp({ name: 'C' }, plan), uses: null, now: '10.00', then: '12.00' },
+      { who: await shop.signsUp({ name: 'A' }, plan), uses: '500', now: '15.00', after: '16.00' },
+      { who: await shop.signsUp({ name: 'B' }, plan), uses: '1500', now: '22.50', after: '24.00' },
+      { who: await shop.signsUp({ name: 'C' }, plan), uses: null, now: '10.00', after: '12.00' },
     ];
     const ask = async (items: object[]) => {
       const span = { from: '2027-06-01T00:00:00Z', to: '2027-07-01T00:00:00Z' };
       const csv = await shop.call('POST', '/v1/what-if', { currency: 'USD', items, ...span });
-      const [, ...rows] = String(csv).trimEnd().split('\r\n');
+      const [, ...rows] = (csv as unknown as string).trimEnd().split('\r\n');
       return rows.map((row) => row.split(',').slice(1, 7).join(' ')).toSorted();
     };
     const month = async (day: string, end: string) => {
@@ -242,7 +242,7 @@ describe('what-if', () => {
     await shop.call('POST', `${card}/migrations`, { fromVersion: 1 });
     await shop.itIs('2027-08-01T00:00:01Z');
     await month('2027-08-20T00:00:00Z', '2027-09-01T00:00:01Z');
-    for (const { who, then } of buyers) expect((await who.invoice()).total.amount).toBe(then);
+    for (const { who, after } of buyers) expect((await who.invoice()).total.amount).toBe(after);
     await expectBooksToBalance(shop);
   });
 });
