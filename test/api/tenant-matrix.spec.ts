@@ -107,6 +107,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   'POST /v1/rate-cards/{id}/quote': { body: () => ({ usage: { calls: '1' } }) },
   'GET /v1/subscriptions/{id}': { customersToo: true },
   'GET /v1/subscriptions/{id}/preview': { customersToo: true },
+  'GET /v1/subscriptions/{id}/projection': { customersToo: true },
   'GET /v1/invoices/{id}': { customersToo: true },
   'GET /v1/invoices/{id}/csv': { customersToo: true },
   'GET /v1/invoices/{id}/statement': { customersToo: true, refusedWith: 409 },

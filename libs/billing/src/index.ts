@@ -159,6 +159,12 @@ export { groupedDecimal, printableText, spreadsheetText } from './plain-text.js'
 export { parsePeriodRule, type BillingInterval, type PeriodRule } from './period-rule.js';
 export { previewBillingPeriod, type PeriodJson } from './preview-billing-period.js';
 export {
+  projectedUsage,
+  projectionStanding,
+  type ProjectionStanding,
+  type UsedPart,
+} from './projection.js';
+export {
   partShare,
   prorate,
   proratedPrice,

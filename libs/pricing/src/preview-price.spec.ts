@@ -52,6 +52,16 @@ describe('previewPrice', () => {
       why: 'less the rounded amount that was billed',
     },
     {
+      request: {
+        price: { model: 'per-unit', unitAmount: '3.685' },
+        quantity: '1',
+        billedAmount: '3.69',
+      },
+      amount: '-0.005',
+      minor: '0',
+      why: 'rounded is compared with rounded: nothing is left of what was billed whole',
+    },
+    {
       request: { quantity: '0', billedAmount: '-0' },
       amount: '0',
       minor: '0',

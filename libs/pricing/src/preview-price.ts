@@ -2,6 +2,7 @@ import {
   Decimal,
   JsonFields,
   decimalText,
+  exactMoney,
   isCurrency,
   toMoney,
   type DecimalForm,
@@ -61,7 +62,7 @@ export function previewPrice(json: unknown): PricePreview | PriceStepsPreview {
   const priced = uses.map((use, index) =>
     rate(use, { isFinal: isFinal && index === uses.length - 1 }),
   );
-  const booked = priced.map(({ amount }) => toMoney(amount.sub(billed), currency).minor);
+  const booked = priced.map(({ amount }) => bookedMinor({ amount, billed, currency }));
   if (isSteps) {
     return {
       deltas: booked.map((minor, index) => (minor - (booked[index - 1] ?? 0n)).toString()),
@@ -73,6 +74,21 @@ export function previewPrice(json: unknown): PricePreview | PriceStepsPreview {
     rounded: { minor: minor.toString(), currency },
     tiers: tiers.map(tierChargeJson),
   };
+}
+
+/**
+ * The difference, rounded. What was billed as money was rounded then, so it is taken off what is rounded now: 3.685 of which 3.69
+ * was billed leaves nothing, and not a cent to give back.
+ */
+function bookedMinor(of: {
+  readonly amount: Decimal;
+  readonly billed: Decimal;
+  readonly currency: string;
+}): bigint {
+  const { amount, billed, currency } = of;
+  const before = exactMoney(billed, currency);
+  if (before) return toMoney(amount, currency).minor - before.minor;
+  return toMoney(amount.sub(billed), currency).minor;
 }
 
 /** Writes the charge of a tier as the API shows it. */

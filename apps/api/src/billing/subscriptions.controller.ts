@@ -1,9 +1,10 @@
 import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { ApiCreatedResponse, ApiOkResponse } from '@nestjs/swagger';
 import type { Scope } from '@core/identity';
-import { PreviewsService, SubscriptionsService } from '@io/billing';
+import { PreviewsService, ProjectionsService, SubscriptionsService } from '@io/billing';
 import { Allow, AllowCustomersToo, Caller } from '../access/access.js';
 import { PeriodPreviewView, periodPreviewView } from './invoices.dto.js';
+import { ProjectionView, projectionView } from './projections.dto.js';
 import {
   CreateSubscriptionBody,
   EndSubscriptionBody,
@@ -21,6 +22,7 @@ export class SubscriptionsController {
   constructor(
     private readonly subscriptions: SubscriptionsService,
     private readonly previews: PreviewsService,
+    private readonly projections: ProjectionsService,
   ) {}
 
   @Post()
@@ -50,6 +52,12 @@ export class SubscriptionsController {
   @ApiOkResponse({ type: PeriodPreviewView })
   async preview(@Caller() scope: Scope, @Param('id') id: string): Promise<PeriodPreviewView> {
     return periodPreviewView(id, await this.previews.preview(scope, id));
+  }
+
+  @Get(':id/projection')
+  @ApiOkResponse({ type: ProjectionView })
+  async projection(@Caller() scope: Scope, @Param('id') id: string): Promise<ProjectionView> {
+    return projectionView(id, await this.projections.project(scope, id));
   }
 
   @Post(':id/end')

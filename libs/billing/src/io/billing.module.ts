@@ -32,6 +32,7 @@ import { IssuersService } from './issuers.service.js';
 import { LedgerRepository } from './ledger.repository.js';
 import { LedgerService } from './ledger.service.js';
 import { PreviewsService } from './previews.service.js';
+import { ProjectionsService } from './projections.service.js';
 import { RateCardsRepository } from './rate-cards.repository.js';
 import { RateCardsService } from './rate-cards.service.js';
 import { RatingTransactions } from './rating-transactions.js';
@@ -106,6 +107,7 @@ import { WhatIfService } from './what-if.service.js';
     LedgerRepository,
     LedgerService,
     PreviewsService,
+    ProjectionsService,
     RateCardsRepository,
     RateCardsService,
     RatingService,
@@ -161,6 +163,7 @@ import { WhatIfService } from './what-if.service.js';
     IssuersService,
     LedgerService,
     PreviewsService,
+    ProjectionsService,
     RateCardsService,
     SettlementsService,
     SubscriberMigrationsService,

@@ -6,6 +6,7 @@ import {
   type BilledRateCard,
   type MeteredUsage,
   type Phase,
+  type UsedPart,
 } from '@core/billing';
 import type { Period } from '@core/kernel';
 import type { UsagePeriod } from '@io/metering';
@@ -66,6 +67,16 @@ export function usageOfPart(
     period,
     billedAccountId: index === 0 ? billedAccountId : null,
   }));
+}
+
+/** The parts of a period as far as their usage goes, to project it. */
+export function usedParts(
+  parts: readonly PartToRate[],
+  usage: readonly (readonly MeteredUsage[])[],
+): UsedPart[] {
+  return parts.map(({ period, phase }, index) => {
+    return { period, isOpen: phase.kind !== 'paused', usage: usage[index] ?? [] };
+  });
 }
 
 /** The parts of a period with what was used in each, in their order. */

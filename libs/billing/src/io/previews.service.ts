@@ -1,10 +1,17 @@
+import assert from 'node:assert';
 import { Injectable } from '@nestjs/common';
-import { openPeriod, type TaxedDraft } from '@core/billing';
+import {
+  openPeriod,
+  projectionStanding,
+  type ProjectionStanding,
+  type TaxedDraft,
+} from '@core/billing';
 import type { Scope } from '@core/identity';
 import type { Period } from '@core/kernel';
 import { NotFound } from '@io/platform';
 import { CreditsService } from './credits.service.js';
 import { InvoicesRepository } from './invoices.repository.js';
+import { partsToRate, usedParts } from './parts-to-rate.js';
 import { RatingService } from './rating.service.js';
 import type { TermsChange } from './changed-terms.service.js';
 import { SubscriptionChangesService, type ChangeInstant } from './subscription-changes.service.js';
@@ -18,6 +25,13 @@ export interface ChangePreview {
   readonly isChange: boolean;
   readonly before: TaxedDraft | null;
   readonly after: TaxedDraft | null;
+}
+
+/** The open period as it stands, and as it will be when it ends. */
+export interface ProjectedPeriod extends ProjectionStanding {
+  readonly soFar: TaxedDraft;
+  /** Null while too little is known. */
+  readonly projected: TaxedDraft | null;
 }
 
 /** What periods will be charged, before they have ended. Stores nothing. */
@@ -66,12 +80,39 @@ export class PreviewsService {
     return to === null ? null : this.draft(terms, { from, to });
   }
 
-  private async draft(terms: BillingTerms, period: Period): Promise<TaxedDraft | null> {
+  /**
+   * The same, and what it will be when the period ends, if usage goes on as it did: fees, included units, bounds and discounts are those of
+   * the whole period either way, and tiers those of what will have been used. Null when no period is open.
+   */
+  async projection(
+    scope: Scope,
+    subscriptionId: string,
+    asOf: Date,
+  ): Promise<ProjectedPeriod | null> {
+    const terms = await this.get(scope, subscriptionId);
+    const { billedTo: from, closesAt: to } = terms.subscription;
+    if (to === null) return null;
+    const period = { from, to };
+    const parts = usedParts(partsToRate(terms.subscription, period), []);
+    const standing = projectionStanding(parts, asOf);
+    const soFar = await this.draft(terms, period);
+    const projected = standing.isTooEarly ? null : await this.draft(terms, period, asOf);
+    return { ...standing, soFar, projected };
+  }
+
+  private async draft(
+    terms: BillingTerms,
+    period: Period,
+    projectedAt?: Date,
+  ): Promise<TaxedDraft> {
     const { accountId, id: subscriptionId, customerId, currency } = terms.subscription;
     const key = { subscriptionId, customerId, currency, period, invoiceId: null };
     const basis = await this.invoices.basis(accountId, key);
-    const [draft = null] = await this.rating.rate([{ terms, period, basis }]);
-    return draft && this.credits.previewed(terms.subscription, draft);
+    const [draft] = await this.rating.rate([
+      { terms, period, basis, ...(projectedAt && { projectedAt }) },
+    ]);
+    assert(draft, 'A period is rated.');
+    return this.credits.previewed(terms.subscription, draft);
   }
 
   private async get(scope: Scope, subscriptionId: string): Promise<BillingTerms> {

@@ -7,6 +7,7 @@ import {
   localDate,
   meteredUsage,
   metersByProtocol,
+  projectedUsage,
   taxedDraft,
   taxTermsFor,
   timezoneAt,
@@ -21,6 +22,7 @@ import {
   cardKey,
   partsToRate,
   usageOfPart,
+  usedParts,
   type BilledUsage,
   type PartToRate,
 } from './parts-to-rate.js';
@@ -31,6 +33,8 @@ export interface RatingTask {
   readonly terms: BillingTerms;
   readonly period: Period;
   readonly basis: DraftBasis;
+  /** Where it is rated by what will have been used when it ends, as far as can be told at that instant. */
+  readonly projectedAt?: Date;
 }
 
 /**
@@ -59,8 +63,8 @@ export class RatingService {
     );
     const used = await this.periodUsages(wanted);
     return slice.map((task, index) => {
-      const [own, ...finished] = (periods[index] ?? []).map((period) =>
-        ratedPeriod(task.terms, period, used),
+      const [own, ...finished] = (periods[index] ?? []).map((period, place) =>
+        ratedPeriod(task.terms, period, { used, at: place === 0 ? task.projectedAt : undefined }),
       );
       assert(own, 'A task is of a period.');
       return ratedDraft(task, { own, finished });
@@ -101,15 +105,16 @@ function usageOf({ subscription, cards }: BillingTerms, { parts }: PeriodInParts
   });
 }
 
-/** A period with its usage, which is taken off in the order of `usageOf`. */
+/** A period with its usage, which is taken off in the order of `usageOf`; projected where an instant is given. */
 function ratedPeriod(
   { subscription, cards }: BillingTerms,
   { period, parts }: PeriodInParts,
-  used: (readonly MeteredQuantity[])[],
+  { used, at }: { readonly used: (readonly MeteredQuantity[])[]; readonly at: Date | undefined },
 ): BillingInParts {
-  const usage = parts.map(({ usagePlanIds }) =>
+  const soFar = parts.map(({ usagePlanIds }) =>
     usagePlanIds.flatMap(() => meteredUsage(used.shift() ?? [])),
   );
+  const usage = at ? projectedUsage(usedParts(parts, soFar), at) : soFar;
   return {
     subscription,
     period,
