@@ -170,6 +170,54 @@ describe('POST /v1/invoices/:id/approve', () => {
   });
 });
 
+describe('days to pay', () => {
+  const DAY_MS = 86_400_000;
+  const patch = async (path: string, body: object) => {
+    const answer = await on.api.call('PATCH', path, { body });
+    expect(answer).toMatchObject({ status: 200, body });
+  };
+  /** Of an invoice that becomes final now; each is of an issuer of its own where one is named. */
+  const daysOf = async (change: object, customer: object = {}) => {
+    const draft = await on.aDraft(change);
+    await patch(`/v1/customers/${draft.customerId}`, customer);
+    await on.post(`${draft.path}/finalise`);
+    const { issuedAt, dueAt } = await invoice(draft);
+    return (Date.parse(String(dueAt)) - Date.parse(String(issuedAt))) / DAY_MS;
+  };
+
+  it('are those of the subscription, else the customer, the issuer, the account, and else 30', async () => {
+    const own = { series: 'FR', name: 'Petstore SA', netTermsDays: 10 };
+    const { body: issuer } = await on.api.call('POST', '/v1/issuers', { body: own });
+    const { body: plain } = await on.api.call('POST', '/v1/issuers', {
+      body: { series: 'IT', name: 'Petstore SpA' },
+    });
+    expect([issuer['netTermsDays'], plain['netTermsDays']]).toEqual([10, null]);
+    expect(await daysOf({})).toBe(30);
+    await patch('/v1/invoice-settings', { netTermsDays: 20 });
+    const ofIssuer = { issuerId: issuer['id'] };
+    expect(await daysOf({})).toBe(20);
+    expect(await daysOf({ issuerId: plain['id'] })).toBe(20);
+    expect(await daysOf(ofIssuer)).toBe(10);
+    expect(await daysOf(ofIssuer, { netTermsDays: 5 })).toBe(5);
+    expect(await daysOf({}, { netTermsDays: 0 })).toBe(0);
+    expect(await daysOf({ ...ofIssuer, netTermsDays: 3 }, { netTermsDays: 5 })).toBe(3);
+    await patch('/v1/invoice-settings', { netTermsDays: 30 });
+  });
+
+  it('of a customer are a whole number up to a year, and null again', async () => {
+    const body = { name: 'Acme', netTermsDays: 45 };
+    const { body: customer } = await on.api.call('POST', '/v1/customers', { body });
+    const path = `/v1/customers/${customer['id']}`;
+    expect(customer).toMatchObject(body);
+    await patch(path, { netTermsDays: null });
+    for (const netTermsDays of [-1, 366, 1.5, '45'])
+      expect(await on.api.call('PATCH', path, { body: { netTermsDays } })).toMatchObject({
+        status: 400,
+        body: { errors: [{ pointer: '/netTermsDays' }] },
+      });
+  });
+});
+
 describe('/v1/invoice-settings', () => {
   it('answers 200 with what drafts to come are made by, and an audit event for a change', async () => {
     const { body: before } = await on.api.call('GET', '/v1/invoice-settings');
@@ -203,6 +251,8 @@ describe('/v1/invoice-settings', () => {
     [{ collectionHours: -1 }, '/collectionHours'],
     [{ collectionHours: 721 }, '/collectionHours'],
     [{ requiresApproval: 'yes' }, '/requiresApproval'],
+    [{ netTermsDays: 366 }, '/netTermsDays'],
+    [{ netTermsDays: '30' }, '/netTermsDays'],
     [{ approval: true }, '/approval'],
   ])('answers 400 to %j', async (body, pointer) => {
     const answer = await settings(body);

@@ -43,7 +43,7 @@ describe('POST /v1/subscriptions', () => {
       rateCardVersion: 1,
       currency: 'USD',
       periodRule: { kind: 'calendar', interval: 'month', timezone: 'America/New_York' },
-      netTermsDays: 30,
+      netTermsDays: null,
       endsAt: null,
       currentPeriod: { from: body.startsAt, to: '2027-01-01T05:00:00.000Z' },
     });

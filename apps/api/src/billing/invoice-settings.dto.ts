@@ -3,6 +3,9 @@ import { Flag, Instant, Int } from '@io/platform';
 /** How long a draft gathers late usage: 24 hours where nobody says otherwise, 30 days at most. */
 export const COLLECTION_HOURS = { min: 0, max: 720, example: 24 } as const;
 
+/** Days to pay: 30 where nobody says otherwise. */
+export const NET_TERMS_DAYS = { min: 0, max: 365, example: 30 } as const;
+
 export class UpdateInvoiceSettingsBody {
   @Int({
     ...COLLECTION_HOURS,
@@ -16,6 +19,14 @@ export class UpdateInvoiceSettingsBody {
     description: 'Whether a person approves each invoice before it becomes final.',
   })
   requiresApproval?: boolean;
+
+  @Int({
+    ...NET_TERMS_DAYS,
+    optional: true,
+    description:
+      'Within how many days invoices are to be paid, where subscription, customer and issuer do not say. Counts for invoices that become final from now on.',
+  })
+  netTermsDays?: number;
 }
 
 export class InvoiceSettingsView {
@@ -24,6 +35,9 @@ export class InvoiceSettingsView {
 
   @Flag()
   requiresApproval: boolean;
+
+  @Int(NET_TERMS_DAYS)
+  netTermsDays: number;
 
   @Instant()
   updatedAt: Date;

@@ -17,7 +17,7 @@ export class IssuersController {
   @ApiCreatedResponse({ type: IssuerView })
   create(@Caller() scope: Scope, @Body() body: CreateIssuerBody) {
     const party = { legalName: null, address: null, taxId: null };
-    const none = { ...party, collectionHours: null, requiresApproval: null };
+    const none = { ...party, collectionHours: null, requiresApproval: null, netTermsDays: null };
     return this.issuers.create(scope, { ...none, ...given(body) });
   }
 

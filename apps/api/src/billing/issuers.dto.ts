@@ -1,8 +1,10 @@
 import type { Issuer } from '@io/billing';
 import { Flag, Id, Instant, Int, ListOf, Text } from '@io/platform';
-import { COLLECTION_HOURS } from './invoice-settings.dto.js';
+import { COLLECTION_HOURS, NET_TERMS_DAYS } from './invoice-settings.dto.js';
 
 const OWN_SETTING = "Of its drafts; the account's setting when null.";
+
+const NET_TERMS = "Days to pay, where subscription and customer do not say; the account's when null.";
 
 const SERIES = {
   max: 8,
@@ -30,6 +32,9 @@ export class UpdateIssuerBody {
 
   @Flag({ optional: true, nullable: true, description: OWN_SETTING })
   requiresApproval?: boolean | null;
+
+  @Int({ ...NET_TERMS_DAYS, optional: true, nullable: true, description: NET_TERMS })
+  netTermsDays?: number | null;
 }
 
 export class CreateIssuerBody extends UpdateIssuerBody {
@@ -64,6 +69,9 @@ export class IssuerView {
 
   @Flag({ nullable: true, description: OWN_SETTING })
   requiresApproval: boolean | null;
+
+  @Int({ ...NET_TERMS_DAYS, nullable: true, description: NET_TERMS })
+  netTermsDays: number | null;
 
   @Instant()
   createdAt: Date;

@@ -14,12 +14,14 @@ import {
   Text,
   Zone,
 } from '@io/platform';
+import { NET_TERMS_DAYS } from './invoice-settings.dto.js';
 import { PeriodView } from './previews.dto.js';
 
 const PRICE_OVERRIDES =
   "Prices of the customer's own, in place of the rate card's: `[{ priceId, price }]`.";
 const ADD_ONS =
   'Prices with a quantity that is agreed and not counted: `[{ id, description, price, quantity }]`.';
+const TERMS_OF_OTHERS = 'Those of the customer, the issuer or the account when there are none.';
 const RULE = { kind: 'calendar', interval: 'month', timezone: 'Europe/Paris' };
 
 export class CreateSubscriptionBody {
@@ -47,7 +49,7 @@ export class CreateSubscriptionBody {
   @Instant({ optional: true, description: "Now, by the account's clock, when left out." })
   startsAt?: string;
 
-  @Int({ min: 0, max: 365, optional: true, description: 'Days to pay; 30 when left out.' })
+  @Int({ ...NET_TERMS_DAYS, optional: true, description: `Days to pay. ${TERMS_OF_OTHERS}` })
   netTermsDays?: number;
 
   @Id({
@@ -137,8 +139,8 @@ export class SubscriptionView {
   @JsonObject({ example: RULE })
   periodRule: object;
 
-  @Int({ min: 0, max: 365 })
-  netTermsDays: number;
+  @Int({ ...NET_TERMS_DAYS, nullable: true, description: TERMS_OF_OTHERS })
+  netTermsDays: number | null;
 
   @Id({ nullable: true, description: 'Null when the account itself invoices it.' })
   issuerId: string | null;

@@ -1,4 +1,12 @@
-import { Currency, Email, Id, Instant, ListOf, Text, Zone } from '@io/platform';
+import { Currency, Email, Id, Instant, Int, ListOf, Text, Zone } from '@io/platform';
+
+const NET_TERMS_DAYS = {
+  min: 0,
+  max: 365,
+  nullable: true,
+  description:
+    "Days to pay, where the subscription does not say; the issuer's or the account's when null. Counts for invoices that become final from now on.",
+} as const;
 
 export class UpdateCustomerDto {
   @Text({ optional: true })
@@ -21,6 +29,9 @@ export class UpdateCustomerDto {
 
   @Zone({ optional: true, description: 'UTC unless set.' })
   timezone?: string;
+
+  @Int({ ...NET_TERMS_DAYS, optional: true })
+  netTermsDays?: number | null;
 }
 
 export class CreateCustomerDto extends UpdateCustomerDto {
@@ -52,6 +63,9 @@ export class CustomerView {
 
   @Zone()
   timezone: string;
+
+  @Int(NET_TERMS_DAYS)
+  netTermsDays: number | null;
 
   @Instant()
   createdAt: Date;

@@ -1,3 +1,4 @@
+import assert from 'node:assert';
 import { Injectable } from '@nestjs/common';
 import { dueAt, InvoiceNotApproved, WrongInvoiceStatus } from '@core/billing';
 import type { Scope } from '@core/identity';
@@ -188,8 +189,11 @@ export class FinalisingRepository {
     const drafts = await spendCredits(
       tx,
       accountId,
-      final.map(({ subscription: { netTermsDays, usagePlanId }, ...draft }) => {
+      final.map(({ subscription: { id, usagePlanId }, ...draft }) => {
         const { timezone } = draft.draft;
+        const issuer = issuers.get(id);
+        assert(issuer, `${id} has an issuer.`);
+        const { netTermsDays } = issuer;
         return {
           ...draft,
           usagePlanId,

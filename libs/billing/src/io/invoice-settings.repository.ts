@@ -2,14 +2,22 @@ import { Injectable } from '@nestjs/common';
 import type { Scope } from '@core/identity';
 import { appendAudit, checkVersion, Database, nextVersion, type IfMatch } from '@io/platform';
 import { applyApproval } from './apply-approval.js';
-import type { FinalisingTerms } from './issuer-of.js';
+import type { FinalisingTerms, IssuedBy } from './issuer-of.js';
 
-/** How drafts of an account become final, where an issuer does not say otherwise. */
-export interface InvoiceSettings extends FinalisingTerms {
+/** How drafts of an account become final and when they are to be paid, where nobody says otherwise. */
+export type InvoiceTerms = FinalisingTerms & Pick<IssuedBy, 'netTermsDays'>;
+
+/** The same, as it is shown. */
+export interface InvoiceSettings extends InvoiceTerms {
   readonly updatedAt: Date;
 }
 
-const VIEW = { collectionHours: true, requiresApproval: true, updatedAt: true } as const;
+const VIEW = {
+  collectionHours: true,
+  requiresApproval: true,
+  netTermsDays: true,
+  updatedAt: true,
+} as const;
 
 /** The settings of accounts. */
 @Injectable()
@@ -20,10 +28,10 @@ export class InvoiceSettingsRepository {
     return this.db.account.findUniqueOrThrow({ where: { id: accountId }, select: VIEW });
   }
 
-  /** Hours count for drafts to come; whether approval is wanted for those that are there too. */
+  /** Hours count for drafts to come, days to pay for what becomes final; whether approval is wanted for drafts that are there too. */
   update(
     { accountId, principalId }: Scope,
-    change: Partial<FinalisingTerms>,
+    change: Partial<InvoiceTerms>,
     { ifMatch, now }: { readonly ifMatch: IfMatch; readonly now: Date },
   ): Promise<InvoiceSettings> {
     const where = { id: accountId };

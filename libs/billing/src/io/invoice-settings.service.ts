@@ -1,8 +1,11 @@
 import { Injectable } from '@nestjs/common';
 import type { Scope } from '@core/identity';
 import { SystemClock, type Given, type IfMatch } from '@io/platform';
-import { InvoiceSettingsRepository, type InvoiceSettings } from './invoice-settings.repository.js';
-import type { FinalisingTerms } from './issuer-of.js';
+import {
+  InvoiceSettingsRepository,
+  type InvoiceSettings,
+  type InvoiceTerms,
+} from './invoice-settings.repository.js';
 
 /** How an account's drafts become final. */
 @Injectable()
@@ -18,7 +21,7 @@ export class InvoiceSettingsService {
 
   update(
     scope: Scope,
-    change: Given<Partial<FinalisingTerms>>,
+    change: Given<Partial<InvoiceTerms>>,
     ifMatch: IfMatch,
   ): Promise<InvoiceSettings> {
     return this.settings.update(scope, change, { ifMatch, now: this.clock.now() });

@@ -10,6 +10,8 @@ export interface IssuedBy {
   readonly creditSeries: string;
   /** How drafts become final. */
   readonly finalising: FinalisingTerms;
+  /** Within how many days its invoices are to be paid: by the subscription, the customer, the issuer, or the account. */
+  readonly netTermsDays: number;
 }
 
 /** How long drafts gather late usage, and whether a person approves them. */
@@ -19,7 +21,11 @@ export interface FinalisingTerms {
 }
 
 type IssuerRow = IssuerParty &
-  FinalisingTerms & { readonly subscriptionId: string; readonly series: string | null };
+  FinalisingTerms &
+  Pick<IssuedBy, 'netTermsDays'> & {
+    readonly subscriptionId: string;
+    readonly series: string | null;
+  };
 
 /** The issuers that subscriptions of an account name, or else the account, by subscription. */
 export async function issuersOf(
@@ -30,8 +36,11 @@ export async function issuersOf(
   const rows = await tx.$queryRaw<IssuerRow[]>`
     SELECT s.id AS "subscriptionId", i.series, party.name, party.legal_name AS "legalName", party.address, party.tax_id AS "taxId",
       coalesce(i.collection_hours, a.collection_hours) AS "collectionHours",
-      coalesce(i.requires_approval, a.requires_approval) AS "requiresApproval"
+      coalesce(i.requires_approval, a.requires_approval) AS "requiresApproval",
+      CASE WHEN s.has_own_net_terms THEN s.net_terms_days
+        ELSE coalesce(c.net_terms_days, i.net_terms_days, a.net_terms_days) END AS "netTermsDays"
     FROM subscription s JOIN account a ON a.id = s.account_id
+    JOIN customer c ON c.account_id = s.account_id AND c.id = s.customer_id
     LEFT JOIN issuer i ON i.account_id = s.account_id AND i.id = s.issuer_id
     CROSS JOIN LATERAL (
       SELECT i.name, i.legal_name, i.address, i.tax_id WHERE i.id IS NOT NULL
@@ -39,13 +48,14 @@ export async function issuersOf(
     ) party
     WHERE s.account_id = ${accountId} AND s.id = ANY (${[...subscriptionIds]})`;
   return new Map(
-    rows.map(({ subscriptionId, series, collectionHours, requiresApproval, ...party }) => {
+    rows.map(({ subscriptionId, series, ...row }) => {
+      const { collectionHours, requiresApproval, netTermsDays, ...party } = row;
       const finalising = { collectionHours, requiresApproval };
       const numbers =
         series === null
           ? { series: 'TG', creditSeries: 'CN' }
           : { series, creditSeries: `${series}CN` };
-      return [subscriptionId, { party, ...numbers, finalising }];
+      return [subscriptionId, { party, ...numbers, finalising, netTermsDays }];
     }),
   );
 }

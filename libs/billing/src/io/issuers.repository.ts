@@ -29,6 +29,7 @@ export interface IssuerTerms extends IssuerParty {
   /** The account's when null. */
   readonly collectionHours: number | null;
   readonly requiresApproval: boolean | null;
+  readonly netTermsDays: number | null;
 }
 
 /** A company in whose name invoices are issued, with a series of its own, which never changes. */
@@ -48,6 +49,7 @@ const VIEW = {
   taxId: true,
   collectionHours: true,
   requiresApproval: true,
+  netTermsDays: true,
   createdAt: true,
   updatedAt: true,
 } as const;

@@ -31,7 +31,8 @@ export interface Subscription {
   readonly rateCardVersion: number;
   readonly currency: string;
   readonly periodRule: PeriodRule;
-  readonly netTermsDays: number;
+  /** Of its own; those of the customer, the issuer or the account when null. */
+  readonly netTermsDays: number | null;
   /** In whose name it is invoiced; the account's own when null. */
   readonly issuerId: string | null;
   /** The account whose traffic it charges, beside the usage of its plan; null but in the default account. */
@@ -72,6 +73,9 @@ export interface NewSubscription extends Pick<
   readonly phases: readonly Phase[];
 }
 
+/** What stands in the column where it says nothing. */
+const NET_TERMS_DAYS = 30;
+
 interface References {
   readonly customerId: string;
   readonly usagePlanId: string;
@@ -94,7 +98,7 @@ export class SubscriptionsRepository {
       this.db.$transaction(async (tx) => {
         const { startsAt, customerId } = terms;
         const start = { billedTo: startsAt, proratedFrom: startsAt };
-        const data = { id, accountId, ...terms, ...start };
+        const data = { id, accountId, ...terms, ...start, ...storedNetTerms(terms) };
         const row = await tx.subscription.create({
           data: { ...data, periodRule: storedJson(periodRule) },
         });
@@ -213,12 +217,27 @@ async function refusingOverlaps<T>(
   }
 }
 
+/** A row of the table of subscriptions. */
+type SubscriptionRow = Prisma.SubscriptionGetPayload<object>;
+
 /** Reads a row; the rule is parsed again, since the column is plain JSON. */
 export function toSubscription({
   periodRule,
+  netTermsDays,
+  hasOwnNetTerms,
   ...row
-}: Omit<Subscription, 'periodRule'> & { readonly periodRule: unknown }): Subscription {
-  return { ...row, periodRule: parsePeriodRule(periodRule) };
+}: SubscriptionRow): Subscription {
+  return {
+    ...row,
+    periodRule: parsePeriodRule(periodRule),
+    netTermsDays: hasOwnNetTerms ? netTermsDays : null,
+  };
+}
+
+function storedNetTerms({ netTermsDays }: Pick<Subscription, 'netTermsDays'>) {
+  return netTermsDays === null
+    ? { netTermsDays: NET_TERMS_DAYS, hasOwnNetTerms: false }
+    : { netTermsDays, hasOwnNetTerms: true };
 }
 
 /** Locks a subscription and reads it; null when there is none. */

@@ -39,6 +39,7 @@ export interface SubscriptionRequest {
   readonly currency?: string;
   /** Now when left out. */
   readonly startsAt?: Date;
+  /** Those of the customer, the issuer or the account when left out. */
   readonly netTermsDays?: number;
   /** The account itself when left out. */
   readonly issuerId?: string;
@@ -50,7 +51,6 @@ export interface SubscriptionRequest {
   readonly addOns?: readonly object[];
 }
 
-const NET_TERMS_DAYS = 30;
 /** How far from now a subscription may start: further back it would make years of invoices at once. */
 const START_DAYS_MAX = 400;
 const DAY_MS = 86_400_000;
@@ -69,13 +69,7 @@ export class SubscriptionsService {
 
   /** Throws `InvalidRequest` naming what is not there, `SubscriptionOverlaps` or `AccountBilledAlready`. */
   async create(scope: Scope, request: SubscriptionRequest): Promise<SubscriptionNow> {
-    const {
-      customerId,
-      usagePlanId,
-      rateCardId,
-      rateCardVersion,
-      netTermsDays = NET_TERMS_DAYS,
-    } = request;
+    const { customerId, usagePlanId, rateCardId, rateCardVersion, netTermsDays = null } = request;
     const now = await this.clock.now(scope.accountId);
     const startsAt = request.startsAt ?? now;
     const { customer, usagePlan, issuer, billedAccount } = await this.subscriptions.references(

@@ -23,6 +23,8 @@ export interface CustomerSettings {
   readonly taxId: string | null;
   readonly currency: string;
   readonly timezone: string;
+  /** Within how many days invoices are paid; the issuer's when null. */
+  readonly netTermsDays: number | null;
 }
 
 /** A customer as it is shown. */
@@ -41,6 +43,7 @@ const VIEW = {
   taxId: true,
   currency: true,
   timezone: true,
+  netTermsDays: true,
   createdAt: true,
   updatedAt: true,
 } as const;

@@ -32,7 +32,8 @@ export class CustomersService {
 
   create(scope: Scope, customer: Given<NewCustomer>): Promise<CustomerView> {
     const none = { email: null, legalName: null, address: null, taxId: null };
-    return this.customers.create(scope, { ...none, currency: 'USD', timezone: 'UTC', ...customer });
+    const usual = { currency: 'USD', timezone: 'UTC', netTermsDays: null };
+    return this.customers.create(scope, { ...none, ...usual, ...customer });
   }
 
   async get(scope: Scope, id: string): Promise<CustomerView> {
