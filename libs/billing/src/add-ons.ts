@@ -1,5 +1,11 @@
 import { Decimal, JsonFields, decimal, type DecimalForm, type FieldFault } from '@core/kernel';
-import { priceAmount, readPrice, type Price, type PricedAmount } from '@core/pricing';
+import {
+  priceAmount,
+  readIsCommitment,
+  readPrice,
+  type Price,
+  type PricedAmount,
+} from '@core/pricing';
 import { prorate, type ProrationShare } from './proration.js';
 
 /** A price beside those of the rate card, of a quantity that is agreed and not counted: three seats, one support contract. */
@@ -8,6 +14,8 @@ export interface AddOn {
   readonly description: string;
   readonly price: Price;
   readonly quantity: string;
+  /** A minimum for all prices together, in place of the rate card's: what is charged is what they do not ask for. */
+  readonly isCommitment?: true;
 }
 
 const ID = /^[A-Za-z0-9][A-Za-z0-9./-]{0,99}$/;
@@ -16,6 +24,7 @@ const QUANTITY: DecimalForm = { sign: 'positive', scale: 12 };
 /** Reads add-ons, and notes every faulty field. */
 export function readAddOns(json: readonly object[], faults: FieldFault[]): AddOn[] {
   const seen = new Set<string>();
+  let hasCommitment = false;
   return json.map((one, index) => {
     const fields = new JsonFields(one, `/addOns/${index}`, faults);
     const id = fields.text('id', 100);
@@ -30,8 +39,14 @@ export function readAddOns(json: readonly object[], faults: FieldFault[]): AddOn
       fields.refuse('price', 'a percentage needs single events, and an add-on has a quantity');
     }
     const quantity = fields.has('quantity') ? fields.decimal('quantity', QUANTITY) : '1';
+    const isCommitment = readIsCommitment(fields, price);
+    if (isCommitment && quantity !== '1')
+      fields.refuse('quantity', 'must be 1: a commitment is one sum');
+    if (isCommitment && hasCommitment)
+      fields.refuse('isCommitment', 'another add-on is the commitment');
+    hasCommitment ||= isCommitment !== null;
     fields.refuseUnknown();
-    return { id, description, price, quantity };
+    return { id, description, price, quantity, ...isCommitment };
   });
 }
 

@@ -1,6 +1,7 @@
-import { Decimal, decimal, formatMoney } from '@core/kernel';
+import { Decimal, decimal, formatMoney, toMoney } from '@core/kernel';
 import { priceAmount } from '@core/pricing';
 import { ADD_ON_PREFIX } from './add-ons.js';
+import type { CommitmentSnapshot } from './commitment.js';
 import type { AdjustmentSource } from './draft-invoice.js';
 import type { InvoiceLine } from './invoice-lines.js';
 import type { PriceItem, RatingSnapshot } from './price-lines.js';
@@ -15,6 +16,8 @@ export const AMOUNT_STEPS = [
   'minimum',
   /** Of an add-on: what is not asked for, since the period has a part only. */
   'share',
+  /** Of a commitment: what of it the prices asked for. */
+  'other-lines',
   'rounding',
   /** Of late usage: what the period's own line charges. */
   'own-line',
@@ -79,6 +82,7 @@ export function explainLine(line: InvoiceLine, currency: string): LineExplanatio
 const STEP_PLACES = 40;
 
 function priceSteps(rating: RatingSnapshot, currency: string): AmountStep[] {
+  if (rating.commitment) return commitmentSteps(rating, rating.commitment, currency);
   const { share, priceId } = rating;
   const isAddOn = priceId.startsWith(ADD_ON_PREFIX);
   // Of a price its fee, bounds and included units are shared; of an add-on what it costs in the end.
@@ -103,6 +107,21 @@ function priceSteps(rating: RatingSnapshot, currency: string): AmountStep[] {
     step,
     amount: by.toFixed(),
   }));
+}
+
+function commitmentSteps(
+  { roundedMinor }: RatingSnapshot,
+  { amount }: CommitmentSnapshot,
+  currency: string,
+): AmountStep[] {
+  const rounded = BigInt(roundedMinor);
+  const whole = toMoney(decimal(amount), currency).minor;
+  const rounding = decimal(money(whole, currency)).sub(amount);
+  return [
+    { step: 'gross', amount },
+    { step: 'other-lines', amount: money(rounded - whole, currency) },
+    { step: 'rounding', amount: rounding.toFixed() },
+  ];
 }
 
 function lateSteps(

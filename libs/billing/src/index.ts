@@ -4,7 +4,7 @@ export {
   periodToBill,
   type WhichPeriod,
 } from './billing-period.js';
-export { commitmentTrueUp, type CommittedCharge } from './commitment.js';
+export { commitmentTrueUp, type CommitmentSnapshot } from './commitment.js';
 export { isInScope, type ChargeScope } from './charge-scope.js';
 export { creditedDraft, creditsOf, prepaidOf, type CreditSource } from './credited-draft.js';
 export {

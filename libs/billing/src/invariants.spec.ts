@@ -460,15 +460,9 @@ describe('6: bounds hold', () => {
         charges,
         fc.integer({ min: 1, max: 30 }),
         (thousandths, minors, used) => {
-          const charge = (minor: bigint) => ({ amount: usd(minor), servicePeriod: NOVEMBER });
+          const committed = prorate(decimal(thousandths).div(1_000), { used, of: 30 });
           const trueUp = (all: readonly bigint[]) =>
-            commitmentTrueUp({
-              minimum: decimal(thousandths).div(1_000),
-              currency: 'USD',
-              period: NOVEMBER,
-              share: { used, of: 30 },
-              charges: all.map(charge),
-            }).minor;
+            commitmentTrueUp(committed, usd(all.reduce((sum, minor) => sum + minor, 0n))).minor;
           const missing = trueUp(minors);
           expect(missing >= 0n).toBe(true);
           expect(trueUp([...minors, missing])).toBe(0n);

@@ -1,5 +1,15 @@
 import assert from 'node:assert';
-import { Decimal, allocate, decimal, toMoney, type Money, type Period } from '@core/kernel';
+import {
+  addMoney,
+  allocate,
+  Decimal,
+  decimal,
+  formatMoney,
+  toMoney,
+  zeroMoney,
+  type Money,
+  type Period,
+} from '@core/kernel';
 import {
   priceAmount,
   tierChargeJson,
@@ -10,6 +20,7 @@ import {
   type TierChargeJson,
 } from '@core/pricing';
 import { addOnAmount, addOnPriceId, type AddOn } from './add-ons.js';
+import { commitmentTrueUp, type CommitmentSnapshot } from './commitment.js';
 import { localDate } from './invoice-dates.js';
 import { proratedPrice, type ProrationShare } from './proration.js';
 
@@ -58,6 +69,8 @@ export interface RatingSnapshot {
   /** Exact, in major units, before the one rounding. */
   readonly exactAmount: string;
   readonly roundedMinor: string;
+  /** Of a commitment: the line asks for what its prices did not. */
+  readonly commitment?: CommitmentSnapshot;
 }
 
 /** A part of a period throughout which the same terms hold. */
@@ -119,12 +132,57 @@ export function priceLines(
     unpriced.push(...assigned.unpriced);
     charges.push(...chargesOf(part, assigned.byPrice));
   }
-  const joined = parts.length === 1 ? charges : joinedCharges(charges);
-  const lines = joined.map((charge) => priceLine(charge, { period, timezone }));
-  return {
-    lines: parts.length === 1 ? lines : withoutLostUnits(lines, joined),
-    unpriced: addedUp(unpriced),
-  };
+  const all = parts.length === 1 ? charges : joinedCharges(charges);
+  const joined = all.filter(({ item }) => !item.isCommitment);
+  const each = joined.map((charge) => priceLine(charge, { period, timezone }));
+  const lines = parts.length === 1 ? each : withoutLostUnits(each, joined);
+  const commitments = all.filter(({ item }) => item.isCommitment);
+  return { lines: [...lines, ...trueUpLines(commitments, lines)], unpriced: addedUp(unpriced) };
+}
+
+/** Three thirds are a whole. */
+const COMMITTED_PLACES = 40;
+
+/** The line of what is missing to the commitments that held in the period; of the last of them, where there were several. */
+function trueUpLines(commitments: readonly Charge[], lines: readonly PriceLine[]): PriceLine[] {
+  const last = commitments.at(-1);
+  if (!last) return [];
+  const { rateCard, item, usagePlanId } = last;
+  const { currency } = rateCard;
+  const committed = Decimal.sum(
+    0,
+    ...commitments.map((charge) => priced(charge).amount),
+  ).toDecimalPlaces(COMMITTED_PLACES);
+  const charged = lines.reduce((sum, { amount }) => addMoney(sum, amount), zeroMoney(currency));
+  const amount = commitmentTrueUp(committed, charged);
+  const exactAmount =
+    amount.minor === 0n ? new Decimal(0) : committed.sub(formatMoney(charged));
+  const { id, meter, price, description } = item;
+  return [
+    {
+      kind: 'price',
+      description,
+      meter,
+      quantity: new Decimal(0),
+      exactAmount,
+      amount,
+      rating: {
+        rateCardId: rateCard.id,
+        rateCardVersion: rateCard.version,
+        priceId: id,
+        price,
+        meter,
+        ...(usagePlanId !== null && { usagePlanId }),
+        quantity: '0',
+        units: '0',
+        tiers: [],
+        grossAmount: committed.toFixed(),
+        exactAmount: exactAmount.toFixed(),
+        roundedMinor: amount.minor.toString(),
+        commitment: { amount: committed.toFixed(), chargedMinor: charged.minor.toString() },
+      },
+    },
+  ];
 }
 
 /** The key of what a price is asked for in a period: where it held from later on, with that instant. */
@@ -136,13 +194,15 @@ export function chargeKey({ priceId, spans }: RatingSnapshot, periodFrom: string
 function chargesOf(part: BilledPart, byPrice: ReadonlyMap<PriceItem, Decimal>): Charge[] {
   const { rateCard, usagePlanId, share } = part;
   const common = { rateCard, usagePlanId, share, spans: [part.period] };
-  const ofCard = rateCard.prices.map((item): Charge => {
+  const hasOwn = part.addOns.some(({ isCommitment }) => isCommitment);
+  const asked = rateCard.prices.filter(({ isCommitment }) => !(isCommitment && hasOwn));
+  const ofCard = asked.map((item): Charge => {
     return { ...common, item, addOn: null, quantity: byPrice.get(item) ?? new Decimal(0) };
   });
   if (share?.used === 0) return ofCard;
   const ofAddOns = part.addOns.map((addOn): Charge => {
-    const { description, price } = addOn;
-    const item = { id: addOnPriceId(addOn), meter: null, description, price };
+    const { id: _, quantity: _quantity, ...rest } = addOn;
+    const item = { id: addOnPriceId(addOn), meter: null, ...rest };
     return { ...common, item, addOn, quantity: decimal(addOn.quantity) };
   });
   return [...ofCard, ...ofAddOns];

@@ -1,5 +1,5 @@
 import { JsonFields, type FieldFault } from '@core/kernel';
-import { readPrice, type Price } from '@core/pricing';
+import { COMMITMENT_PRICE, isCommitmentPrice, readPrice, type Price } from '@core/pricing';
 import type { BilledRateCard, PriceItem } from './price-lines.js';
 
 /** A price of a customer's own, in place of the one of that id in the rate card. */
@@ -21,7 +21,8 @@ export function readPriceOverrides(
     const price = fields.member('price', readPrice);
     if (priceId !== '' && !item) fields.refuse('priceId', 'is no price of the rate card');
     if (seen.has(priceId)) fields.refuse('priceId', 'is overridden twice');
-    if (item?.meter === null && price.model !== 'flat') {
+    if (item?.isCommitment && !isCommitmentPrice(price)) fields.refuse('price', COMMITMENT_PRICE);
+    else if (item?.meter === null && price.model !== 'flat') {
       fields.refuse('price', 'must be flat, as no usage is counted for this price');
     }
     if (price.model === 'percentage') {

@@ -46,7 +46,8 @@ function readPrices(
   }
 }
 
-function ownId({ meter, protocol }: RateCardPrice, index: number): string {
+function ownId({ meter, protocol, isCommitment }: RateCardPrice, index: number): string {
+  if (isCommitment) return 'commitment';
   if (meter === null) return `fee-${index + 1}`;
   return protocol ? `${meter}/${protocol}` : meter;
 }

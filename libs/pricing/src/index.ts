@@ -20,4 +20,12 @@ export {
   type PricedUse,
   type Rate,
 } from './price.js';
-export { parseRateCard, type Protocol, type RateCard, type RateCardPrice } from './rate-card.js';
+export {
+  COMMITMENT_PRICE,
+  isCommitmentPrice,
+  parseRateCard,
+  readIsCommitment,
+  type Protocol,
+  type RateCard,
+  type RateCardPrice,
+} from './rate-card.js';

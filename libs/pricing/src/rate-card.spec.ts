@@ -78,6 +78,13 @@ describe('parseRateCard', () => {
   const flat = { model: 'flat', amount: '20' };
   const perUnit = { model: 'per-unit', unitAmount: '1' };
   const calls = { meter: 'calls', description: 'Calls', price: perUnit };
+  const commitment = { meter: null, description: 'Minimum', price: flat, isCommitment: true };
+
+  it('reads a commitment over all prices', () => {
+    const card = { name: 'basic', currency: 'EUR', prices: [commitment, calls] };
+    expect(parseRateCard(card)).toEqual(card);
+  });
+
   it.each<{ card: object; pointer: string; why: string }>([
     { card: { prices: [] }, pointer: '/prices', why: 'no price' },
     { card: { currency: 'EURO' }, pointer: '/currency', why: 'no ISO 4217 code' },
@@ -107,6 +114,30 @@ describe('parseRateCard', () => {
       card: { prices: [{ ...calls, price: { model: 'percentage', ratePercent: '1' } }] },
       pointer: '/prices/0/price',
       why: 'a price of events',
+    },
+    {
+      card: { prices: [{ ...calls, isCommitment: true }] },
+      pointer: '/prices/0/meter',
+      why: 'a commitment of one meter',
+    },
+    {
+      card: { prices: [commitment, { ...commitment, description: 'More' }] },
+      pointer: '/prices/1/isCommitment',
+      why: 'a second commitment',
+    },
+    ...[
+      { ...flat, maximumAmount: '5' },
+      { ...flat, discountPercent: '5' },
+      { ...flat, paymentTerm: 'in-advance' },
+    ].map((price) => ({
+      card: { prices: [{ ...commitment, price }] },
+      pointer: '/prices/0/price',
+      why: `a commitment at ${JSON.stringify(price)}`,
+    })),
+    {
+      card: { prices: [{ ...commitment, isCommitment: 'yes' }] },
+      pointer: '/prices/0/isCommitment',
+      why: 'a word for true',
     },
     {
       card: { prices: [{ ...calls, price: { model: 'per-unit' } }] },

@@ -14,6 +14,8 @@ export interface RateCardPrice {
   /** The line's text on the invoice. */
   readonly description: string;
   readonly price: Price;
+  /** A minimum for all prices together: what is charged is what they do not ask for. Its price is flat, for a whole period. */
+  readonly isCommitment?: true;
 }
 
 /** A set of prices by meter in one currency. Immutable once used: a change is a new version. */
@@ -38,6 +40,7 @@ export function parseRateCard(json: unknown): RateCard {
   const prices = fields.list('prices', { min: 1, max: PRICES_MAX }, readRateCardPrice);
   fields.refuseUnknown();
   refuseDoubleClaims(prices, faults);
+  refuseSecondCommitment(prices, faults);
   if (faults.length > 0) throw new InvalidPrice({ errors: faults });
   return { name, currency, prices };
 }
@@ -60,9 +63,42 @@ const readRateCardPrice: ReadAt<RateCardPrice> = (json, pointer, faults) => {
     ? fields.choice('protocol', ['REST', 'HTTP', 'WEBSOCKET'])
     : undefined;
   if (meter === null && protocol) fields.refuse('protocol', 'must not be sent without a meter');
+  const isCommitment = readIsCommitment(fields, price);
+  if (isCommitment && meter !== null)
+    fields.refuse('meter', 'must be null: a commitment is over all prices');
   fields.refuseUnknown();
-  return { meter, ...(protocol && { protocol }), description, price };
+  return { meter, ...(protocol && { protocol }), description, price, ...isCommitment };
 };
+
+/** Reads whether a price is a commitment, which must be a flat one and nothing else. */
+export function readIsCommitment(
+  fields: JsonFields,
+  price: Price,
+): { readonly isCommitment: true } | null {
+  if (!fields.boolean('isCommitment', false)) return null;
+  if (!isCommitmentPrice(price)) fields.refuse('price', COMMITMENT_PRICE);
+  return { isCommitment: true };
+}
+
+export const COMMITMENT_PRICE =
+  'must be flat, in arrears and without anything around it: it is a commitment';
+
+/** Whether a price can be a commitment. */
+export function isCommitmentPrice(price: Price): boolean {
+  if (price.model !== 'flat') return false;
+  const { model: _, amount: _amount, paymentTerm = 'in-arrears', ...around } = price;
+  return paymentTerm === 'in-arrears' && Object.keys(around).length === 0;
+}
+
+/** Prices are together asked for one minimum at most. */
+function refuseSecondCommitment(prices: readonly RateCardPrice[], faults: FieldFault[]): void {
+  const first = prices.findIndex(({ isCommitment }) => isCommitment);
+  for (const [index, { isCommitment }] of prices.entries()) {
+    if (!isCommitment || index === first) continue;
+    const detail = 'another price of this rate card is the commitment';
+    faults.push({ pointer: `/prices/${index}/isCommitment`, detail });
+  }
+}
 
 /** Usage must be charged by one price only. */
 function refuseDoubleClaims(prices: readonly RateCardPrice[], faults: FieldFault[]): void {

@@ -36,7 +36,7 @@ export class CreateRateCardBody {
     max: 200,
     example: [ITEM],
     description:
-      'One line on each invoice. `meter` is null for a flat fee; `protocol` takes only usage through such apis; `id` is made when left out.',
+      'One line on each invoice. `meter` is null for a flat fee; `protocol` takes only usage through such apis; `id` is made when left out. One flat item may have `isCommitment: true`: a minimum for all prices together, whose line is what is missing to it.',
   })
   items: object[];
 }

@@ -20,7 +20,7 @@ import { PeriodView } from './previews.dto.js';
 const PRICE_OVERRIDES =
   "Prices of the customer's own, in place of the rate card's: `[{ priceId, price }]`.";
 const ADD_ONS =
-  'Prices with a quantity that is agreed and not counted: `[{ id, description, price, quantity }]`.';
+  'Prices with a quantity that is agreed and not counted: `[{ id, description, price, quantity, isCommitment }]`. A commitment is a minimum for all prices together, in place of the rate card’s.';
 const TERMS_OF_OTHERS = 'Those of the customer, the issuer or the account when there are none.';
 const RULE = { kind: 'calendar', interval: 'month', timezone: 'Europe/Paris' };
 

@@ -168,7 +168,8 @@ function unitPrice(price: Price): string {
 }
 
 /** What stands around the price, in words. */
-function termsOf({ price, units, share }: RatingSnapshot): string[] {
+function termsOf({ price, units, share, commitment }: RatingSnapshot): string[] {
+  if (commitment) return [`what is missing to ${groupedDecimal(commitment.amount)}`];
   const { convert, includedUnits, discountPercent, minimumAmount, maximumAmount } = price;
   const shown = groupedDecimal(decimal(units).toDecimalPlaces(6).toFixed());
   const size = convert && 'divideBy' in convert ? convert.divideBy : undefined;
