@@ -48,6 +48,8 @@ interface PreviewRequest {
   /** Whether they were sent as a list, which is answered with deltas. */
   readonly isSteps: boolean;
   readonly billed: Decimal;
+  /** Whether it was sent as an amount, and not as a quantity that is priced again. */
+  readonly isMoney: boolean;
   readonly isFinal: boolean;
 }
 
@@ -58,11 +60,11 @@ interface PreviewRequest {
  * The deltas of several quantities add up to what the last of them alone would be charged, rounded.
  */
 export function previewPrice(json: unknown): PricePreview | PriceStepsPreview {
-  const { currency, rate, uses, isSteps, billed, isFinal } = parsePreview(json);
+  const { currency, rate, uses, isSteps, billed, isMoney, isFinal } = parsePreview(json);
   const priced = uses.map((use, index) =>
     rate(use, { isFinal: isFinal && index === uses.length - 1 }),
   );
-  const booked = priced.map(({ amount }) => bookedMinor({ amount, billed, currency }));
+  const booked = priced.map(({ amount }) => bookedMinor({ amount, billed, isMoney, currency }));
   if (isSteps) {
     return {
       deltas: booked.map((minor, index) => (minor - (booked[index - 1] ?? 0n)).toString()),
@@ -83,10 +85,11 @@ export function previewPrice(json: unknown): PricePreview | PriceStepsPreview {
 function bookedMinor(of: {
   readonly amount: Decimal;
   readonly billed: Decimal;
+  readonly isMoney: boolean;
   readonly currency: string;
 }): bigint {
-  const { amount, billed, currency } = of;
-  const before = exactMoney(billed, currency);
+  const { amount, billed, isMoney, currency } = of;
+  const before = isMoney ? exactMoney(billed, currency) : null;
   if (before) return toMoney(amount, currency).minor - before.minor;
   return toMoney(amount.sub(billed), currency).minor;
 }
@@ -120,7 +123,7 @@ function parsePreview(json: unknown): PreviewRequest {
     billedUse === undefined
       ? new Decimal(billedAmount ?? 0)
       : rate(billedUse, { isFinal: false }).amount;
-  return { currency, rate, uses, isSteps, billed, isFinal };
+  return { currency, rate, uses, isSteps, billed, isMoney: billedUse === undefined, isFinal };
 }
 
 function readEvents(fields: JsonFields): PricedUse[] {
