@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
+import type { Answer } from '../support/api.js';
 import { NOVEMBER, startInvoicing, type Invoicing, type Subscribed } from '../support/invoicing.js';
 
 let invoicing: Invoicing;
@@ -98,9 +99,10 @@ describe('a commitment over all prices', () => {
     price: { model: 'flat', amount: '100' },
     isCommitment: true,
   };
-  const told = (body: Record<string, never>) =>
-    (body['lines'] as { description: string; amount: { amount: string } }[]).map(
-      ({ description, amount }) => `${description} ${amount.amount}`,
+  const told = (body: Answer['body']) =>
+    body['lines'].map(
+      ({ description, amount }: { description: string; amount: { amount: string } }) =>
+        `${description} ${amount.amount}`,
     );
   const since = (day: string) => ({ startsAt: `${day}T00:00:00Z` });
 
@@ -167,9 +169,16 @@ describe('a commitment over all prices', () => {
   });
 
   it.each([
-    [{ addOns: [{ id: 'a', description: 'A', price: PER_CALL.price, isCommitment: true }] }, '/addOns/0/price'],
     [
-      { priceOverrides: [{ priceId: 'commitment', price: { ...COMMITMENT.price, maximumAmount: '1' } }] },
+      { addOns: [{ id: 'a', description: 'A', price: PER_CALL.price, isCommitment: true }] },
+      '/addOns/0/price',
+    ],
+    [
+      {
+        priceOverrides: [
+          { priceId: 'commitment', price: { ...COMMITMENT.price, maximumAmount: '1' } },
+        ],
+      },
       '/priceOverrides/0/price',
     ],
   ])('answers 400 to %j', async (change, pointer) => {

@@ -58,6 +58,11 @@ const ROWS: Readonly<Record<string, Row>> = {
   'PATCH /v1/api-keys/{keyId}': NAME,
   'DELETE /v1/api-keys/{keyId}': {},
   'POST /v1/api-keys/{keyId}/rotations': { body: () => ({ overlapSeconds: 0 }) },
+  'GET /v1/coupons/{id}': {},
+  'PATCH /v1/coupons/{id}': NAME,
+  'DELETE /v1/coupons/{id}': {},
+  'POST /v1/coupons/{id}/preview': { body: () => ({ subscriptionId: 'sub_x' }) },
+  'POST /v1/coupon-redemptions/{id}/end': {},
   'GET /v1/customers/{customerId}': {},
   'PATCH /v1/customers/{customerId}': NAME,
   'DELETE /v1/customers/{customerId}': {},
@@ -234,6 +239,12 @@ beforeAll(async () => {
   const { body: block } = await api.call('POST', `/v1/customers/${key.customerId}/blocks`, {
     body: { note: 'x' },
   });
+  const { body: coupon } = await api.call('POST', '/v1/coupons', {
+    body: { code: 'X1', name: 'x', percent: '1', duration: 'once' },
+  });
+  const { body: redemption } = await api.call('POST', '/v1/coupon-redemptions', {
+    body: { code: 'X1', customerId: key.customerId },
+  });
   await api.call('PUT', `/v1/customers/${key.customerId}/wallets/USD`, {
     body: { hardStop: false },
   });
@@ -265,6 +276,8 @@ beforeAll(async () => {
     ...(await aMeteringRecord(key.customerId)),
     'credit-notes': await aCreditNote(invoices.items[0].id),
     'credit-grants': grant.id,
+    coupons: coupon.id,
+    'coupon-redemptions': redemption.id,
     'rate-cards': card.id,
     subscriptions: subscription.id,
     invoices: invoices.items[0].id,

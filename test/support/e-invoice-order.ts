@@ -44,6 +44,8 @@ const ORDER: Readonly<Record<string, string>> = {
   'cac:CreditNoteLine': `cbc:ID cbc:Note cbc:CreditedQuantity ${UBL_LINE_REST}`,
   'cac:Item':
     'cbc:Description cbc:Name cac:BuyersItemIdentification cac:SellersItemIdentification cac:StandardItemIdentification cac:OriginCountry cac:CommodityClassification cac:ClassifiedTaxCategory cac:AdditionalItemProperty',
+  'cac:AllowanceCharge':
+    'cbc:ChargeIndicator cbc:AllowanceChargeReasonCode cbc:AllowanceChargeReason cbc:MultiplierFactorNumeric cbc:Amount cbc:BaseAmount',
   'cac:Price': 'cbc:PriceAmount cbc:BaseQuantity cac:AllowanceCharge',
   'rsm:CrossIndustryInvoice':
     'rsm:ExchangedDocumentContext rsm:ExchangedDocument rsm:SupplyChainTradeTransaction',
@@ -66,6 +68,9 @@ const ORDER: Readonly<Record<string, string>> = {
   'ram:SpecifiedLineTradeDelivery': 'ram:BilledQuantity',
   'ram:SpecifiedLineTradeSettlement':
     'ram:ApplicableTradeTax ram:BillingSpecifiedPeriod ram:SpecifiedTradeAllowanceCharge ram:SpecifiedTradeSettlementLineMonetarySummation ram:AdditionalReferencedDocument ram:ReceivableSpecifiedTradeAccountingAccount',
+  'ram:SpecifiedTradeAllowanceCharge':
+    'ram:ChargeIndicator ram:CalculationPercent ram:BasisAmount ram:ActualAmount ram:ReasonCode ram:Reason',
+  'ram:ChargeIndicator': 'udt:Indicator',
   'ram:SpecifiedTradeSettlementLineMonetarySummation': 'ram:LineTotalAmount',
   'ram:ApplicableHeaderTradeAgreement':
     'ram:BuyerReference ram:SellerTradeParty ram:BuyerTradeParty ram:SellerTaxRepresentativeTradeParty ram:SellerOrderReferencedDocument ram:BuyerOrderReferencedDocument ram:ContractReferencedDocument ram:AdditionalReferencedDocument ram:SpecifiedProcuringProject',

@@ -18,6 +18,12 @@ interface ToldVat {
   readonly rate: string | null;
 }
 
+interface ToldAllowance {
+  readonly isCharge: string | null;
+  readonly amount: string | null;
+  readonly reason: string | null;
+}
+
 /** What a document tells, whichever syntax it is in: the terms of EN 16931, as text. */
 export interface Told {
   readonly specification: string | null;
@@ -39,6 +45,8 @@ export interface Told {
     readonly unit: string | null;
     readonly price: string | null;
     readonly base: string | null;
+    /** BG-27. */
+    readonly allowances: readonly ToldAllowance[];
     readonly net: string | null;
   })[];
   readonly vats: readonly (ToldVat & {
@@ -111,6 +119,11 @@ export function readUbl(xml: Xml): Told {
       unit: all(of, `cbc:${line}Quantity`)[0]?.attributes['unitCode'] ?? null,
       price: textOf(of, 'cac:Price/cbc:PriceAmount'),
       base: textOf(of, 'cac:Price/cbc:BaseQuantity'),
+      allowances: all(of, 'cac:AllowanceCharge').map((one) => ({
+        isCharge: textOf(one, 'cbc:ChargeIndicator'),
+        amount: textOf(one, 'cbc:Amount'),
+        reason: textOf(one, 'cbc:AllowanceChargeReason'),
+      })),
       net: textOf(of, 'cbc:LineExtensionAmount'),
       ...vat(of, 'cac:Item/cac:ClassifiedTaxCategory'),
     })),
@@ -189,6 +202,11 @@ export function readCii(xml: Xml): Told {
         unit: all(of, quantity)[0]?.attributes['unitCode'] ?? null,
         price: textOf(of, `${price}/ram:ChargeAmount`),
         base: textOf(of, `${price}/ram:BasisQuantity`),
+        allowances: all(of, `${lineSettlement}/ram:SpecifiedTradeAllowanceCharge`).map((one) => ({
+          isCharge: textOf(one, 'ram:ChargeIndicator/udt:Indicator'),
+          amount: textOf(one, 'ram:ActualAmount'),
+          reason: textOf(one, 'ram:Reason'),
+        })),
         net: textOf(
           of,
           `${lineSettlement}/ram:SpecifiedTradeSettlementLineMonetarySummation/ram:LineTotalAmount`,
@@ -238,7 +256,9 @@ const TAX_TOLERANCE = '0.04';
 
 type Rule = (told: Told) => boolean;
 
-/** The rules of EN 16931 for what is used of it; allowances, charges, prepayments and rounding are not. */
+const allowancesOf = (lines: Told['lines']) => lines.flatMap(({ allowances }) => allowances);
+
+/** The rules of EN 16931 for what is used of it; charges, prepayments, rounding and allowances of the whole document are not. */
 const RULES: Readonly<Record<string, Rule>> = {
   'BR-1': ({ specification }) => specification === 'urn:cen.eu:en16931:2017',
   'BR-2': (told) => isSaid(told.number),
@@ -264,6 +284,9 @@ const RULES: Readonly<Record<string, Rule>> = {
   'BR-26': ({ lines }) => lines.every(({ price }) => DECIMAL.test(price ?? '')),
   'BR-27': ({ lines }) => lines.every(({ price }) => number(price).gte(0)),
   'BR-29': ({ days }) => !days || (days[0] ?? '') <= (days[1] ?? ''),
+  'BR-41': ({ lines }) => allowancesOf(lines).every(({ amount }) => hasPlaces(amount, 2)),
+  'BR-42': ({ lines }) =>
+    allowancesOf(lines).every(({ reason, isCharge }) => isSaid(reason) && isCharge === 'false'),
   'BR-45': ({ vats }) => vats.every(({ net }) => isSaid(net)),
   'BR-46': ({ vats }) => vats.every(({ tax }) => isSaid(tax)),
   'BR-47': ({ vats }) => vats.every(({ category }) => isSaid(category)),
@@ -299,9 +322,10 @@ const RULES: Readonly<Record<string, Rule>> = {
   'one currency': ({ currency, currencies }) => currencies.every((one) => one === currency),
   // PEPPOL-EN16931-R120: whoever reads it multiplies.
   'line net': ({ lines, currency }) =>
-    lines.every(({ quantity, price, base, net }) => {
+    lines.every(({ quantity, price, base, allowances, net }) => {
       const exact = number(quantity).mul(number(price)).div(number(base));
-      return exact.toDecimalPlaces(currency === 'JPY' ? 0 : 2).eq(number(net));
+      const whole = exact.toDecimalPlaces(currency === 'JPY' ? 0 : 2);
+      return whole.sub(sum(allowances.map(({ amount }) => amount))).eq(number(net));
     }),
   ...Object.assign({}, ...['S', 'Z', 'E', 'AE', 'O'].map(categoryRules)),
   'BR-O-11': (told) => implies(uses(told, 'O'), told.vats.length === 1),

@@ -111,7 +111,13 @@ describe('a commitment over all prices', () => {
           days: 30,
           calls: '0',
           addOns: [
-            { ...SEAT, id: 'own', quantity: '1', description: 'Agreed minimum', isCommitment: true },
+            {
+              ...SEAT,
+              id: 'own',
+              quantity: '1',
+              description: 'Agreed minimum',
+              isCommitment: true,
+            },
           ],
         },
       ],

@@ -1,6 +1,7 @@
 import assert from 'node:assert';
 import { addMoney, zeroMoney, type Money, type Period } from '@core/kernel';
 import type { CreditKind } from './credits.js';
+import type { LineDiscount } from './line-discount.js';
 import {
   priceLines,
   type BilledPart,
@@ -57,8 +58,10 @@ export interface Adjustment {
   readonly source?: AdjustmentSource;
 }
 
-/** One line: a price and what was used, or an adjustment. Rounded once. */
-export type DraftLine = PriceLine | ({ readonly kind: 'adjustment' } & Adjustment);
+/** One line: a price and what was used, or an adjustment. Rounded once; its amount is without what coupons take off. */
+export type DraftLine = (PriceLine | ({ readonly kind: 'adjustment' } & Adjustment)) & {
+  readonly discounts?: readonly LineDiscount[];
+};
 
 /** An invoice before it has a number. Its lines add up to its subtotal, and with the tax to its total. */
 export interface InvoiceDraft {

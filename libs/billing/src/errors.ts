@@ -421,3 +421,43 @@ export class StripeEventRefused extends DomainError {
     super(`The event is refused: ${why}.`);
   }
 }
+
+/** Another coupon of the account has the code. */
+export class CouponCodeTaken extends DomainError {
+  readonly code = 'coupon-code-taken';
+  readonly kind = 'conflict';
+  readonly facts: { readonly coupon: string };
+
+  constructor(coupon: string) {
+    super(`There is a coupon with the code "${coupon}" already.`);
+    this.facts = { coupon };
+  }
+}
+
+/** A coupon that nobody can redeem now. */
+export class CouponNotRedeemable extends DomainError {
+  readonly code = 'coupon-not-redeemable';
+  readonly kind = 'conflict';
+  readonly facts: { readonly coupon: string; readonly reason: 'not-valid' | 'used-up' };
+
+  constructor(coupon: string, reason: 'not-valid' | 'used-up') {
+    const why = {
+      'not-valid': 'is not valid now',
+      'used-up': 'was redeemed as often as it can be',
+    };
+    super(`The coupon "${coupon}" ${why[reason]}.`);
+    this.facts = { coupon, reason };
+  }
+}
+
+/** The customer redeemed the coupon already, for that subscription or for all of them. */
+export class CouponRedeemed extends DomainError {
+  readonly code = 'coupon-redeemed';
+  readonly kind = 'conflict';
+  readonly facts: { readonly coupon: string; readonly redemptionId: string };
+
+  constructor(coupon: string, redemptionId: string) {
+    super(`The coupon "${coupon}" was redeemed already, by ${redemptionId}.`);
+    this.facts = { coupon, redemptionId };
+  }
+}

@@ -4,6 +4,7 @@ import { ADD_ON_PREFIX } from './add-ons.js';
 import type { CommitmentSnapshot } from './commitment.js';
 import type { AdjustmentSource } from './draft-invoice.js';
 import type { InvoiceLine } from './invoice-lines.js';
+import { discountOf } from './line-discount.js';
 import type { PriceItem, RatingSnapshot } from './price-lines.js';
 import { prorate, proratedPrice } from './proration.js';
 
@@ -23,6 +24,8 @@ export const AMOUNT_STEPS = [
   'own-line',
   /** Of late usage: what was billed for the period before. */
   'billed-before',
+  /** What coupons take off. */
+  'coupon',
   /** What a grant of credit pays. */
   'credit',
   /** A sum that a person decided on. */
@@ -60,8 +63,9 @@ export function explainLine(line: InvoiceLine, currency: string): LineExplanatio
   const { rating, source } = line;
   const rated = rating ?? (source?.kind === 'late-usage' ? source.rating : null);
   const decided = BigInt(line.tax?.grossMinor ?? line.amountMinor);
+  const coupon = { step: 'coupon' as const, amount: money(-discountOf(line.discounts), currency) };
   const steps = rated
-    ? [...priceSteps(rated, currency), ...lateSteps(source, rated, currency)]
+    ? [...priceSteps(rated, currency), ...lateSteps(source, rated, currency), coupon]
     : [
         {
           step: source?.kind === 'credit' ? ('credit' as const) : ('decided' as const),

@@ -4,6 +4,15 @@ export {
   periodToBill,
   type WhichPeriod,
 } from './billing-period.js';
+export {
+  couponedDraft,
+  couponRefusal,
+  type CouponScope,
+  type CouponTerms,
+  type CouponValue,
+  type RedeemedCoupon,
+} from './coupons.js';
+export { discountOf, type LineDiscount } from './line-discount.js';
 export { commitmentTrueUp, type CommitmentSnapshot } from './commitment.js';
 export { isInScope, type ChargeScope } from './charge-scope.js';
 export { creditedDraft, creditsOf, prepaidOf, type CreditSource } from './credited-draft.js';
@@ -71,6 +80,9 @@ export {
 } from './timeline.js';
 export {
   AccountBilledAlready,
+  CouponCodeTaken,
+  CouponNotRedeemable,
+  CouponRedeemed,
   CreditReferenceTaken,
   CreditTooHigh,
   ExchangeNotOpen,

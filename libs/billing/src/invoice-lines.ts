@@ -1,5 +1,6 @@
 import { formatMoney } from '@core/kernel';
 import type { AdjustmentSource } from './draft-invoice.js';
+import type { LineDiscount } from './line-discount.js';
 import type { RatingSnapshot } from './price-lines.js';
 import type { LineTax, TaxedLine } from './taxed-draft.js';
 
@@ -16,6 +17,8 @@ export interface InvoiceLine {
   readonly rating: RatingSnapshot | null;
   /** What an adjustment is for; null for the line of a price. */
   readonly source: AdjustmentSource | null;
+  /** What coupons took off it. */
+  readonly discounts: readonly LineDiscount[];
   /** Null when no rule said how it is taxed. */
   readonly tax: LineTax | null;
 }
@@ -30,7 +33,7 @@ function isIdle(line: TaxedLine): boolean {
 }
 
 function invoiceLine(line: TaxedLine): InvoiceLine {
-  const { description, amount, tax } = line;
+  const { description, amount, tax, discounts = [] } = line;
   if (line.kind === 'adjustment') {
     const none = { meter: null, quantity: '0', rating: null, source: line.source ?? null };
     return {
@@ -38,6 +41,7 @@ function invoiceLine(line: TaxedLine): InvoiceLine {
       ...none,
       exactAmount: formatMoney(amount),
       amountMinor: amount.minor,
+      discounts,
       tax,
     };
   }
@@ -49,6 +53,7 @@ function invoiceLine(line: TaxedLine): InvoiceLine {
     amountMinor: amount.minor,
     rating: line.rating,
     source: null,
+    discounts,
     tax,
   };
 }

@@ -155,8 +155,7 @@ function trueUpLines(commitments: readonly Charge[], lines: readonly PriceLine[]
   ).toDecimalPlaces(COMMITTED_PLACES);
   const charged = lines.reduce((sum, { amount }) => addMoney(sum, amount), zeroMoney(currency));
   const amount = commitmentTrueUp(committed, charged);
-  const exactAmount =
-    amount.minor === 0n ? new Decimal(0) : committed.sub(formatMoney(charged));
+  const exactAmount = amount.minor === 0n ? new Decimal(0) : committed.sub(formatMoney(charged));
   const { id, meter, price, description } = item;
   return [
     {

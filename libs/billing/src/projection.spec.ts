@@ -79,7 +79,10 @@ describe('projectedUsage', () => {
           part(index * width, (index + 1) * width, [calls(quantity.toFixed())]),
         );
         const sum = (parts: ReturnType<typeof part>[]) =>
-          Decimal.sum(0, ...projectedUsage(parts, day(at)).flatMap((u) => u.map((o) => o.quantity)));
+          Decimal.sum(
+            0,
+            ...projectedUsage(parts, day(at)).flatMap((u) => u.map((o) => o.quantity)),
+          );
         const whole = sum([part(0, 30, [calls(Decimal.sum(...used).toFixed())])]);
         const cut = sum([...past, part(at, 30)]);
         expect(cut.sub(whole).abs().lte('0.000000002')).toBe(true);

@@ -1,5 +1,7 @@
 import { Module } from '@nestjs/common';
 import { BillingModule } from '@io/billing';
+import { CouponRedemptionsController } from './coupon-redemptions.controller.js';
+import { CouponsController } from './coupons.controller.js';
 import { CreditNotesController } from './credit-notes.controller.js';
 import { CreditsController } from './credits.controller.js';
 import { DunningController } from './dunning.controller.js';
@@ -26,6 +28,8 @@ import { SubscriptionsController } from './subscriptions.controller.js';
 @Module({
   imports: [BillingModule],
   controllers: [
+    CouponRedemptionsController,
+    CouponsController,
     CreditNotesController,
     CreditsController,
     DunningController,

@@ -85,6 +85,27 @@ export class PartyView {
   taxId: string | null;
 }
 
+/** What a coupon takes off a line. */
+export class LineDiscountView {
+  @Id()
+  couponId: string;
+
+  @Id()
+  redemptionId: string;
+
+  @Text({ max: 40 })
+  code: string;
+
+  @Text({ max: 100 })
+  name: string;
+
+  @Text({ max: 11, nullable: true, description: 'Null where it takes off an amount.' })
+  percent: string | null;
+
+  @Nested(() => MoneyView, { description: 'With the tax where the price contains it.' })
+  amount: MoneyView;
+}
+
 export class PreviewLineView {
   @Text({ max: 200 })
   description: string;
@@ -114,6 +135,12 @@ export class PreviewLineView {
       'What an adjustment is for: late usage of a finished period, or a sum with its reason. Null for prices.',
   })
   source: object | null;
+
+  @ListOf(() => LineDiscountView, {
+    max: 100,
+    description: 'What coupons took off; the amount is without it.',
+  })
+  discounts: LineDiscountView[];
 
   @Nested(() => LineTaxView, { nullable: true, description: 'Null when no rule is for it.' })
   tax: LineTaxView | null;
@@ -318,7 +345,10 @@ function lineView(line: InvoiceLine, currency: string): PreviewLineView {
   const { description, meter, quantity, exactAmount, amountMinor, rating, source } = line;
   const tax = line.tax && lineTaxView(line.tax, currency);
   const amount = moneyView({ minor: amountMinor, currency });
-  return { description, meter, quantity, exactAmount, amount, rating, source, tax };
+  const discounts = line.discounts.map(({ minor, ...of }) => {
+    return { ...of, amount: moneyView({ minor: BigInt(minor), currency }) };
+  });
+  return { description, meter, quantity, exactAmount, amount, rating, source, discounts, tax };
 }
 
 function lineTaxView({ grossMinor, ...terms }: LineTax, currency: string): LineTaxView {

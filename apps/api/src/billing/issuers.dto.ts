@@ -4,7 +4,8 @@ import { COLLECTION_HOURS, NET_TERMS_DAYS } from './invoice-settings.dto.js';
 
 const OWN_SETTING = "Of its drafts; the account's setting when null.";
 
-const NET_TERMS = "Days to pay, where subscription and customer do not say; the account's when null.";
+const NET_TERMS =
+  "Days to pay, where subscription and customer do not say; the account's when null.";
 
 const SERIES = {
   max: 8,

@@ -9,7 +9,10 @@ export class ProjectionView {
   @Id()
   subscriptionId: string;
 
-  @Instant({ nullable: true, description: 'By the account’s clock; null when nothing is left to bill.' })
+  @Instant({
+    nullable: true,
+    description: 'By the account’s clock; null when nothing is left to bill.',
+  })
   asOf: string | null;
 
   @OneOf([METHOD], {

@@ -71,6 +71,14 @@ function lineElement(line: EInvoiceLine): XmlElement {
     element(
       'ram:SpecifiedLineTradeSettlement',
       element('ram:ApplicableTradeTax', leaf('ram:TypeCode', 'VAT'), ...vatCodes(line.vat)),
+      line.allowances.map(({ amount, reason }) =>
+        element(
+          'ram:SpecifiedTradeAllowanceCharge',
+          element('ram:ChargeIndicator', leaf('udt:Indicator', 'false')),
+          leaf('ram:ActualAmount', amount),
+          leaf('ram:Reason', reason),
+        ),
+      ),
       element(
         'ram:SpecifiedTradeSettlementLineMonetarySummation',
         leaf('ram:LineTotalAmount', line.net),

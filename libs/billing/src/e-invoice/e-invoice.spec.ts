@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { misplaced } from '../../../../test/support/e-invoice-order.js';
 import { brokenRules, readCii, readUbl, type Told } from '../../../../test/support/en16931.js';
 import { readXml } from '../../../../test/support/xml.js';
+import { couponedDraft, type RedeemedCoupon } from '../coupons.js';
 import { draftCreditNote } from '../credit-note.js';
 import { draftInvoice } from '../draft-invoice.js';
 import { NotAnEInvoice } from '../errors.js';
@@ -27,6 +28,8 @@ interface Made {
   /** By hand: in minor units. */
   readonly adjustments?: readonly { readonly minor: bigint; readonly description: string }[];
   readonly adjustmentTerms?: TaxTerms | null;
+  /** What coupons take off, in percent or by an amount. */
+  readonly coupons?: readonly (string | bigint)[];
 }
 
 const terms = (change: Partial<TaxTerms> = {}): TaxTerms => ({
@@ -59,8 +62,9 @@ function made({
   prices = [MILLION],
   adjustments = [],
   adjustmentTerms = terms(),
+  coupons = [],
 }: Made = {}): FinalDocument {
-  const draft = draftInvoice({
+  const whole = draftInvoice({
     subscription: { id: 'sub_1', customerId: 'cus_1', currency },
     period: { from: new Date('2026-11-01T00:00:00Z'), to: new Date('2026-12-01T00:00:00Z') },
     usage: prices.map(({ quantity }, index) => ({
@@ -84,6 +88,22 @@ function made({
       amount: { minor, currency },
     })),
   });
+  const redeemed = coupons.map((value, index): RedeemedCoupon => {
+    const of = { couponId: 'coup_1', redemptionId: `red_${index}`, code: 'SPRING', name: 'Spring' };
+    const scope = { meters: [], usagePlanIds: [], priceIds: [] };
+    const when = {
+      redeemedAt: whole.period.from,
+      endedAt: null,
+      periods: null,
+      usedIn: new Set([]),
+    };
+    const off =
+      typeof value === 'string'
+        ? { percent: value, amounts: null }
+        : { percent: null, amounts: { [currency]: value } };
+    return { ...of, ...off, ...when, scope };
+  });
+  const draft = couponedDraft(whole, redeemed, { usagePlanId: 'plan' });
   const taxed = taxedDraft(draft, (meter) =>
     meter === null ? adjustmentTerms : (prices[Number(meter.slice(1))]?.terms ?? null),
   );
@@ -225,6 +245,22 @@ describe('eInvoice', () => {
     expect(line).toMatchObject({ quantity: '1', price: line?.net, base: '1' });
   });
 
+  it('tells what a coupon takes off as an allowance of the line, with the price as it is', () => {
+    const { lines, inclusive } = told(made({ coupons: ['10', 15n] }));
+    expect(lines).toMatchObject([
+      {
+        price: '3.5',
+        base: '1000000',
+        allowances: [
+          { amount: '0.35', reason: 'Spring (SPRING)' },
+          { amount: '0.15', reason: 'Spring (SPRING)' },
+        ],
+        net: '3.00',
+      },
+    ]);
+    expect(inclusive).toBe('3.57');
+  });
+
   it('tells a negative line by its quantity, never by its price', () => {
     const adjustments = [{ minor: -500n, description: 'Goodwill' }];
     expect(told(made({ adjustments }))).toMatchObject({
@@ -363,6 +399,10 @@ const anyInvoice = fc
       { minLength: 1, maxLength: 3 },
     ),
     adjustmentTerms: anyTerms,
+    coupons: fc.array(
+      fc.oneof(fc.constantFrom('10', '33.333333', '100'), fc.bigInt({ min: 1n, max: 500n })),
+      { maxLength: 2 },
+    ),
     name: anyText.map((text) => `N${text}`),
   })
   .map(({ name, ...invoice }) => ({

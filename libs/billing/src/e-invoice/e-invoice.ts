@@ -3,6 +3,7 @@ import type { RatingSnapshot } from '../price-lines.js';
 import { NotAnEInvoice } from '../errors.js';
 import type { InvoiceLine } from '../invoice-lines.js';
 import type { TaxCategory, TaxGroup } from '../invoice-tax.js';
+import { discountOf, type LineDiscount } from '../line-discount.js';
 import {
   eInvoiceParty,
   oneLine,
@@ -36,7 +37,7 @@ export interface FinalDocument {
 }
 
 type FinalLine = Pick<InvoiceLine, 'description' | 'amountMinor' | 'tax'> &
-  Partial<Pick<InvoiceLine, 'meter' | 'quantity' | 'rating'>>;
+  Partial<Pick<InvoiceLine, 'meter' | 'quantity' | 'rating' | 'discounts'>>;
 
 /** UNTDID 5305: standard, zero-rated, exempt, reverse charge, not subject to VAT. */
 export type VatCategory = 'S' | 'Z' | 'E' | 'AE' | 'O';
@@ -94,9 +95,19 @@ export interface EInvoiceLine {
   /** BT-146, for so many units (BT-149). */
   readonly price: string;
   readonly baseQuantity: string;
+  /** BG-27: what coupons take off. */
+  readonly allowances: readonly LineAllowance[];
   /** BT-131. */
   readonly net: string;
   readonly vat: Vat;
+}
+
+/** BG-27. */
+export interface LineAllowance {
+  /** BT-136. */
+  readonly amount: string;
+  /** BT-139. */
+  readonly reason: string;
 }
 
 /** BG-23. */
@@ -158,20 +169,35 @@ function eInvoiceLine(
   { index, currency }: { readonly index: number; readonly currency: string },
 ): EInvoiceLine {
   const { description, amountMinor, meter, quantity = '0' } = line;
-  const net = formatMoney({ minor: amountMinor, currency });
-  const byUnit = unitPrice(line, currency);
+  const money = (minor: bigint) => formatMoney({ minor, currency });
+  const discounts = toldDiscounts(line);
+  const before = amountMinor + discountOf(discounts);
+  const byUnit = unitPrice({ ...line, amountMinor: before }, currency);
   return {
     id: String(index + 1),
     name: oneLine(description) || `Line ${index + 1}`,
     description: byUnit || !meter ? null : oneLine(`${quantity} ${meter}`),
     ...(byUnit ?? {
-      quantity: amountMinor < 0n ? '-1' : '1',
-      price: net.replace('-', ''),
+      quantity: before < 0n ? '-1' : '1',
+      price: money(before).replace('-', ''),
       baseQuantity: '1',
     }),
-    net,
+    allowances: discounts.map(({ name, code, minor }) => ({
+      amount: money(BigInt(minor)),
+      reason: oneLine(`${name} (${code})`),
+    })),
+    net: money(amountMinor),
     vat: vatOf(line.tax ?? { category: 'out-of-scope', ratePercent: '0' }),
   };
+}
+
+/**
+ * What coupons take off a line, where it can be told as an allowance: an amount above zero without tax. What contains the tax, and what
+ * was taken back, is told by the line's amount alone.
+ */
+function toldDiscounts({ discounts = [], tax }: FinalLine): readonly LineDiscount[] {
+  const isNet = (tax?.grossMinor ?? null) === null;
+  return isNet && discounts.every(({ minor }) => BigInt(minor) > 0n) ? discounts : [];
 }
 
 /**

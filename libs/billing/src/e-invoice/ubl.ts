@@ -125,6 +125,14 @@ function lineElement(
     leaf('cbc:ID', line.id),
     units(isInvoice ? 'cbc:InvoicedQuantity' : 'cbc:CreditedQuantity', line.quantity),
     money('cbc:LineExtensionAmount', line.net),
+    line.allowances.map(({ amount, reason }) =>
+      element(
+        'cac:AllowanceCharge',
+        leaf('cbc:ChargeIndicator', 'false'),
+        leaf('cbc:AllowanceChargeReason', reason),
+        money('cbc:Amount', amount),
+      ),
+    ),
     element(
       'cac:Item',
       optionalLeaf('cbc:Description', line.description),

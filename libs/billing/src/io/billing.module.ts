@@ -6,6 +6,10 @@ import { ClosingRepository } from './closing.repository.js';
 import { BlocksService } from './blocks.service.js';
 import { DunningRepository } from './dunning.repository.js';
 import { DunningService } from './dunning.service.js';
+import { CouponRedemptionsRepository } from './coupon-redemptions.repository.js';
+import { CouponRedemptionsService } from './coupon-redemptions.service.js';
+import { CouponsRepository } from './coupons.repository.js';
+import { CouponsService } from './coupons.service.js';
 import { CreditGrantsRepository } from './credit-grants.repository.js';
 import { CreditsService } from './credits.service.js';
 import { CreditNotesRepository } from './credit-notes.repository.js';
@@ -84,6 +88,10 @@ import { WhatIfService } from './what-if.service.js';
     DunningRepository,
     DunningService,
     ExportsService,
+    CouponRedemptionsRepository,
+    CouponRedemptionsService,
+    CouponsRepository,
+    CouponsService,
     CreditGrantsRepository,
     CreditsService,
     CreditNotesRepository,
@@ -152,6 +160,8 @@ import { WhatIfService } from './what-if.service.js';
     BlocksService,
     DunningService,
     ExportsService,
+    CouponRedemptionsService,
+    CouponsService,
     CreditsService,
     CreditNotesService,
     ExchangesService,

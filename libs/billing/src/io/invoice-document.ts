@@ -2,6 +2,7 @@ import {
   groupedDecimal,
   localDate,
   printableText,
+  type LineDiscount,
   type LineTax,
   type ProrationShare,
   type RatingSnapshot,
@@ -101,10 +102,14 @@ function linesTable({ lines, currency }: Invoice): Node {
 }
 
 function lineRow(
-  { description, quantity, amountMinor, rating, tax }: StoredLine,
+  { description, quantity, amountMinor, rating, discounts, tax }: StoredLine,
   currency: string,
 ): Node[] {
-  const notes = [...(rating ? termsOf(rating) : []), ...(tax ? taxNotes(tax, currency) : [])];
+  const notes = [
+    ...(rating ? termsOf(rating) : []),
+    ...discounts.map((discount) => discountNote(discount, currency)),
+    ...(tax ? taxNotes(tax, currency) : []),
+  ];
   const amount = groupedDecimal(formatMoney({ minor: amountMinor, currency }));
   return [
     {
@@ -189,6 +194,13 @@ function termsOf({ price, units, share, commitment }: RatingSnapshot): string[] 
 function shareText({ used, of }: ProrationShare): string {
   const [part, whole] = [used, of].map((count) => groupedDecimal(String(count)));
   return `${part} of ${whole} ${of > DAYS_OF_YEAR ? 'seconds' : 'days'}`;
+}
+
+/** What a coupon takes off a line. */
+function discountNote({ name, code, percent, minor }: LineDiscount, currency: string): string {
+  const off = groupedDecimal(formatMoney({ minor: -BigInt(minor), currency }));
+  const share = percent === null ? '' : ` ${percent} %`;
+  return `${printableText(name)} (${code})${share}: ${off}`;
 }
 
 /** What is said about the tax of a line: the amount with it, where the price contains it. */

@@ -4,6 +4,7 @@ import {
   type InvoiceLine,
   type InvoiceParty,
   type InvoiceStatus,
+  type LineDiscount,
   type LineTax,
   type RatingSnapshot,
   type TaxGroup,
@@ -66,19 +67,24 @@ export interface Invoice extends InvoiceHead {
 export type HeadRow = Prisma.InvoiceGetPayload<object>;
 type LineRow = Prisma.InvoiceLineGetPayload<object>;
 
-/** What a line was made of: the rating of a price, or the source of an adjustment; `{}` when neither was kept. */
-export function snapshotOf(snapshot: unknown): {
-  readonly rating: RatingSnapshot | null;
-  readonly source: AdjustmentSource | null;
-} {
-  const kept = snapshot as RatingSnapshot | { readonly source: AdjustmentSource } | object;
-  if ('source' in kept) return { rating: null, source: kept.source };
-  return { rating: 'priceId' in kept ? kept : null, source: null };
+/**
+ * What a line was made of: the rating of a price, or the source of an adjustment, `{}` when neither was kept; and what coupons took
+ * off it.
+ */
+export function snapshotOf(
+  snapshot: unknown,
+): Pick<InvoiceLine, 'rating' | 'source' | 'discounts'> {
+  const { discounts = [], ...kept } = snapshot as { discounts?: LineDiscount[] } & (
+    RatingSnapshot | { readonly source: AdjustmentSource } | object
+  );
+  if ('source' in kept) return { rating: null, source: kept.source, discounts };
+  return { rating: 'priceId' in kept ? kept : null, source: null, discounts };
 }
 
 /** The same as it is kept. */
-export function storedSnapshot({ rating, source }: InvoiceLine): object {
-  return rating ?? (source ? { source } : {});
+export function storedSnapshot({ rating, source, discounts }: InvoiceLine): object {
+  const made = rating ?? (source ? { source } : {});
+  return discounts.length === 0 ? made : { ...made, discounts };
 }
 
 interface StoredTaxGroup extends Pick<TaxGroup, 'name' | 'category' | 'ratePercent' | 'reason'> {
@@ -178,9 +184,20 @@ function toHead(
 
 function toLine(row: LineRow): StoredLine {
   const { id, description, meter, amountMinor } = row;
-  const { rating, source } = snapshotOf(row.snapshot);
+  const { rating, source, discounts } = snapshotOf(row.snapshot);
   const exactAmount = rating?.exactAmount ?? decimal(row.amount).toFixed();
   const quantity = decimal(row.quantity).toFixed();
   const tax = row.tax as unknown as LineTax | null;
-  return { id, description, meter, quantity, exactAmount, amountMinor, rating, source, tax };
+  return {
+    id,
+    description,
+    meter,
+    quantity,
+    exactAmount,
+    amountMinor,
+    rating,
+    source,
+    discounts,
+    tax,
+  };
 }

@@ -9,6 +9,7 @@ import {
 import type { Scope } from '@core/identity';
 import type { Period } from '@core/kernel';
 import { NotFound } from '@io/platform';
+import { redeemedCoupon, type StoredCoupon } from './coupon-rows.js';
 import { CreditsService } from './credits.service.js';
 import { InvoicesRepository } from './invoices.repository.js';
 import { partsToRate, usedParts } from './parts-to-rate.js';
@@ -18,13 +19,17 @@ import { SubscriptionChangesService, type ChangeInstant } from './subscription-c
 import { TermsRepository, type BillingTerms } from './terms.repository.js';
 import type { SubscriptionOverTime } from './timelines.js';
 
-/** An invoice before and after a change; null where nothing would be billed any more. */
-export interface ChangePreview {
+/** An invoice without something and with it; null where nothing would be billed any more. */
+export interface DraftPreviews {
+  readonly before: TaxedDraft | null;
+  readonly after: TaxedDraft | null;
+}
+
+/** An invoice before and after a change. */
+export interface ChangePreview extends DraftPreviews {
   readonly at: Date;
   /** False when nothing would be different. */
   readonly isChange: boolean;
-  readonly before: TaxedDraft | null;
-  readonly after: TaxedDraft | null;
 }
 
 /** The open period as it stands, and as it will be when it ends. */
@@ -71,6 +76,22 @@ export class PreviewsService {
       before: before && (await this.draft(terms, before)),
       after: after && (await this.draft(changed, after)),
     };
+  }
+
+  /** What the open period would be charged without a coupon, and if it were redeemed at an instant. */
+  async withCoupon(
+    scope: Scope,
+    subscriptionId: string,
+    { coupon, at }: { readonly coupon: StoredCoupon; readonly at: Date },
+  ): Promise<DraftPreviews> {
+    const terms = await this.get(scope, subscriptionId);
+    const { billedTo: from, closesAt: to } = terms.subscription;
+    if (to === null) return { before: null, after: null };
+    // The last one that was redeemed.
+    const redemption = { id: '~', redeemedAt: at, endedAt: null };
+    const coupons = [...terms.coupons, redeemedCoupon(coupon, redemption, new Set())];
+    const before = await this.draft(terms, { from, to });
+    return { before, after: await this.draft({ ...terms, coupons }, { from, to }) };
   }
 
   /** What the open period would be charged if it were final with what is rolled up now; null when none is open. */

@@ -2,6 +2,7 @@ import assert from 'node:assert';
 import { Injectable } from '@nestjs/common';
 import {
   billedElsewhereAdjustments,
+  couponedDraft,
   draftOfParts,
   lateUsageAdjustments,
   localDate,
@@ -127,7 +128,7 @@ function ratedDraft(
   { terms, basis }: RatingTask,
   rated: { readonly own: BillingInParts; readonly finished: readonly BillingInParts[] },
 ): TaxedDraft {
-  const { subscription, taxRules } = terms;
+  const { subscription, taxRules, coupons } = terms;
   const { customerId } = subscription;
   const late = basis.finished.flatMap((one, index) => {
     const billing = rated.finished[index];
@@ -143,9 +144,8 @@ function ratedDraft(
   const elsewhere =
     basis.own.billed.size === 0 ? [] : billedElsewhereAdjustments(draftOfParts(own), basis.own);
   const adjustments = [...late, ...elsewhere, ...basis.manual];
-  return taxedDraft(
-    draftOfParts({ ...own, adjustments }),
-    (meter, usagePlanId = subscription.usagePlanId) =>
-      taxTermsFor(taxRules, { customerId, usagePlanId, meter }),
+  const draft = couponedDraft(draftOfParts({ ...own, adjustments }), coupons, subscription);
+  return taxedDraft(draft, (meter, usagePlanId = subscription.usagePlanId) =>
+    taxTermsFor(taxRules, { customerId, usagePlanId, meter }),
   );
 }

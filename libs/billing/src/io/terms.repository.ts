@@ -2,11 +2,13 @@ import { Injectable } from '@nestjs/common';
 import {
   parseRateCardItems,
   type BilledRateCard,
+  type RedeemedCoupon,
   type TaxRule,
   type Timeline,
 } from '@core/billing';
 import type { Scope } from '@core/identity';
 import { Database, type Prisma } from '@io/platform';
+import { redeemedCoupons } from './coupon-rows.js';
 import { cardKey, type RateCards } from './parts-to-rate.js';
 import { toSubscription, type Subscription } from './subscriptions.repository.js';
 import { toTaxRule } from './tax-rules.repository.js';
@@ -18,6 +20,8 @@ export interface BillingTerms {
   /** Of all its phases. */
   readonly cards: RateCards;
   readonly taxRules: readonly TaxRule[];
+  /** Redeemed for it, or for all subscriptions of its customer. */
+  readonly coupons: readonly RedeemedCoupon[];
 }
 
 /** How many versions of rate cards are kept in memory. */
@@ -75,6 +79,7 @@ export class TermsRepository {
       orderBy: { id: 'asc' },
     });
     const rules = rows.map(toTaxRule);
+    const coupons = await redeemedCoupons(db, accountId, subscriptions);
     const all: BillingTerms[] = [];
     for (const subscription of await overTime(db, accountId, subscriptions)) {
       const { customerId } = subscription;
@@ -82,7 +87,8 @@ export class TermsRepository {
       const taxRules = rules.filter(
         (rule) => rule.customerId === null || rule.customerId === customerId,
       );
-      all.push({ subscription, cards, taxRules });
+      const own = coupons.get(subscription.id) ?? [];
+      all.push({ subscription, cards, taxRules, coupons: own });
     }
     return all;
   }

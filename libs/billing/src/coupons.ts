@@ -1,0 +1,191 @@
+import {
+  addMoney,
+  allocate,
+  contains,
+  Decimal,
+  decimal,
+  formatMoney,
+  toMoney,
+  zeroMoney,
+  type Money,
+} from '@core/kernel';
+import { isInScope, type ChargeScope } from './charge-scope.js';
+import type { DraftLine, InvoiceDraft } from './draft-invoice.js';
+import type { LineDiscount } from './line-discount.js';
+
+/** What a coupon takes off: a percentage, or an amount of each currency that it names, in minor units. */
+export type CouponValue =
+  | { readonly percent: string; readonly amounts: null }
+  | { readonly percent: null; readonly amounts: Readonly<Record<string, bigint>> };
+
+/** Which charges a coupon is for; an empty list is for all. */
+export interface CouponScope extends ChargeScope {
+  readonly priceIds: readonly string[];
+}
+
+/** What a coupon promises to whoever redeems it. Never changes. */
+export type CouponTerms = CouponValue & {
+  readonly code: string;
+  /** As it stands on invoices. */
+  readonly name: string;
+  /** Of how many periods of a subscription it takes something off; null: of all. */
+  readonly periods: number | null;
+  readonly scope: CouponScope;
+};
+
+/** A coupon that was redeemed for a subscription. */
+export type RedeemedCoupon = CouponTerms & {
+  readonly couponId: string;
+  readonly redemptionId: string;
+  readonly redeemedAt: Date;
+  /** It takes nothing off periods that end later; null where it was not taken back. */
+  readonly endedAt: Date | null;
+  /** The starts of the periods of the subscription of which invoices took something off by it, in epoch milliseconds. */
+  readonly usedIn: ReadonlySet<number>;
+};
+
+/**
+ * A draft with what coupons take off its lines, in the order in which they were redeemed, each of what the ones before left. What a coupon
+ * takes is rounded once and spread over the lines it is for by largest remainder, so tax, revenue by meter and credit notes go by what
+ * is really asked for. No line goes below zero.
+ *
+ * A coupon is for what the prices of the period ask for. Late usage of a finished period is taken off by the percentages that its own
+ * invoice was, in either direction; an amount was given then. Sums by hand are decided as they are.
+ */
+export function couponedDraft(
+  draft: InvoiceDraft,
+  coupons: readonly RedeemedCoupon[],
+  { usagePlanId }: { readonly usagePlanId: string },
+): InvoiceDraft {
+  const inOrder = coupons.toSorted(compareCoupons);
+  const lines = inOrder.reduce<readonly DraftLine[]>(
+    (left, coupon) => withCoupon(left, coupon, { draft, usagePlanId }),
+    draft.lines,
+  );
+  if (lines === draft.lines) return draft;
+  const zero = zeroMoney(draft.currency);
+  const subtotal = lines.reduce((sum, { amount }) => addMoney(sum, amount), zero);
+  return { ...draft, lines, subtotal, total: addMoney(subtotal, draft.tax) };
+}
+
+interface Of {
+  readonly draft: InvoiceDraft;
+  readonly usagePlanId: string;
+}
+
+function withCoupon(
+  lines: readonly DraftLine[],
+  coupon: RedeemedCoupon,
+  of: Of,
+): readonly DraftLine[] {
+  const off = new Map<number, Money>();
+  if (isOpen(coupon, of.draft)) {
+    const indexes = [...lines.keys()].filter((index) => {
+      const line = lines[index];
+      return line?.kind === 'price' && line.amount.minor > 0n && isFor(coupon, line, of);
+    });
+    const amounts = indexes.map((index) => lines[index]?.amount ?? zeroMoney(of.draft.currency));
+    takenOff(coupon, amounts, of.draft.currency).forEach((amount, place) => {
+      off.set(indexes[place] ?? -1, amount);
+    });
+  }
+  for (const [index, line] of lines.entries()) {
+    if (coupon.percent === null || !isLate(line, coupon) || !isFor(coupon, line, of)) continue;
+    off.set(index, percentOf(line.amount, coupon.percent));
+  }
+  if ([...off.values()].every(({ minor }) => minor === 0n)) return lines;
+  return lines.map((line, index) => discounted(line, coupon, off.get(index)));
+}
+
+/** Whether it takes something off the draft's own period. */
+function isOpen(coupon: RedeemedCoupon, { period }: InvoiceDraft): boolean {
+  const { redeemedAt, endedAt, periods, usedIn } = coupon;
+  if (redeemedAt >= period.to || (endedAt !== null && endedAt < period.to)) return false;
+  const before = [...usedIn].filter((from) => from < period.from.getTime());
+  return periods === null || before.length < periods;
+}
+
+/** Whether a line is of late usage of a period that the coupon took something off. */
+function isLate(line: DraftLine, { usedIn }: RedeemedCoupon): boolean {
+  if (line.kind !== 'adjustment' || line.source?.kind !== 'late-usage') return false;
+  return usedIn.has(Date.parse(line.source.periodFrom));
+}
+
+function isFor({ scope }: RedeemedCoupon, line: DraftLine, { usagePlanId }: Of): boolean {
+  const rating =
+    line.kind === 'price'
+      ? line.rating
+      : line.source?.kind === 'late-usage'
+        ? line.source.rating
+        : null;
+  if (!rating) return false;
+  const { meter, priceId, usagePlanId: plan = usagePlanId } = rating;
+  const isOfPrice = scope.priceIds.length === 0 || scope.priceIds.includes(priceId);
+  return isOfPrice && isInScope(scope, { meter, usagePlanId: plan });
+}
+
+/** What a coupon takes off amounts, each above zero. */
+function takenOff(
+  { percent, amounts }: RedeemedCoupon,
+  of: readonly Money[],
+  currency: string,
+): Money[] {
+  const whole = of.reduce(addMoney, zeroMoney(currency));
+  const promised =
+    percent === null ? { minor: amounts[currency] ?? 0n, currency } : percentOf(whole, percent);
+  const minor = promised.minor < whole.minor ? promised.minor : whole.minor;
+  if (minor === 0n) return [];
+  const weights = of.map((amount) => new Decimal(amount.minor.toString()));
+  return allocate({ minor, currency }, weights);
+}
+
+function percentOf(amount: Money, percent: string): Money {
+  return toMoney(decimal(formatMoney(amount)).mul(percent).div(100), amount.currency);
+}
+
+function discounted(
+  line: DraftLine,
+  { couponId, redemptionId, code, name, percent }: RedeemedCoupon,
+  off: Money | undefined,
+): DraftLine {
+  if (!off || off.minor === 0n) return line;
+  const { minor, currency } = off;
+  const discount: LineDiscount = {
+    couponId,
+    redemptionId,
+    code,
+    name,
+    percent,
+    minor: minor.toString(),
+  };
+  return {
+    ...line,
+    amount: { minor: line.amount.minor - minor, currency },
+    discounts: [...(line.discounts ?? []), discount],
+  };
+}
+
+function compareCoupons(a: RedeemedCoupon, b: RedeemedCoupon): number {
+  return (
+    a.redeemedAt.getTime() - b.redeemedAt.getTime() ||
+    (a.redemptionId < b.redemptionId ? -1 : Number(a.redemptionId > b.redemptionId))
+  );
+}
+
+/** Why a coupon cannot be redeemed at an instant; null when it can. */
+export function couponRefusal(
+  coupon: {
+    readonly validFrom: Date;
+    readonly validUntil: Date | null;
+    readonly archivedAt: Date | null;
+    readonly redemptionsMax: number | null;
+    readonly redemptions: number;
+  },
+  at: Date,
+): 'not-valid' | 'used-up' | null {
+  const { validFrom, validUntil, archivedAt, redemptionsMax, redemptions } = coupon;
+  const isValid =
+    validUntil === null ? at >= validFrom : contains({ from: validFrom, to: validUntil }, at);
+  if (!isValid || archivedAt !== null) return 'not-valid';
+  return redemptionsMax !== null && redemptions >= redemptionsMax ? 'used-up' : null;
+}
