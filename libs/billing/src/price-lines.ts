@@ -200,8 +200,9 @@ function chargesOf(part: BilledPart, byPrice: ReadonlyMap<PriceItem, Decimal>): 
   });
   if (share?.used === 0) return ofCard;
   const ofAddOns = part.addOns.map((addOn): Charge => {
-    const { id: _, quantity: _quantity, ...rest } = addOn;
-    const item = { id: addOnPriceId(addOn), meter: null, ...rest };
+    const { description, price, isCommitment } = addOn;
+    const about = { meter: null, description, price, ...(isCommitment && { isCommitment }) };
+    const item = { id: addOnPriceId(addOn), ...about };
     return { ...common, item, addOn, quantity: decimal(addOn.quantity) };
   });
   return [...ofCard, ...ofAddOns];

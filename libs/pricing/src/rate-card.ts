@@ -83,11 +83,13 @@ export function readIsCommitment(
 export const COMMITMENT_PRICE =
   'must be flat, in arrears and without anything around it: it is a commitment';
 
+const FLAT_FIELDS: ReadonlySet<string> = new Set(['model', 'amount', 'paymentTerm']);
+
 /** Whether a price can be a commitment. */
 export function isCommitmentPrice(price: Price): boolean {
   if (price.model !== 'flat') return false;
-  const { model: _, amount: _amount, paymentTerm = 'in-arrears', ...around } = price;
-  return paymentTerm === 'in-arrears' && Object.keys(around).length === 0;
+  const isInArrears = price.paymentTerm === undefined || price.paymentTerm === 'in-arrears';
+  return isInArrears && Object.keys(price).every((name) => FLAT_FIELDS.has(name));
 }
 
 /** Prices are together asked for one minimum at most. */
