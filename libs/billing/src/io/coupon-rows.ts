@@ -32,8 +32,8 @@ type CouponRow = Prisma.CouponGetPayload<object>;
 type RedemptionRow = Prisma.CouponRedemptionGetPayload<object>;
 
 /** A row of the table of coupons. */
-export function toCoupon(row: CouponRow): StoredCoupon {
-  const { accountId: _, percent, amounts, meters, usagePlanIds, priceIds, ...rest } = row;
+export function toCoupon({ accountId: _, ...row }: CouponRow): StoredCoupon {
+  const { percent, amounts, meters, usagePlanIds, priceIds, ...rest } = row;
   const scope: CouponScope = { meters, usagePlanIds, priceIds };
   return { ...rest, ...valueOf(percent, amounts), scope };
 }
