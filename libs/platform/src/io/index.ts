@@ -8,7 +8,12 @@ export { Keyring, type SealedPlace, type VerificationKey } from './security/keyr
 export { memoryKey } from './security/memory-key.js';
 export { parsePlace, placeText } from './policy/change-place.js';
 export { NotListening } from './policy/errors.js';
-export { EgressClient, type EgressAnswer, type EgressRequest } from './egress/egress-client.js';
+export {
+  EgressClient,
+  type EgressAnswer,
+  type EgressBody,
+  type EgressRequest,
+} from './egress/egress-client.js';
 export { EgressFailure, type EgressFault } from './egress/errors.js';
 export { PolicyEvents, type PolicyChange } from './policy/policy-events.js';
 export {

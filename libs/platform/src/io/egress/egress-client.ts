@@ -2,6 +2,7 @@ import { lookup } from 'node:dns/promises';
 import http from 'node:http';
 import https from 'node:https';
 import { isIP, type Socket } from 'node:net';
+import { pipeline, type Readable } from 'node:stream';
 import { Injectable } from '@nestjs/common';
 import { Config } from '../config/config.js';
 import { addressVerdict, type AddressVerdict } from './egress-address.js';
@@ -19,12 +20,20 @@ export interface EgressAnswer {
   readonly isPublic: boolean;
 }
 
+/** A body that is read as it is sent, anew for each address that is tried. */
+export interface EgressBody {
+  readonly bytes: number;
+  open(): Readable;
+}
+
 /** What is sent. */
 export interface EgressRequest {
   /** POST when left out. */
-  readonly method?: 'GET' | 'POST';
+  readonly method?: 'GET' | 'POST' | 'PUT';
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: string;
+  readonly body: string | EgressBody;
+  /** How long all of it may take; ten seconds when left out. */
+  readonly totalMs?: number;
   /** Plain HTTP is enough, also where tenants may not name such a URL: the answer is signed, and is checked. */
   readonly mayBePlain?: boolean;
 }
@@ -33,6 +42,8 @@ const URL_MAX = 2_048;
 const DNS_MS = 2_000;
 const CONNECT_MS = 3_000;
 const TOTAL_MS = 10_000;
+/** How long a body that is read as it is sent is kept back for a word of the other side: connecting, and a second. */
+const CONTINUE_MS = 4_000;
 const BODY_MAX = 65_536;
 const ADDRESSES_MAX = 3;
 const HTTP_PORT = 80;
@@ -70,7 +81,7 @@ export class EgressClient {
   async post(text: string, request: EgressRequest): Promise<EgressAnswer> {
     if (this.urlFault(text, request.mayBePlain) !== null) throw new EgressFailure('url-refused');
     const url = new URL(text);
-    const endsAtMs = performance.now() + TOTAL_MS;
+    const endsAtMs = performance.now() + (request.totalMs ?? TOTAL_MS);
     const addresses = await this.addresses(url);
     let failure = new EgressFailure('connect');
     for (const address of addresses.slice(0, ADDRESSES_MAX)) {
@@ -155,7 +166,8 @@ export class EgressClient {
           ...headers,
           host: url.host,
           'accept-encoding': 'identity',
-          'content-length': Buffer.byteLength(body),
+          'content-length': typeof body === 'string' ? Buffer.byteLength(body) : body.bytes,
+          ...(typeof body === 'string' ? {} : { expect: '100-continue' }),
         },
         ...(isSecure && isIP(host) === 0 ? { servername: host } : {}),
         ...(isSecure && this.trusted() !== undefined ? { ca: this.trusted() } : {}),
@@ -163,6 +175,7 @@ export class EgressClient {
       const total = setTimeout(() => fail(new EgressFailure('timeout')), Math.max(timeLeftMs, 1));
       const connecting = setTimeout(() => fail(new EgressFailure('connect')), CONNECT_MS);
       let isConnected = false;
+      let isAnswered = false;
       request.once('close', () => {
         clearTimeout(total);
         clearTimeout(connecting);
@@ -177,7 +190,9 @@ export class EgressClient {
         });
         socket.once('secureConnect', () => clearTimeout(connecting));
       });
-      request.once('error', (cause: NodeJS.ErrnoException) => {
+      request.on('error', (cause: NodeJS.ErrnoException) => {
+        // Who refuses a body need not read it.
+        if (isAnswered) return;
         const isTls = isConnected && isSecure && request.socket?.writable !== true;
         const fault = !isConnected
           ? 'connect'
@@ -187,6 +202,7 @@ export class EgressClient {
         fail(new EgressFailure(fault, { cause }));
       });
       request.once('response', (response) => {
+        isAnswered = true;
         const isPublic = this.verdict(response.socket.remoteAddress ?? '', port) === 'public';
         readBytes(response).then(
           (bytes) => {
@@ -202,7 +218,16 @@ export class EgressClient {
           (cause: unknown) => fail(new EgressFailure('no-answer', { cause })),
         );
       });
-      request.end(body);
+      if (typeof body === 'string') return void request.end(body);
+      // What is refused by its head is not sent, and the refusal is heard rather than a broken connection.
+      const send = () => {
+        clearTimeout(waiting);
+        if (!isAnswered) pipeline(body.open(), request, (error) => error && fail(asFailure(error)));
+      };
+      const waiting = setTimeout(send, CONTINUE_MS);
+      request.once('continue', send);
+      request.once('close', () => clearTimeout(waiting));
+      request.flushHeaders();
     });
   }
 }
