@@ -168,6 +168,12 @@ const ROWS: Readonly<Record<string, Row>> = {
   'POST /v1/marketplace/metering-records/{ledgerRecordId}/resolve': {
     body: () => ({ resolution: 'write-off', note: 'x' }),
   },
+  'GET /v1/export-schedules/{scheduleId}': {},
+  'PATCH /v1/export-schedules/{scheduleId}': { body: () => ({ delayHours: 1 }) },
+  'DELETE /v1/export-schedules/{scheduleId}': {},
+  'GET /v1/export-schedules/{scheduleId}/runs': {},
+  'POST /v1/export-schedules/{scheduleId}/runs': { body: () => ({}) },
+  'POST /v1/export-schedules/{scheduleId}/dry-runs': { body: () => ({}) },
   'GET /v1/webhook-endpoints/{endpointId}': {},
   'PATCH /v1/webhook-endpoints/{endpointId}': { body: () => ({ description: 'x' }) },
   'DELETE /v1/webhook-endpoints/{endpointId}': {},
@@ -216,6 +222,21 @@ beforeAll(async () => {
   const { body: endpoint } = await api.call('POST', '/v1/webhook-endpoints', {
     body: { url: 'https://hooks.example/' },
   });
+  const { body: schedule } = await api.call('POST', '/v1/export-schedules', {
+    body: {
+      export: 'journal',
+      format: 'csv',
+      interval: 'day',
+      target: {
+        kind: 's3',
+        endpoint: 'https://s3.example/',
+        region: 'eu-test-1',
+        bucket: 'finance',
+        accessKeyId: 'AKID',
+        secretAccessKey: 'secret',
+      },
+    },
+  });
   const testPath = `/v1/webhook-endpoints/${endpoint.id}/test-events`;
   const { eventId } = (await api.call('POST', testPath)).body;
   const { body: invoices } = await api.call('GET', '/v1/invoices');
@@ -261,6 +282,7 @@ beforeAll(async () => {
     tokenId: (await make.operatorToken('support')).id,
     ruleId: rule.id,
     endpointId: endpoint.id,
+    scheduleId: schedule.id,
     eventId,
     incidentId: await anIncident({ keyId: key.id, apiId, stage }),
     correctionId: await aWaitingCorrection(),

@@ -9,6 +9,7 @@ import {
   HEAR_FROM_STRIPE,
   MOVE_SUBSCRIPTION_KEYS,
   RUN_DUNNING,
+  RUN_EXPORT_SCHEDULES,
   WATCH_WALLETS,
 } from '@io/billing';
 import {
@@ -51,6 +52,7 @@ const SCHEDULES = [
   { job: FINALISE_INVOICES, everyMs: 5 * SECOND_MS },
   { job: EXCHANGE_WITH_STRIPE, everyMs: 2 * SECOND_MS },
   { job: HEAR_FROM_STRIPE, everyMs: 2 * SECOND_MS },
+  { job: RUN_EXPORT_SCHEDULES, everyMs: 5 * SECOND_MS },
   { job: SEND_EMAILS, everyMs: 5 * SECOND_MS },
   { job: COUNT_CONNECTIONS, everyMs: 5 * SECOND_MS },
   { job: RECLAIM_QUOTA_BLOCKS, everyMs: 10 * SECOND_MS },

@@ -461,3 +461,40 @@ export class CouponRedeemed extends DomainError {
     this.facts = { coupon, redemptionId };
   }
 }
+
+/** Another schedule of the account writes the same files. */
+export class ExportScheduleExists extends DomainError {
+  readonly code = 'export-schedule-exists';
+  readonly kind = 'conflict';
+  readonly facts = {};
+
+  constructor() {
+    super(
+      'There is a schedule for this export, format, interval and place already: change it, or choose another place.',
+    );
+  }
+}
+
+/** An account has as many schedules of exports as it may. */
+export class TooManyExportSchedules extends DomainError {
+  readonly code = 'too-many-export-schedules';
+  readonly kind = 'conflict';
+  readonly facts: { readonly schedulesMax: number };
+
+  constructor(schedulesMax: number) {
+    super(`An account has at most ${schedulesMax} schedules of exports.`);
+    this.facts = { schedulesMax };
+  }
+}
+
+/** A run was asked of a schedule that is disabled. */
+export class ExportScheduleDisabled extends DomainError {
+  readonly code = 'export-schedule-disabled';
+  readonly kind = 'conflict';
+  readonly facts: { readonly scheduleId: string };
+
+  constructor(scheduleId: string) {
+    super('The schedule is disabled: enable it first.');
+    this.facts = { scheduleId };
+  }
+}

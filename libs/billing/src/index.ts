@@ -89,6 +89,8 @@ export {
   InvalidPeriodPreview,
   InvalidPeriodRule,
   InvalidRateCard,
+  ExportScheduleDisabled,
+  ExportScheduleExists,
   ExportsBusy,
   InvoiceNotApproved,
   InvoiceSettledInPart,
@@ -109,6 +111,7 @@ export {
   SubscriptionNotActive,
   SubscriptionOverlaps,
   TaxRuleExists,
+  TooManyExportSchedules,
   UsageGapOpen,
   UsageCorrectionWaiting,
   UsageQuarantined,
@@ -197,3 +200,14 @@ export { moneyFromStripe, stripeAmount, type StripeAmount } from './stripe-amoun
 export { stripeInvoiceContent, type StripeInvoiceContent } from './stripe-invoice.js';
 export { parseRateCardItems } from './rate-card-items.js';
 export { whatIf, type PriceDifference, type RatedInvoice } from './what-if.js';
+export {
+  EXPORT_INTERVALS,
+  EXPORT_RUN_STATUSES,
+  exportDueAt,
+  exportFileName,
+  exportPeriod,
+  folderFault,
+  keyPrefixFault,
+  type ExportRule,
+  type ExportRunStatus,
+} from './export-schedule.js';

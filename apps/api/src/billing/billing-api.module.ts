@@ -7,6 +7,7 @@ import { CreditsController } from './credits.controller.js';
 import { DunningController } from './dunning.controller.js';
 import { ExchangesController } from './exchanges.controller.js';
 import { ExplanationsController } from './explanations.controller.js';
+import { ExportSchedulesController } from './export-schedules.controller.js';
 import { ExportsController } from './exports.controller.js';
 import { FocusController } from './focus.controller.js';
 import { InvoiceSettingsController } from './invoice-settings.controller.js';
@@ -35,6 +36,7 @@ import { SubscriptionsController } from './subscriptions.controller.js';
     DunningController,
     ExchangesController,
     ExplanationsController,
+    ExportSchedulesController,
     ExportsController,
     FocusController,
     InvoiceSettingsController,

@@ -7,6 +7,7 @@ import { FinaliseInvoicesProcessor } from './finalise-invoices.processor.js';
 import { HearFromStripeProcessor } from './hear-from-stripe.processor.js';
 import { MoveSubscriptionKeysProcessor } from './move-subscription-keys.processor.js';
 import { RunDunningProcessor } from './run-dunning.processor.js';
+import { RunExportSchedulesProcessor } from './run-export-schedules.processor.js';
 import { WatchWalletsProcessor } from './watch-wallets.processor.js';
 
 @Module({
@@ -19,6 +20,7 @@ import { WatchWalletsProcessor } from './watch-wallets.processor.js';
     FinaliseInvoicesProcessor,
     MoveSubscriptionKeysProcessor,
     RunDunningProcessor,
+    RunExportSchedulesProcessor,
     WatchWalletsProcessor,
   ],
 })

@@ -22,6 +22,13 @@ import { ExchangesService } from './exchange/exchanges.service.js';
 import { DraftsService } from './drafts.service.js';
 import { ExplanationsRepository } from './explanations.repository.js';
 import { ExplanationsService } from './explanations.service.js';
+import { ExportRunnerService } from './export-schedules/export-runner.service.js';
+import { ExportRunsRepository } from './export-schedules/export-runs.repository.js';
+import { ExportDryRunsService, ExportRunsService } from './export-schedules/export-runs.service.js';
+import { ExportSchedulesRepository } from './export-schedules/export-schedules.repository.js';
+import { ExportSchedulesService } from './export-schedules/export-schedules.service.js';
+import { ExportTargets } from './export-schedules/export-targets.js';
+import { ExportWriterService } from './export-schedules/export-writer.service.js';
 import { ExportsService } from './exports/exports.service.js';
 import { FinalisingRepository } from './finalising.repository.js';
 import { FinalisingService } from './finalising.service.js';
@@ -87,6 +94,14 @@ import { WhatIfService } from './what-if.service.js';
     BlocksService,
     DunningRepository,
     DunningService,
+    ExportDryRunsService,
+    ExportRunnerService,
+    ExportRunsRepository,
+    ExportRunsService,
+    ExportSchedulesRepository,
+    ExportSchedulesService,
+    ExportTargets,
+    ExportWriterService,
     ExportsService,
     CouponRedemptionsRepository,
     CouponRedemptionsService,
@@ -159,6 +174,10 @@ import { WhatIfService } from './what-if.service.js';
     ExplanationsService,
     BlocksService,
     DunningService,
+    ExportDryRunsService,
+    ExportRunnerService,
+    ExportRunsService,
+    ExportSchedulesService,
     ExportsService,
     CouponRedemptionsService,
     CouponsService,

@@ -13,6 +13,20 @@ export {
   type ExportDefinition,
   type ExportFormat,
 } from './exports/export.js';
+export {
+  ExportRunnerService,
+  RUN_EXPORT_SCHEDULES,
+} from './export-schedules/export-runner.service.js';
+export type { ExportRun } from './export-schedules/export-runs.repository.js';
+export { ExportDryRunsService, ExportRunsService } from './export-schedules/export-runs.service.js';
+export type {
+  ExportSchedule,
+  ExportScheduleChange,
+  ExportTargetSettings,
+  NewExportSchedule,
+} from './export-schedules/export-schedules.repository.js';
+export { ExportSchedulesService } from './export-schedules/export-schedules.service.js';
+export type { ExportTarget } from './export-schedules/export-targets.js';
 export { DraftsService, type ManualLineRequest } from './drafts.service.js';
 export { ExportsService } from './exports/exports.service.js';
 export { ExplanationsService, type ExplainedLine } from './explanations.service.js';

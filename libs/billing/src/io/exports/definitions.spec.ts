@@ -19,6 +19,22 @@ what was recognised ([0058](adr/0058-revenue-recognition.md)). \`invoicedAmount\
 FOCUS is the FinOps Foundation's format of cost and usage, for the tools of whoever is billed: \`GET /v1/focus?version=&format=&from=&to=\` answers customers their own rows, and operators
 those of all or of one \`customerId\`. 1.2 and 1.3 are one table that has the columns of both, 1.4 is without \`ProviderName\` and \`PublisherName\`. \`BilledCost\` adds up to what is payable by \`InvoiceId\`;
 where there is a \`ListUnitPrice\`, times \`PricingQuantity\` it is the \`ListCost\`. Void invoices are not in it, nor are tags and API keys: a line is of all keys of a subscription.
+
+## On a schedule
+
+\`POST /v1/export-schedules\` has the worker write a table for each period of a calendar by itself, for admins and finance:
+
+    { "export": "journal", "format": "parquet", "interval": "month", "timezone": "Europe/Berlin", "waitsForInvoices": true,
+      "target": { "kind": "folder", "folder": "finance/monthly" } }
+
+- Each whole local \`day\`, \`week\` (from Monday), \`month\`, \`quarter\` or \`year\` of the zone is written when it has ended, \`delayHours\` later where that is set, and with \`waitsForInvoices\` once no invoice up to its end is a draft or
+  still to be made: monthly after close. The first is the one that \`from\` is in, or that goes on now. Time is the account's own clock.
+- A \`folder\` lies below that of the account in TOLLGATE_EXPORT_ROOT, which is off unless it is set. A bucket (\`s3\`: \`endpoint\`, \`region\`, \`bucket\`, \`prefix\`, \`accessKeyId\`, \`secretAccessKey\`) is of S3 or of what speaks as S3 does, has a public address unless EGRESS_ALLOW_CIDRS
+  says otherwise, and stands in the path of the URL. The secret is sealed and never shown again. An object has at most 5 GiB.
+- The file is \`journal_2026-11-01_2026-11-30.parquet\`, by its first and last local day. It is there whole or not at all, and what was written of the same period before is replaced.
+- \`GET /v1/export-schedules/{id}/runs\` is the history, with rows, bytes, SHA-256 and why an attempt failed. What failed is tried again for three days, then it waits for a person (\`dead\`). \`POST …/runs\` has a period written now, again if it was; \`POST …/dry-runs\` tells what
+  would be written, and where, and writes nothing.
+- A schedule is changed in when and where it writes (\`PATCH\`), not in what: for another table, interval or zone make another. One that is disabled catches up when it is enabled.
 `;
 
 it('docs/exports.md describes every column; if not, run vitest with -u', async () => {

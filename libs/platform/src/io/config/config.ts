@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { isAbsolute } from 'node:path';
 import { Injectable } from '@nestjs/common';
 import { joinRanges, parseIpRange, type IpRange } from '@core/kernel';
 import { parseRedisPlace, type RedisPlace } from '../redis/redis-place.js';
@@ -32,6 +33,7 @@ const KNOWN = new Set([
   'TOLLGATE_DECISION_DAYS',
   'TOLLGATE_USAGE_DRY_RUN',
   'TOLLGATE_USAGE_INTAKE_MIB',
+  'TOLLGATE_EXPORT_ROOT',
 ]);
 
 /** Where requests may go whose URL a tenant named: public addresses, and what an operator adds. */
@@ -90,6 +92,8 @@ export class Config {
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
   /** The folder of what the service keeps beside the database. */
   readonly home: string;
+  /** The folder that exports may be written below, each account's in one of its own; null: none may. */
+  readonly exportRoot: string | null;
   /** Where requests may go whose URL a tenant named. */
   readonly egress: EgressRules;
   readonly email: EmailSettings;
@@ -133,6 +137,9 @@ export class Config {
     this.demo = read.oneOf('TOLLGATE_DEMO', ['on', 'off'], 'off') === 'on';
     this.trustedProxies = read.ranges('TRUSTED_PROXIES', 'would believe every client');
     this.home = read.text('TOLLGATE_HOME') ?? '.tollgate';
+    this.exportRoot = read.text('TOLLGATE_EXPORT_ROOT');
+    if (this.exportRoot !== null && !isAbsolute(this.exportRoot))
+      faults.push('TOLLGATE_EXPORT_ROOT must be an absolute path.');
     this.egress = this.readEgress(read);
     this.email = {
       smtpUrl: read.url('SMTP_URL', ['smtp:', 'smtps:']),
