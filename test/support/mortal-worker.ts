@@ -13,6 +13,7 @@ export class MortalWorker {
   /** How often it died. */
   kills = 0;
   private callsLeft = Infinity;
+  private armedFor = '';
   private dying: Promise<void> | null = null;
 
   private constructor(
@@ -38,13 +39,15 @@ export class MortalWorker {
     return this.callsLeft < Infinity;
   }
 
-  /** Dies at one of the next calls. */
-  arm(withinCalls: number): void {
+  /** Dies at one of the next calls to a service. */
+  arm(service: string, withinCalls: number): void {
+    this.armedFor = service;
     this.callsLeft = 1 + this.random(withinCalls);
   }
 
   /** To be asked by the services at each call: how the worker dies at it; null when it lives on. */
-  dies(): Death | null {
+  dies(service: string): Death | null {
+    if (service !== this.armedFor) return null;
     this.callsLeft -= 1;
     if (this.callsLeft > 0) return null;
     this.callsLeft = Infinity;
