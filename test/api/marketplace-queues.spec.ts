@@ -46,6 +46,10 @@ const kept = async (query = '') =>
   (await market.api.call('GET', `/v1/marketplace/queue-messages${query}`)).body.items.filter(
     (one: { queueUrl: string }) => one.queueUrl === queueUrl,
   );
+const metrics = async () => {
+  const headers = { authorization: `Bearer ${METRICS}` };
+  return (await fetch(`${market.api.url}/metrics`, { headers })).text();
+};
 const settle = (id: string, how: string, body: object = {}) =>
   market.api.call('POST', `/v1/marketplace/queue-messages/${id}/${how}`, { body });
 
@@ -150,9 +154,7 @@ describe('a queue of Amazon SQS', () => {
     );
     const rubbish = first.body === 'rubbish' ? first : second;
     const early = first.body === 'rubbish' ? second : first;
-    const headers = { authorization: `Bearer ${METRICS}` };
-    const metrics = await (await fetch(`${market.api.url}/metrics`, { headers })).text();
-    expect(metrics).toMatch(/^tollgate_marketplace_queue_messages_open 2$/m);
+    expect(await metrics()).toMatch(/^tollgate_marketplace_queue_messages_open 2$/m);
     expect(await settle(rubbish.id, 'retry')).toMatchObject({
       status: 409,
       body: { fault: rubbish.fault },
@@ -178,10 +180,24 @@ describe('a queue of Amazon SQS', () => {
     expect(await kept('?state=open')).toEqual([]);
   });
 
-  it('that cannot be read keeps no other waiting', async () => {
-    await market.product({ queueUrl: 'https://sqs.us-east-1.amazonaws.com/123456789012/gone' });
+  it('that cannot be read keeps no other waiting, and is told of until it can', async () => {
+    const name = `gone-${randomBytes(4).toString('hex')}`;
+    const gone = `https://sqs.us-east-1.amazonaws.com/123456789012/${name}`;
+    const { id } = await market.product({ queueUrl: gone });
     market.aws.sqs.put(queueUrl, said('subscribe-success'));
     expect(await read()).toBe(1);
+    const shown = async () => (await market.api.call('GET', `/v1/marketplace/products/${id}`)).body;
+    expect(await shown()).toMatchObject({
+      queueReadAt: null,
+      queueFault: expect.stringContaining(name),
+    });
+    const other = await market.api.call('GET', `/v1/marketplace/products/${product.id}`);
+    expect(other.body).toMatchObject({ queueReadAt: expect.any(String), queueFault: null });
+    expect(await metrics()).toMatch(/^tollgate_marketplace_queues_failing 1$/m);
+    market.aws.sqs.create(name);
+    await read();
+    expect(await shown()).toMatchObject({ queueReadAt: expect.any(String), queueFault: null });
+    expect(await metrics()).toMatch(/^tollgate_marketplace_queues_failing 0$/m);
   });
 });
 

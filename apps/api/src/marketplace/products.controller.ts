@@ -5,7 +5,13 @@ import { ProductsService } from '@io/marketplace';
 import { given, PageQuery, type IfMatch as EntityTags } from '@io/platform';
 import { Allow, Caller } from '../access/access.js';
 import { IfMatch } from '../http/entity-tag.js';
-import { CreateProductBody, ProductPage, ProductView, UpdateProductBody } from './products.dto.js';
+import {
+  CreateProductBody,
+  ProductDetailView,
+  ProductPage,
+  ProductView,
+  UpdateProductBody,
+} from './products.dto.js';
 
 const DEFAULTS = {
   region: 'us-east-1',
@@ -43,7 +49,7 @@ export class ProductsController {
 
   @Get(':productId')
   @Allow('read')
-  @ApiOkResponse({ type: ProductView })
+  @ApiOkResponse({ type: ProductDetailView })
   get(@Caller() scope: Scope, @Param('productId') productId: string) {
     return this.products.get(scope, productId);
   }

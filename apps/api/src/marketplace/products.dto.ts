@@ -251,6 +251,14 @@ export class ProductView {
   updatedAt: Date;
 }
 
+export class ProductDetailView extends ProductView {
+  @Instant({ nullable: true, description: 'When its queue was last read.' })
+  queueReadAt: Date | null;
+
+  @Text({ max: 500, nullable: true, description: 'Why its queue could not be read since.' })
+  queueFault: string | null;
+}
+
 export class ProductPage {
   @ListOf(() => ProductView, { max: 500 })
   items: ProductView[];

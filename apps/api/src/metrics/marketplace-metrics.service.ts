@@ -44,6 +44,11 @@ export class MarketplaceMetricsService {
         'Messages of queues that could not be followed, and wait for a person.',
         this.queues.countOpen(),
       ),
+      gauge(
+        'tollgate_marketplace_queues_failing',
+        'Queues of notifications that could not be read at the last attempt.',
+        this.queues.countFailing(),
+      ),
     ];
     return (await Promise.all(asked)).flat();
   }

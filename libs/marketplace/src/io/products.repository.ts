@@ -48,6 +48,12 @@ export interface Product extends NewProduct {
   readonly updatedAt: Date;
 }
 
+/** How the reading of a product's queue goes. */
+export interface QueueReading {
+  readonly queueReadAt: Date | null;
+  readonly queueFault: string | null;
+}
+
 const VIEW = {
   id: true,
   productCode: true,
@@ -105,6 +111,15 @@ export class ProductsRepository {
     const where = { accountId_id: { accountId, id } };
     const row = await this.db.marketplaceProduct.findUnique({ where, select: VIEW });
     return row && toView(row);
+  }
+
+  /** When a queue of the account was last read, and why it could not be since. */
+  async queue({ accountId }: Scope, queueUrl: string | null): Promise<QueueReading> {
+    const none = { queueReadAt: null, queueFault: null };
+    if (queueUrl === null) return none;
+    const where = { accountId_queueUrl: { accountId, queueUrl } };
+    const queue = await this.db.marketplaceQueue.findUnique({ where });
+    return queue ? { queueReadAt: queue.readAt, queueFault: queue.fault } : none;
   }
 
   async list({ accountId }: Scope, request: PageRequest): Promise<Product[]> {

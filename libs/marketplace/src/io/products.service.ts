@@ -22,6 +22,7 @@ import {
   type NewProduct,
   type Product,
   type ProductSettings,
+  type QueueReading,
 } from './products.repository.js';
 
 /** A dimension as it was asked for. */
@@ -70,10 +71,11 @@ export class ProductsService {
     return this.pages.page(await this.products.list(scope, request), request, list);
   }
 
-  async get(scope: Scope, id: string): Promise<Product> {
+  /** With how the reading of its queue goes. */
+  async get(scope: Scope, id: string): Promise<Product & QueueReading> {
     const product = await this.products.find(scope, id);
     if (!product) throw new NotFound('marketplace product', id);
-    return product;
+    return { ...product, ...(await this.products.queue(scope, product.queueUrl)) };
   }
 
   /** What a dimension measures stays as it is, since sealed hours were measured by it. */

@@ -56,6 +56,17 @@ export class QueuesRepository {
       WHERE p.queue_url IS NOT NULL AND (c.mode = 'live' OR ${includesTests}) ORDER BY 1, 2`;
   }
 
+  /** Notes that a queue was read, or why it could not be. */
+  async note({ queueUrl }: ReadQueue, fault: string | null, now: Date): Promise<void> {
+    const data = fault === null ? { readAt: now, fault } : { fault };
+    await this.db.marketplaceQueue.updateMany({ where: { queueUrl }, data });
+  }
+
+  /** How many queues cannot be read, over all accounts. */
+  countFailing(): Promise<number> {
+    return this.db.marketplaceQueue.count({ where: { fault: { not: null } } });
+  }
+
   /** Keeps a message that cannot be followed, for a person; the same again changes nothing. */
   async keep(
     { accountId, queueUrl }: ReadQueue,

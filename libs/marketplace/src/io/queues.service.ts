@@ -70,6 +70,11 @@ export class QueuesService {
     return this.queues.settle(scope, id, { state: 'dismissed', note, now: this.clock.now() });
   }
 
+  /** How many queues cannot be read, over all accounts. */
+  countFailing(): Promise<number> {
+    return this.queues.countFailing();
+  }
+
   /** How many messages wait for a person, over all accounts. */
   countOpen(): Promise<number> {
     return this.queues.countOpen();
@@ -80,6 +85,7 @@ export class QueuesService {
     try {
       while (!this.sqs.isStopped) {
         const messages = await this.sqs.receive(queue.queueUrl, waitSeconds);
+        await this.queues.note(queue, null, this.clock.now());
         if (messages.length === 0) return handled;
         const done: QueueMessage[] = [];
         for (const message of messages.toSorted(bySentAt))
@@ -89,10 +95,18 @@ export class QueuesService {
       }
     } catch (error) {
       // The others are read all the same, and this one at the next run.
-      if (!this.sqs.isStopped)
-        this.logger.error(`The queue ${queue.queueUrl} cannot be read: ${messageOf(error)}`);
+      if (!this.sqs.isStopped) await this.tellFault(queue, messageOf(error).slice(0, 500));
     }
     return handled;
+  }
+
+  private async tellFault(queue: ReadQueue, fault: string): Promise<void> {
+    this.logger.error(`The queue ${queue.queueUrl} cannot be read: ${fault}`);
+    try {
+      await this.queues.note(queue, fault, this.clock.now());
+    } catch (error) {
+      this.logger.error(`That cannot be noted either: ${messageOf(error)}`);
+    }
   }
 
   /** Whether the message is done with, so that it can be deleted. */
