@@ -113,6 +113,11 @@ class Ledger {
       const balance = this.balances.get(meter) ?? { metered: decimal(0), recorded: decimal(0) };
       const rules = { now, windowHours: 24, unitSize: UNIT, sendsZero, isLast, isOver };
       const { sealed, balance: after } = sealHours(balance, metered, rules);
+      // A record has what is whole of the rest, no more, and leaves no whole unit behind.
+      const carried = after.metered.div(UNIT).sub(after.recorded);
+      if (sealed.some(({ quantity }) => quantity > 0)) assert(carried.gte(0), 'recorded twice');
+      const isOpenStill = now < deadlineOf(hours.at(-1) ?? now, { windowHours: 24 });
+      if (isOpenStill && !isOver) assert(carried.lt(1), 'a whole unit is left behind');
       this.balances.set(meter, after);
       this.waiting.delete(meter);
       this.sealedTo.set(meter, hoursAfter(hours.at(-1) ?? from, 1));

@@ -27,6 +27,10 @@ const HALF_CENTS = {
   tiers: tiers(['1', '0.005'], ['2', '0.005'], [null, '0.005']),
 };
 const PACKAGES = { model: 'package', packageSize: '1000', packageAmount: '5', freeUnits: '100' };
+const FLAT_WHEN_ENTERED = {
+  model: 'graduated',
+  tiers: tiers(['1000', '0.01', '5'], [null, '0.005', '2']),
+};
 const OF_THOUSANDS = {
   model: 'graduated',
   tiers: tiers(['1', '5'], [null, '2']),
@@ -98,6 +102,27 @@ describe('previewPrice', () => {
       amount: '20.99',
       minor: '2099',
       why: 'and the flat amount due at first use',
+    },
+    {
+      price: FLAT_WHEN_ENTERED,
+      quantity: '0',
+      amount: '5',
+      minor: '500',
+      why: 'the first tier is always entered',
+    },
+    {
+      price: FLAT_WHEN_ENTERED,
+      quantity: '1000',
+      amount: '15',
+      minor: '1500',
+      why: 'a bound enters no other tier',
+    },
+    {
+      price: FLAT_WHEN_ENTERED,
+      quantity: '1001',
+      amount: '17.005',
+      minor: '1701',
+      why: 'one unit more does, with its flat amount',
     },
     {
       price: PACKAGES,
@@ -232,12 +257,50 @@ describe('previewPrice', () => {
       why: 'Amazon: the same with two units each, $300 + $118.80',
     },
     {
-      price: amazon('cache-gb-hours-1.6'),
-      quantity: '1152',
-      amount: '27.36',
-      minor: '2736',
-      why: 'Amazon: 1.6 GB for 720 hours',
+      price: amazon('messages', 'WEBSOCKET'),
+      quantity: '1500000000',
+      amount: '1400',
+      minor: '140000',
+      why: 'Amazon: a billion messages at $1.00 a million, half a billion at $0.80',
     },
+    {
+      price: amazon('connection-minutes', 'WEBSOCKET'),
+      quantity: '45000000',
+      amount: '11.25',
+      minor: '1125',
+      why: 'Amazon: $0.25 for a million minutes',
+    },
+    ...[
+      { calls: '1000000', amount: '3.5', minor: '350' },
+      { calls: '333000000', amount: '1165.5', minor: '116550' },
+      { calls: '334000000', amount: '1168.3', minor: '116830' },
+      { calls: '1000000000', amount: '3033.1', minor: '303310' },
+      { calls: '20000000000', amount: '48253.1', minor: '4825310' },
+      { calls: '21000000000', amount: '49763.1', minor: '4976310' },
+    ].map(({ calls: quantity, amount, minor }) => ({
+      price: amazon('calls', 'REST'),
+      quantity,
+      amount,
+      minor,
+      why: `Amazon: ${quantity} REST calls`,
+    })),
+    // Amazon's price by the hour × 720.
+    ...[
+      { size: '0.5', gbHours: '360', amount: '14.4', minor: '1440' },
+      { size: '1.6', gbHours: '1152', amount: '27.36', minor: '2736' },
+      { size: '6.1', gbHours: '4392', amount: '144', minor: '14400' },
+      { size: '13.5', gbHours: '9720', amount: '180', minor: '18000' },
+      { size: '28.4', gbHours: '20448', amount: '360', minor: '36000' },
+      { size: '58.2', gbHours: '41904', amount: '720', minor: '72000' },
+      { size: '118', gbHours: '84960', amount: '1368', minor: '136800' },
+      { size: '237', gbHours: '170640', amount: '2736', minor: '273600' },
+    ].map(({ size, gbHours: quantity, amount, minor }) => ({
+      price: amazon(`cache-gb-hours-${size}`),
+      quantity,
+      amount,
+      minor,
+      why: `Amazon: ${size} GB for 720 hours`,
+    })),
   ])(
     'prices $quantity at $amount: $why',
     ({ price, currency = 'USD', quantity, amount, minor }) => {

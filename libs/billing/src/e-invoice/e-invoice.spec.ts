@@ -6,9 +6,10 @@ import { brokenRules, readCii, readUbl, type Told } from '../../../../test/suppo
 import { readXml } from '../../../../test/support/xml.js';
 import { couponedDraft, type RedeemedCoupon } from '../coupons.js';
 import { draftCreditNote } from '../credit-note.js';
+import { creditedDraft } from '../credited-draft.js';
 import { draftInvoice } from '../draft-invoice.js';
 import { NotAnEInvoice } from '../errors.js';
-import { invoiceLines } from '../invoice-lines.js';
+import { invoiceLines, type InvoiceLine } from '../invoice-lines.js';
 import type { TaxTerms } from '../invoice-tax.js';
 import { taxedDraft } from '../taxed-draft.js';
 import { ciiXml } from './cii.js';
@@ -30,6 +31,12 @@ interface Made {
   readonly adjustmentTerms?: TaxTerms | null;
   /** What coupons take off, in percent or by an amount. */
   readonly coupons?: readonly (string | bigint)[];
+  /** Grants of credit that pay what they can, in minor units. */
+  readonly credits?: readonly bigint[];
+}
+
+interface MadeInvoice extends FinalDocument {
+  readonly lines: readonly InvoiceLine[];
 }
 
 const terms = (change: Partial<TaxTerms> = {}): TaxTerms => ({
@@ -63,7 +70,8 @@ function made({
   adjustments = [],
   adjustmentTerms = terms(),
   coupons = [],
-}: Made = {}): FinalDocument {
+  credits = [],
+}: Made = {}): MadeInvoice {
   const whole = draftInvoice({
     subscription: { id: 'sub_1', customerId: 'cus_1', currency },
     period: { from: new Date('2026-11-01T00:00:00Z'), to: new Date('2026-12-01T00:00:00Z') },
@@ -104,9 +112,22 @@ function made({
     return { ...of, ...off, ...when, scope };
   });
   const draft = couponedDraft(whole, redeemed, { usagePlanId: 'plan' });
-  const taxed = taxedDraft(draft, (meter) =>
+  const charged = taxedDraft(draft, (meter) =>
     meter === null ? adjustmentTerms : (prices[Number(meter.slice(1))]?.terms ?? null),
   );
+  const at = whole.period.to;
+  const grants = credits.map((minor, index) => ({
+    id: `cg_${index}`,
+    kind: 'paid' as const,
+    name: 'Top-up',
+    priority: 50,
+    createdAt: at,
+    effectiveAt: at,
+    expiresAt: null,
+    scope: { meters: [], usagePlanIds: [] },
+    left: { minor, currency },
+  }));
+  const taxed = creditedDraft(charged, grants, { usagePlanId: 'plan', at });
   return {
     kind: 'invoice',
     number: 'TG-000001',
@@ -130,7 +151,7 @@ function made({
 }
 
 /** The credit note over all of an invoice, or over a part of its first line. */
-function credited(invoice: FinalDocument, part?: Money): FinalDocument {
+function credited(invoice: MadeInvoice, part?: Money): FinalDocument {
   const creditable = {
     ...invoice,
     creditedTaxes: [],
@@ -138,6 +159,7 @@ function credited(invoice: FinalDocument, part?: Money): FinalDocument {
       ...line,
       id: String(index),
       creditedMinor: 0n,
+      credit: line.source?.kind === 'credit' ? line.source : null,
     })),
   };
   const note = draftCreditNote(creditable, part ? [{ lineId: '0', amount: part }] : null);
@@ -267,6 +289,24 @@ describe('eInvoice', () => {
       lines: [{}, { quantity: '-1', price: '5.00', net: '-5.00' }],
       inclusive: '-1.79',
     });
+  });
+
+  it('tells what credit paid as a line of its tax, and asks for the rest', () => {
+    expect(told(made({ credits: [100n] }))).toMatchObject({
+      lines: [{ net: '3.50' }, { quantity: '-1', price: '1.00', net: '-1.00', rate: '19' }],
+      vats: [{ rate: '19', net: '2.50', tax: '0.48' }],
+      due: '2.98',
+    });
+  });
+
+  it('asks for nothing when credit paid all, and takes nothing back but the credit', () => {
+    const paid = made({ credits: [50n, 10_000n] });
+    expect(told(paid)).toMatchObject({
+      lines: [{ net: '3.50' }, { net: '-0.50' }, { net: '-3.00' }],
+      vats: [{ net: '0.00', tax: '0.00' }],
+      due: '0.00',
+    });
+    expect(told(credited(paid))).toMatchObject({ typeCode: '381', inclusive: '0.00' });
   });
 
   it('adds up taxes of one category and rate under two names', () => {
@@ -399,6 +439,7 @@ const anyInvoice = fc
       { minLength: 1, maxLength: 3 },
     ),
     adjustmentTerms: anyTerms,
+    credits: fc.array(fc.bigInt({ min: 1n, max: 100_000n }), { maxLength: 3 }),
     coupons: fc.array(
       fc.oneof(fc.constantFrom('10', '33.333333', '100'), fc.bigInt({ min: 1n, max: 500n })),
       { maxLength: 2 },
