@@ -5,9 +5,8 @@
  *
  * Run: npx tsx bench/ingest.ts [rounds]
  */
-import { readdirSync, readFileSync } from 'node:fs';
 import { postmasterOf } from '../test/support/launcher.js';
-import { cpuMilliseconds } from './support/load.js';
+import { cpuMilliseconds, databaseCpuMs } from './support/load.js';
 import {
   batchJson,
   copyText,
@@ -30,22 +29,6 @@ async function pace(inFlight: number, send: () => Promise<void>): Promise<number
   await Promise.all(lanes);
   return (BATCHES_PER_ROUND * ROWS) / ((performance.now() - start) / 1_000);
 }
-
-/** What the server and its backends have used of the processors so far. */
-function databaseCpuMs(postmaster: number): number {
-  const backends = readdirSync('/proc').filter((name) => {
-    try {
-      return /^\d+$/.test(name) && parentOf(name) === postmaster;
-    } catch {
-      return false; // It has ended.
-    }
-  });
-  return backends.reduce((sum, pid) => sum + cpuMilliseconds(Number(pid)), 0);
-}
-
-/** proc(5) */
-const parentOf = (pid: string) =>
-  Number(readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ')[1]);
 
 async function compare({ owners, post, copy, home, api }: UsageBench): Promise<void> {
   const records = recordsJson(owners);

@@ -3,8 +3,15 @@ import { Injectable } from '@nestjs/common';
 import { openPeriod } from '@core/billing';
 import type { Period } from '@core/kernel';
 import { Database, type Prisma } from '@io/platform';
+import { finaliseRated, WORKER, type FinalisingBy, type HoldSlice } from './finalise-rated.js';
 import { withLines, type Invoice } from './invoice-rows.js';
-import { RatingTransactions, type RateSlice } from './rating-transactions.js';
+import { partiesOf } from './parties.js';
+import {
+  RatingTransactions,
+  type LockedPeriod,
+  type RatedDraft,
+  type RatedPeriod,
+} from './rating-transactions.js';
 import {
   SliceFailed,
   type AccountAt,
@@ -14,8 +21,7 @@ import {
   type WantedSlice,
 } from './slices.js';
 import { insertDrafts } from './stored-drafts.js';
-import { lockSubscription, toSubscription, type Subscription } from './subscriptions.repository.js';
-import { overTime } from './timelines.js';
+import { lockSubscription, toSubscription } from './subscriptions.repository.js';
 
 /**
  * Turns periods that have ended into drafts, and opens the next ones. A slice of subscriptions is locked, rated and stored in one
@@ -45,7 +51,7 @@ export class ClosingRepository {
   async closeSlice(
     { accountId, now }: AccountAt,
     { after, limit, except }: WantedSlice,
-    rate: RateSlice,
+    by: FinalisingBy,
   ): Promise<DoneSlice | null> {
     return SliceFailed.orOf(async (take) =>
       this.transactions.run(async (tx) => {
@@ -58,18 +64,18 @@ export class ClosingRepository {
         const last = take(due);
         if (!last) return null;
         const ids = due.map(({ id }) => id);
-        await this.closeOpen(tx, { accountId, now, ids }, rate);
+        await this.closeOpen(tx, { accountId, now, ids }, by);
         return { done: ids.length, last };
       }),
     );
   }
 
   /** Closes the open period of one subscription if it has ended; answers whether it did. Waits for whoever holds it. */
-  async closeEnded({ accountId, now }: AccountAt, id: string, rate: RateSlice): Promise<boolean> {
+  async closeEnded({ accountId, now }: AccountAt, id: string, by: FinalisingBy): Promise<boolean> {
     return this.transactions.run(async (tx) => {
       const found = await lockSubscription(tx, accountId, id);
       if (!found?.closesAt || found.closesAt > now) return false;
-      await this.closeOpen(tx, { accountId, now, ids: [id] }, rate);
+      await this.closeOpen(tx, { accountId, now, ids: [id] }, by);
       return true;
     });
   }
@@ -78,7 +84,7 @@ export class ClosingRepository {
   async closeOnce(
     { accountId, now }: AccountAt,
     { subscriptionId, period }: { readonly subscriptionId: string; readonly period: Period },
-    rate: RateSlice,
+    by: FinalisingBy,
   ): Promise<Invoice | null> {
     return this.transactions.run(async (tx) => {
       const subscription = await lockSubscription(tx, accountId, subscriptionId);
@@ -93,43 +99,74 @@ export class ClosingRepository {
       if (!isOpen)
         throw new Error(`${subscriptionId} has no open period from ${period.from.toISOString()}.`);
       const of = { accountId, now, ids: [subscriptionId] };
-      await this.closeOpen(tx, of, rate);
+      await this.closeOpen(tx, of, by);
       return withLines(tx, await tx.invoice.findUniqueOrThrow({ where }));
     });
   }
 
-  /** Makes the drafts of the open periods of subscriptions, which are locked, and opens the next ones. */
+  /**
+   * Makes the drafts of the open periods of subscriptions, which are locked, and opens the next ones. Where nothing more is to be
+   * collected or approved, and no usage may be missing, the draft is final at once: what else would rate it again.
+   */
   private async closeOpen(
     tx: Prisma.TransactionClient,
     { accountId, now, ids }: AccountAt & { readonly ids: readonly string[] },
-    rate: RateSlice,
+    { hold, rate }: FinalisingBy,
   ): Promise<void> {
-    const rows = await tx.subscription.findMany({ where: { accountId, id: { in: [...ids] } } });
-    const byId = new Map(rows.map((row) => [row.id, toSubscription(row)]));
-    const periods = ids.map((id) => {
-      const subscription = byId.get(id);
-      assert(subscription?.closesAt, `${id} has an open period.`);
-      const period = { from: subscription.billedTo, to: subscription.closesAt };
-      return { subscription, period, invoiceId: null };
-    });
-    const drafts = await this.transactions.rate(tx, { accountId, periods }, rate);
-    await openNext(tx, accountId, periods);
-    await insertDrafts(
-      tx,
-      accountId,
-      drafts.map((draft) => ({ draft, at: now, revision: 1 })),
-    );
+    const periods = await openPeriods(tx, accountId, ids);
+    const complete = await finalAtOnce(periods, hold);
+    const rated = await this.transactions.rate(tx, { accountId, periods }, rate);
+    await openNext(tx, accountId, rated);
+    const drafts = await insertDrafts(tx, accountId, { at: now, revision: 1, drafts: rated });
+    const final = drafts
+      .filter(({ subscription }) => complete.has(subscription.id))
+      .map((one): RatedDraft => ({ ...one, storedHash: one.content.hash, approvedAt: null }));
+    await finaliseRated(tx, { accountId, principalId: WORKER }, { rated: final, at: now });
   }
+}
+
+async function openPeriods(
+  tx: Prisma.TransactionClient,
+  accountId: string,
+  ids: readonly string[],
+): Promise<LockedPeriod[]> {
+  const rows = await tx.subscription.findMany({ where: { accountId, id: { in: [...ids] } } });
+  const byId = new Map(rows.map((row) => [row.id, toSubscription(row)]));
+  const parties = await partiesOf(tx, accountId, rows);
+  return ids.map((id) => {
+    const subscription = byId.get(id);
+    assert(subscription?.closesAt, `${id} has an open period.`);
+    const period = { from: subscription.billedTo, to: subscription.closesAt };
+    return { subscription, period, invoiceId: null, parties: parties(subscription) };
+  });
+}
+
+/** The subscriptions whose draft has nothing to wait for, by their ids. */
+async function finalAtOnce(
+  periods: readonly LockedPeriod[],
+  hold: HoldSlice,
+): Promise<ReadonlySet<string>> {
+  const waitingForNobody = periods
+    .filter(({ parties: { finalising } }) => !finalising.requiresApproval)
+    .filter(({ parties: { finalising } }) => finalising.collectionHours === 0)
+    .map(({ subscription: { id, customerId }, period }) => ({
+      subscriptionId: id,
+      customerId,
+      period,
+    }));
+  if (waitingForNobody.length === 0) return new Set();
+  const reasons = await hold(waitingForNobody);
+  const complete = waitingForNobody.filter((_, index) => reasons[index] === null);
+  return new Set(complete.map(({ subscriptionId }) => subscriptionId));
 }
 
 async function openNext(
   tx: Prisma.TransactionClient,
   accountId: string,
-  closed: readonly { readonly subscription: Subscription }[],
+  closed: readonly RatedPeriod[],
 ): Promise<void> {
-  const subscriptions = closed.map(({ subscription }) => subscription);
-  const timed = await overTime(tx, accountId, subscriptions);
-  const next = timed.map(({ id, timeline, endsAt, closesAt: billedTo }) => {
+  const next = closed.map(({ subscription }) => {
+    const { id, timeline, endsAt, closesAt: billedTo } = subscription;
     assert(billedTo, `${id} has an open period.`);
     return {
       id,

@@ -6,6 +6,7 @@ import type { Scope } from '@core/identity';
 import { prefixedId } from '@core/kernel';
 import { appendAudit, Database, type Prisma } from '@io/platform';
 import { lockInvoice, withLines, type Invoice } from './invoice-rows.js';
+import { partiesOf } from './parties.js';
 import { RatingTransactions, type RateSlice } from './rating-transactions.js';
 import { insertDrafts, rewriteDrafts } from './stored-drafts.js';
 import { lockSubscription, type Subscription } from './subscriptions.repository.js';
@@ -58,19 +59,19 @@ export class DraftsRepository {
         where: { customerId_subscriptionId_periodFrom_revision: key, accountId },
       });
       if (stored) return withLines(tx, stored);
-      const periods = [{ subscription, period, invoiceId: null }];
-      const [draft] = await this.transactions.rate(tx, { accountId, periods }, rate);
-      assert(draft, 'The period is rated.');
-      const [created] = await insertDrafts(tx, accountId, [{ draft, at, revision }]);
+      const parties = (await partiesOf(tx, accountId, [subscription]))(subscription);
+      const periods = [{ subscription, period, invoiceId: null, parties }];
+      const drafts = await this.transactions.rate(tx, { accountId, periods }, rate);
+      const [created] = await insertDrafts(tx, accountId, { at, revision, drafts });
       assert(created, 'The draft is stored.');
       await appendAudit(tx, {
         accountId,
         principalId,
         action: 'reissue-invoice',
-        subject: created,
+        subject: created.id,
         after: { replaces: id, revision },
       });
-      return reread(tx, accountId, created);
+      return reread(tx, accountId, created.id);
     });
   }
 

@@ -3,7 +3,7 @@ import type { Scope } from '@core/identity';
 import { appendAudits, type Prisma } from '@io/platform';
 import { nextNumbers } from './next-number.js';
 import { postTransactions } from './post-transaction.js';
-import { partiesOf, type InvoiceDraftOf } from './stored-drafts.js';
+import type { InvoiceDraftOf } from './stored-drafts.js';
 
 /** A draft as it is stored, about to be final. */
 export interface FinalDraft extends InvoiceDraftOf {
@@ -43,8 +43,8 @@ export async function finaliseDrafts(
       ${numbered.map(({ number }) => number)}::text[],
       ${numbered.map(({ issuedAt }) => issuedAt)}::timestamptz[],
       ${numbered.map(({ dueAt }) => dueAt)}::timestamptz[],
-      ${numbered.map(({ issuer }) => issuer)}::text[],
-      ${numbered.map(({ recipient }) => recipient)}::text[]
+      ${numbered.map(({ parties }) => parties.issuer)}::text[],
+      ${numbered.map(({ parties }) => parties.recipient)}::text[]
     ) AS final (id, number, issued_at, due_at, issuer, recipient)
     WHERE invoice.account_id = ${accountId} AND invoice.id = final.id`;
   await appendAudits(
@@ -64,12 +64,10 @@ async function withNumbers(
   accountId: string,
   drafts: readonly FinalDraft[],
 ) {
-  const parties = await partiesOf(tx, accountId, drafts);
-  const known = drafts.map((draft) => ({ ...draft, ...parties(draft.draft) }));
-  const names = [...new Set(known.map(({ series }) => series))].toSorted();
+  const names = [...new Set(drafts.map(({ parties }) => parties.series))].toSorted();
   const numbered = [];
   for (const series of names) {
-    const own = known.filter((draft) => draft.series === series);
+    const own = drafts.filter(({ parties }) => parties.series === series);
     const first = await nextNumbers(tx, { accountId, series, count: own.length });
     for (const [index, draft] of own.entries())
       numbered.push({ ...draft, number: invoiceNumber(series, first + BigInt(index)) });

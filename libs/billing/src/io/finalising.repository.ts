@@ -1,32 +1,12 @@
-import assert from 'node:assert';
 import { Injectable } from '@nestjs/common';
-import { dueAt, InvoiceNotApproved, WrongInvoiceStatus } from '@core/billing';
+import { InvoiceNotApproved, WrongInvoiceStatus } from '@core/billing';
 import type { Scope } from '@core/identity';
-import type { Period } from '@core/kernel';
 import { appendAudit, Database, type Prisma } from '@io/platform';
-import { finaliseDrafts } from './finalise-drafts.js';
+import { finaliseRated, WORKER, type FinalisingBy } from './finalise-rated.js';
 import { withLines, type HeldFor, type Invoice } from './invoice-rows.js';
-import { issuersOf } from './issuer-of.js';
-import { RatingTransactions, type RatedDraft, type RateSlice } from './rating-transactions.js';
+import { isChanged, RatingTransactions, type RateSlice } from './rating-transactions.js';
 import { SliceFailed, type AccountAt, type DueAccount, type WantedSlice } from './slices.js';
-import { spendCredits } from './spend-credits.js';
-import { isChanged, rewriteDrafts } from './stored-drafts.js';
-
-/** Whose usage of which period an invoice is for. */
-export interface InvoicePeriod {
-  readonly subscriptionId: string;
-  readonly customerId: string;
-  readonly period: Period;
-}
-
-/** Says of each what keeps its usage from being complete; null when nothing does. */
-export type HoldSlice = (slice: readonly InvoicePeriod[]) => Promise<readonly (HeldFor | null)[]>;
-
-/** What a slice of drafts is made final by. */
-export interface FinalisingBy {
-  readonly rate: RateSlice;
-  readonly hold: HoldSlice;
-}
+import { rewriteDrafts } from './stored-drafts.js';
 
 interface DueDraft {
   readonly id: string;
@@ -37,8 +17,6 @@ interface DueDraft {
   readonly periodTo: Date;
 }
 
-/** Who acts when no person does, for the audit log. */
-const WORKER = 'worker';
 /** A draft that is held is looked at again then. */
 const HELD_MINUTES = 5;
 
@@ -109,7 +87,7 @@ export class FinalisingRepository {
     const { accountId } = scope;
     const isWaiting = await this.transactions.run(async (tx) => {
       const rated = await this.transactions.rateDrafts(tx, { accountId, ids: [id] }, rate);
-      const done = await this.finaliseRated(tx, scope, { rated, at });
+      const done = await finaliseRated(tx, scope, { rated, at });
       return done < rated.length;
     });
     if (isWaiting) throw new InvoiceNotApproved(id);
@@ -167,45 +145,7 @@ export class FinalisingRepository {
     const ids = due.filter((_, index) => !reasons[index]).map(({ id }) => id);
     const rated = await this.transactions.rateDrafts(tx, { accountId, ids }, rate);
     const scope = { accountId, principalId: WORKER };
-    return this.finaliseRated(tx, scope, { rated, at: now });
-  }
-
-  /** Makes those final that need no approval or have it, for what they charge now. */
-  private async finaliseRated(
-    tx: Prisma.TransactionClient,
-    scope: Scope,
-    { rated, at }: { readonly rated: readonly RatedDraft[]; readonly at: Date },
-  ): Promise<number> {
-    const { accountId } = scope;
-    const subscriptionIds = rated.map(({ subscription }) => subscription.id);
-    const issuers = await issuersOf(tx, accountId, subscriptionIds);
-    const changed = new Set(rated.filter(isChanged));
-    const final = rated.filter((one) => {
-      const isWanted = issuers.get(one.subscription.id)?.finalising.requiresApproval ?? true;
-      return !isWanted || (one.approvedAt !== null && !changed.has(one));
-    });
-    const waiting = rated.filter((one) => changed.has(one) && !final.includes(one));
-    await rewriteDrafts(tx, accountId, waiting);
-    const drafts = await spendCredits(
-      tx,
-      accountId,
-      final.map(({ subscription: { id, usagePlanId }, ...draft }) => {
-        const { timezone } = draft.draft;
-        const issuer = issuers.get(id);
-        assert(issuer, `${id} has an issuer.`);
-        const { netTermsDays } = issuer;
-        return {
-          ...draft,
-          usagePlanId,
-          issuedAt: at,
-          dueAt: dueAt(at, { netTermsDays, timezone }),
-        };
-      }),
-    );
-    // What credit pays is no other charge than what was approved.
-    await rewriteDrafts(tx, accountId, drafts.filter(isChanged), { keepsApproval: true });
-    if (drafts.length > 0) await finaliseDrafts(tx, scope, drafts);
-    return drafts.length;
+    return finaliseRated(tx, scope, { rated, at: now });
   }
 }
 

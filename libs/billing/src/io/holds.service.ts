@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { UsageCorrectionWaiting, UsageGapOpen, UsageQuarantined } from '@core/billing';
 import { MissingUsageService, type MissingUsage } from '@io/metering';
-import type { InvoicePeriod } from './finalising.repository.js';
+import type { InvoicePeriod } from './finalise-rated.js';
 import type { HeldFor } from './invoice-rows.js';
 import { TermsRepository } from './terms.repository.js';
 

@@ -3,20 +3,22 @@ import type { Scope } from '@core/identity';
 import type { Period } from '@core/kernel';
 import { BusinessClock, NotFound } from '@io/platform';
 import { ClosingRepository } from './closing.repository.js';
+import type { FinalisingBy } from './finalise-rated.js';
+import { HoldsService } from './holds.service.js';
 import type { Invoice } from './invoice-rows.js';
-import type { RateSlice } from './rating-transactions.js';
 import { RatingService } from './rating.service.js';
 import { SliceRunner } from './slice-runner.js';
 
 /** The repeating job that closes what is due, and its queue. */
 export const CLOSE_PERIODS = 'close-periods';
 
-/** Turns periods into drafts of invoices. */
+/** Turns periods into drafts of invoices, and into final ones where nothing is to be waited for. */
 @Injectable()
 export class InvoicingService {
   constructor(
     private readonly closing: ClosingRepository,
     private readonly rating: RatingService,
+    private readonly holds: HoldsService,
     private readonly clock: BusinessClock,
     private readonly runner: SliceRunner,
   ) {}
@@ -26,7 +28,7 @@ export class InvoicingService {
     const { accountId } = scope;
     const account = { accountId, now: await this.clock.now(accountId) };
     const of = { subscriptionId, period };
-    const invoice = await this.closing.closeOnce(account, of, this.rate);
+    const invoice = await this.closing.closeOnce(account, of, this.by(accountId));
     if (!invoice) throw new NotFound('subscription', subscriptionId);
     return invoice;
   }
@@ -40,10 +42,16 @@ export class InvoicingService {
       verb: 'closed',
       accounts: (systemNow) => this.closing.dueAccounts(systemNow),
       begin: ({ accountId }) => this.rating.rollUpNow(accountId),
-      slice: (account, wanted) => this.closing.closeSlice(account, wanted, this.rate),
-      alone: (account, id) => this.closing.closeEnded(account, id, this.rate),
+      slice: (account, wanted) =>
+        this.closing.closeSlice(account, wanted, this.by(account.accountId)),
+      alone: (account, id) => this.closing.closeEnded(account, id, this.by(account.accountId)),
     });
   }
 
-  private readonly rate: RateSlice = (slice) => this.rating.rate(slice);
+  private by(accountId: string): FinalisingBy {
+    return {
+      hold: (slice) => this.holds.reasons(accountId, slice),
+      rate: (slice) => this.rating.rate(slice),
+    };
+  }
 }

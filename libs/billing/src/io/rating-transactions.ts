@@ -4,10 +4,12 @@ import type { TaxedDraft } from '@core/billing';
 import type { Period } from '@core/kernel';
 import { Database, type Prisma } from '@io/platform';
 import { draftBases } from './draft-basis.js';
+import { partiesOf, type Parties } from './parties.js';
 import type { RatingTask } from './rating.service.js';
-import type { InvoiceDraftOf } from './stored-drafts.js';
+import { contentOf, type DraftToStore, type InvoiceDraftOf } from './stored-drafts.js';
 import { toSubscription, type Subscription } from './subscriptions.repository.js';
 import { TermsRepository } from './terms.repository.js';
+import type { SubscriptionOverTime } from './timelines.js';
 import { Turns } from './turns.js';
 
 /** Rates periods, in their order. */
@@ -18,15 +20,24 @@ export interface LockedPeriod {
   readonly subscription: Subscription;
   readonly period: Period;
   readonly invoiceId: string | null;
+  readonly parties: Parties;
 }
 
-/** A draft as it is rated now; its invoice and its subscription are locked. */
-export interface RatedDraft extends InvoiceDraftOf {
-  readonly subscription: Subscription;
-  /** Of what its invoice keeps; null when that is not known. */
-  readonly contentHash: Uint8Array | null;
+/** A period as it is rated now. */
+export interface RatedPeriod extends LockedPeriod, DraftToStore {
+  readonly subscription: SubscriptionOverTime;
+}
+
+/** The draft of an invoice as it is rated now; both the invoice and its subscription are locked. */
+export interface RatedDraft extends RatedPeriod, InvoiceDraftOf {
+  /** The hash of what its invoice keeps; null when that is not known. */
+  readonly storedHash: string | null;
   readonly approvedAt: Date | null;
 }
+
+/** Whether the lines, tax or totals are others than those that the invoice keeps. */
+export const isChanged = ({ content, storedHash }: Pick<RatedDraft, 'content' | 'storedHash'>) =>
+  content.hash !== storedHash;
 
 /** A slice takes less than a second; a busy database gets more, and who waits for a series of numbers may queue. */
 const PATIENT = { maxWait: 20_000, timeout: 60_000 };
@@ -55,7 +66,7 @@ export class RatingTransactions {
       periods,
     }: { readonly accountId: string; readonly periods: readonly LockedPeriod[] },
     rate: RateSlice,
-  ): Promise<readonly TaxedDraft[]> {
+  ): Promise<RatedPeriod[]> {
     const keys = periods.map(({ subscription, period, invoiceId }) => {
       const { id: subscriptionId, customerId, currency } = subscription;
       return { subscriptionId, customerId, currency, period, invoiceId };
@@ -69,8 +80,11 @@ export class RatingTransactions {
       return { terms, basis, period };
     });
     const drafts = await rate(tasks);
-    assert.equal(drafts.length, periods.length, 'Each period is rated.');
-    return drafts;
+    return periods.map((one, index): RatedPeriod => {
+      const [draft, terms] = [drafts[index], allTerms[index]];
+      assert(draft && terms, 'Each period is rated.');
+      return { ...one, subscription: terms.subscription, draft, content: contentOf(draft) };
+    });
   }
 
   /** Locks invoices with their subscriptions, and rates those anew that are drafts. */
@@ -80,18 +94,20 @@ export class RatingTransactions {
     rate: RateSlice,
   ): Promise<RatedDraft[]> {
     const { subscriptions, invoices } = await lockDrafts(tx, accountId, ids);
-    const locked = invoices.map((invoice) => {
-      const subscription = subscriptions.get(invoice.subscriptionId);
-      assert(subscription, `${invoice.subscriptionId} is locked.`);
-      const period = { from: invoice.periodFrom, to: invoice.periodTo };
-      return { ...invoice, subscription, period, invoiceId: invoice.id };
+    if (invoices.length === 0) return [];
+    const parties = await partiesOf(tx, accountId, [...subscriptions.values()]);
+    const periods = invoices.map(({ id: invoiceId, subscriptionId, periodFrom, periodTo }) => {
+      const subscription = subscriptions.get(subscriptionId);
+      assert(subscription, `${subscriptionId} is locked.`);
+      const period = { from: periodFrom, to: periodTo };
+      return { subscription, period, invoiceId, parties: parties(subscription) };
     });
-    if (locked.length === 0) return [];
-    const drafts = await this.rate(tx, { accountId, periods: locked }, rate);
-    return locked.map(({ id, subscription, contentHash, approvedAt }, index) => {
-      const draft = drafts[index];
-      assert(draft, 'Each draft is rated.');
-      return { id, draft, subscription, contentHash, approvedAt };
+    const rated = await this.rate(tx, { accountId, periods }, rate);
+    return invoices.map(({ id, contentHash, approvedAt }, index): RatedDraft => {
+      const one = rated[index];
+      assert(one, 'Each draft is rated.');
+      const storedHash = contentHash && Buffer.from(contentHash).toString('hex');
+      return { ...one, id, storedHash, approvedAt };
     });
   }
 }

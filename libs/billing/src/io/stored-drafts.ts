@@ -1,53 +1,59 @@
-import assert from 'node:assert';
 import { createHash, randomBytes } from 'node:crypto';
 import { invoiceLines, type TaxedDraft } from '@core/billing';
 import { prefixedId } from '@core/kernel';
 import { Prisma } from '@io/platform';
 import { storedSnapshot, storedTaxGroup } from './invoice-rows.js';
-import { issuersOf, type IssuedBy } from './issuer-of.js';
+import type { Parties } from './parties.js';
 
-/** A draft that has no invoice yet. */
-export interface NewDraft {
+/** A draft with all that an invoice keeps of it. */
+export interface DraftToStore {
   readonly draft: TaxedDraft;
-  readonly at: Date;
-  readonly revision: number;
+  readonly content: DraftContent;
+  readonly parties: Parties;
 }
 
 /** The draft of an invoice. */
-export interface InvoiceDraftOf {
+export interface InvoiceDraftOf extends DraftToStore {
   readonly id: string;
-  readonly draft: TaxedDraft;
 }
+
+/** What an invoice keeps of a draft's lines and tax. */
+export interface DraftContent {
+  readonly lines: readonly LineRow[];
+  readonly taxes: string;
+  /** SHA-256 over all of it and the sums, in hex. */
+  readonly hash: string;
+}
+
+type LineRow = ReturnType<typeof lineRow>;
 
 const HOUR_MS = 3_600_000;
 
-/** Stores drafts of an account as invoices, and answers the id of each. */
-export async function insertDrafts(
+/** Stores drafts of an account as invoices, and answers them with the id of each. */
+export async function insertDrafts<T extends DraftToStore>(
   tx: Prisma.TransactionClient,
   accountId: string,
-  drafts: readonly NewDraft[],
-): Promise<string[]> {
-  const made = drafts.map((one) => ({ ...one, ...contentOf(one.draft), id: newInvoiceId() }));
-  const parties = await partiesOf(tx, accountId, made);
-  const rows = made.map(({ draft, at, ...row }) => {
-    const { issuer, recipient, finalising } = parties(draft);
+  { at, revision, drafts }: { readonly at: Date; readonly revision: number; drafts: readonly T[] },
+): Promise<(T & InvoiceDraftOf)[]> {
+  const made = drafts.map((one) => ({ ...one, id: prefixedId('inv', randomBytes) }));
+  const rows = made.map(({ id, draft, content, parties }) => {
+    const { issuer, recipient, finalising } = parties;
     const collectsUntil = new Date(at.getTime() + finalising.collectionHours * HOUR_MS);
     return {
-      ...row,
+      id,
       draft,
-      at,
+      ...content,
       issuer,
       recipient,
       collectsUntil,
       finaliseAt: finalising.requiresApproval ? 'infinity' : collectsUntil.toISOString(),
-      timezone: draft.timezone,
     };
   });
   await tx.$executeRaw`
     INSERT INTO invoice (id, account_id, customer_id, subscription_id, currency, subtotal_minor, tax_minor, total_minor, taxes,
       content_hash, issuer, recipient, timezone, period_from, period_to, revision, created_at, collects_until, finalise_at)
     SELECT id, ${accountId}, customer_id, subscription_id, currency, subtotal_minor, tax_minor, total_minor, taxes::jsonb,
-      decode(content_hash, 'hex'), issuer::jsonb, recipient::jsonb, timezone, period_from, period_to, revision, created_at,
+      decode(content_hash, 'hex'), issuer::jsonb, recipient::jsonb, timezone, period_from, period_to, ${revision}, ${at},
       collects_until, nullif(finalise_at, 'infinity')
     FROM unnest(
       ${rows.map(({ id }) => id)}::text[],
@@ -61,22 +67,15 @@ export async function insertDrafts(
       ${rows.map(({ hash }) => hash)}::text[],
       ${rows.map(({ issuer }) => issuer)}::text[],
       ${rows.map(({ recipient }) => recipient)}::text[],
-      ${rows.map(({ timezone }) => timezone)}::text[],
+      ${rows.map(({ draft }) => draft.timezone)}::text[],
       ${rows.map(({ draft }) => draft.period.from)}::timestamptz[],
       ${rows.map(({ draft }) => draft.period.to)}::timestamptz[],
-      ${rows.map(({ revision }) => revision)}::int[],
-      ${rows.map(({ at }) => at)}::timestamptz[],
       ${rows.map(({ collectsUntil }) => collectsUntil)}::timestamptz[],
       ${rows.map(({ finaliseAt }) => finaliseAt)}::timestamptz[]
     ) AS new (id, customer_id, subscription_id, currency, subtotal_minor, tax_minor, total_minor, taxes, content_hash, issuer,
-      recipient, timezone, period_from, period_to, revision, created_at, collects_until, finalise_at)`;
-  await insertLines(tx, accountId, rows);
-  return rows.map(({ id }) => id);
-}
-
-/** Whether the lines, tax and totals that an invoice keeps are others than those of its new draft. */
-export function isChanged(stored: InvoiceDraftOf & { readonly contentHash: Uint8Array | null }) {
-  return hexOf(stored.contentHash) !== contentOf(stored.draft).hash;
+      recipient, timezone, period_from, period_to, collects_until, finalise_at)`;
+  await insertLines(tx, accountId, made);
+  return made;
 }
 
 /** Whether an approval of `invoice` is one of its `new` content too. */
@@ -93,11 +92,11 @@ export async function rewriteDrafts(
   { keepsApproval = false }: { readonly keepsApproval?: boolean } = {},
 ): Promise<void> {
   if (drafts.length === 0) return;
-  const parties = await partiesOf(tx, accountId, drafts);
-  const rows = drafts.map((row) => ({
-    ...row,
-    ...contentOf(row.draft),
-    ...parties(row.draft),
+  const rows = drafts.map(({ id, draft, content, parties }) => ({
+    id,
+    draft,
+    ...content,
+    ...parties,
   }));
   await tx.invoiceLine.deleteMany({
     where: { accountId, invoiceId: { in: rows.map(({ id }) => id) } },
@@ -123,38 +122,11 @@ export async function rewriteDrafts(
     ) AS new (id, subtotal_minor, tax_minor, total_minor, taxes, content_hash, issuer, recipient, requires_approval,
       is_approved)
     WHERE invoice.account_id = ${accountId} AND invoice.id = new.id`;
-  await insertLines(tx, accountId, rows);
+  await insertLines(tx, accountId, drafts);
 }
 
-/** Issuer, recipient and how drafts become final, of the draft of each, as they are now. */
-export async function partiesOf(
-  tx: Prisma.TransactionClient,
-  accountId: string,
-  drafts: readonly Pick<InvoiceDraftOf, 'draft'>[],
-): Promise<(of: TaxedDraft) => Omit<IssuedBy, 'party'> & { issuer: string; recipient: string }> {
-  const subscriptionIds = drafts.map(({ draft }) => draft.subscriptionId);
-  const issuers = await issuersOf(tx, accountId, subscriptionIds);
-  const customers = await tx.customer.findMany({
-    where: { accountId, id: { in: drafts.map(({ draft }) => draft.customerId) } },
-    select: { id: true, name: true, legalName: true, address: true, taxId: true, email: true },
-  });
-  const recipients = new Map(customers.map(({ id, ...party }) => [id, JSON.stringify(party)]));
-  return ({ subscriptionId, customerId }) => {
-    const issuer = issuers.get(subscriptionId);
-    const recipient = recipients.get(customerId);
-    assert(issuer && recipient, `${subscriptionId} has an issuer and a recipient.`);
-    const { party, ...terms } = issuer;
-    return { ...terms, issuer: JSON.stringify(party), recipient };
-  };
-}
-
-const newInvoiceId = () => prefixedId('inv', randomBytes);
-const hexOf = (bytes: Uint8Array | null) => bytes && Buffer.from(bytes).toString('hex');
-
-type LineRow = ReturnType<typeof lineRow>;
-
-/** What an invoice keeps of a draft, and a hash over all of it. */
-function contentOf({ lines, taxes, subtotal, tax, total }: TaxedDraft) {
+/** What an invoice keeps of a draft. */
+export function contentOf({ lines, taxes, subtotal, tax, total }: TaxedDraft): DraftContent {
   const content = {
     lines: invoiceLines(lines).map(lineRow),
     taxes: JSON.stringify(taxes.map(storedTaxGroup)),
@@ -180,10 +152,10 @@ function lineRow(line: ReturnType<typeof invoiceLines>[number]) {
 async function insertLines(
   tx: Prisma.TransactionClient,
   accountId: string,
-  drafts: readonly (InvoiceDraftOf & { readonly lines: readonly LineRow[] })[],
+  drafts: readonly InvoiceDraftOf[],
 ): Promise<void> {
-  const rows = drafts.flatMap(({ id: invoiceId, draft: { customerId }, lines }) =>
-    lines.map((line, ordinal) => {
+  const rows = drafts.flatMap(({ id: invoiceId, draft: { customerId }, content }) =>
+    content.lines.map((line, ordinal) => {
       const id = prefixedId('line', randomBytes);
       return { ...line, id, customerId, invoiceId, ordinal };
     }),
