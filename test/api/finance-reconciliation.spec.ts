@@ -189,7 +189,7 @@ describe('GET /v1/exports/reconciliation.csv', () => {
     expect((await on.api.call('POST', '/v1/tax-rules', { body: tax })).status).toBe(201);
     const manual = { description: 'Help', amount: '10.01', reason: 'agreed' };
     expect((await on.api.call('POST', `${of.path}/lines`, { body: manual })).status).toBe(201);
-    const grant = { kind: 'promotional', name: 'Gift', amount: '2.00', reference: 'gift' };
+    const grant = { kind: 'promotional', name: 'Gift', amount: '1.37', reference: 'gift' };
     await on.api.call('POST', `/v1/customers/${customerId}/credit-grants`, { body: grant });
     await finalise(of);
     const { body: invoice } = await on.api.call('GET', of.path);
@@ -199,7 +199,7 @@ describe('GET /v1/exports/reconciliation.csv', () => {
     });
     expect(note.status).toBe(201);
     const body = {
-      amount: '3.33',
+      amount: '0.10',
       reference: 'part',
       method: 'cash',
       paidAt: '2026-12-01T00:05:00Z',
@@ -208,7 +208,7 @@ describe('GET /v1/exports/reconciliation.csv', () => {
     const rows = await rowsOf(of);
     expect(rows.map((row) => `${row['item']} ${row['invoicedAmount']} ${row['reasons']}`)).toEqual([
       'by-hand 10.01 by-hand not-due',
-      'credit -2.00 credit-applied not-due',
+      'credit -1.37 credit-applied not-due',
       expect.stringMatching(/^tax \d.* tax credited not-due$/),
       'usage 3.50 credited not-due',
     ]);
@@ -219,7 +219,7 @@ describe('GET /v1/exports/reconciliation.csv', () => {
       rows.reduce((all, row) => all + Number(row[column]), 0).toFixed(2);
     expect(sum('invoicedAmount')).toBe(register?.['total']);
     expect(sum('credited')).toBe(register?.['credited']);
-    expect(sum('paid')).toBe('3.33');
+    expect(sum('paid')).toBe('0.10');
     expect(sum('open')).toBe(register?.['due']);
   });
 

@@ -132,7 +132,7 @@ function facts(scope: ExportScope): string {
         CASE WHEN of_line.meter IS NOT NULL THEN 'usage' WHEN of_line.kind = 'credit' THEN 'credit' WHEN of_line.kind = 'manual' THEN 'by-hand'
           ELSE 'fee' END AS item,
         concat_ws(' ', of_line.rating ->> 'priceId', of_line.rating #>> '{spans,0,from}') AS price_key,
-        coalesce((l.tax ->> 'isInclusive')::boolean, FALSE) AS is_inclusive,
+        coalesce((l.tax ->> 'isInclusive')::boolean, FALSE) AS is_inclusive, l.snapshot ? 'discounts' AS has_coupon,
         (SELECT coalesce(sum(c.amount_minor), 0) FROM credit_note_line c WHERE c.invoice_line_id = l.id) AS credited
       FROM invoice i JOIN invoice_line l ON l.invoice_id = i.id
         CROSS JOIN LATERAL (SELECT l.snapshot #>> '{source,kind}' AS kind, coalesce(l.meter, l.snapshot #>> '{source,rating,meter}') AS meter,
@@ -140,7 +140,7 @@ function facts(scope: ExportScope): string {
       WHERE i.account_id = ${account} AND i.status <> 'void'
       UNION ALL
       SELECT i.id, i.number, i.status, i.subscription_id, i.customer_id, i.currency, i.issued_at, ${AFTER_LINES}, i.tax_minor, i.period_from, NULL, NULL,
-        'tax', '', FALSE, (SELECT coalesce(sum(n.tax_minor), 0) FROM credit_note n WHERE n.invoice_id = i.id)
+        'tax', '', FALSE, FALSE, (SELECT coalesce(sum(n.tax_minor), 0) FROM credit_note n WHERE n.invoice_id = i.id)
       FROM invoice i WHERE i.account_id = ${account} AND i.status <> 'void' AND i.tax_minor <> 0
     ),
     part AS (
@@ -156,8 +156,8 @@ function facts(scope: ExportScope): string {
       FROM metered
       UNION ALL
       SELECT subscription_id, customer_id, period_from, item, meter, currency, NULL, NULL, NULL, (rating ->> 'quantity')::numeric, NULL,
-        round(${minor(`(rating ->> 'grossAmount')::numeric`, 'currency')}), NULL, NULL, NULL, NULL, NULL, NULL,
-        CASE WHEN (rating ->> 'exactAmount')::numeric > (rating ->> 'grossAmount')::numeric THEN 'below-minimum'
+        CASE WHEN rating ? 'commitment' THEN 0 ELSE round(${minor(`(rating ->> 'grossAmount')::numeric`, 'currency')}) END, NULL, NULL, NULL, NULL, NULL, NULL,
+        CASE WHEN rating ? 'commitment' OR (rating ->> 'exactAmount')::numeric > (rating ->> 'grossAmount')::numeric THEN 'below-minimum'
           WHEN (rating ->> 'exactAmount')::numeric = (rating ->> 'grossAmount')::numeric THEN NULL
           WHEN (rating ->> 'exactAmount')::numeric = (rating #>> '{price,maximumAmount}')::numeric THEN 'above-maximum'
           ELSE 'discount' END, NULL
@@ -168,7 +168,7 @@ function facts(scope: ExportScope): string {
       FROM (${newestOfPrice(`status <> 'draft'`)}) newest
       UNION ALL
       SELECT subscription_id, customer_id, period_from, item, meter, currency, NULL, NULL, NULL, NULL, NULL, NULL, amount, credited,
-        ${partOf('paid')}, ${partOf('open')}, own - ${partOf('paid')} - ${partOf('open')}, number, CASE WHEN is_inclusive THEN 'tax-included' END,
+        ${partOf('paid')}, ${partOf('open')}, own - ${partOf('paid')} - ${partOf('open')}, number, concat_ws(' ', CASE WHEN is_inclusive THEN 'tax-included' END, CASE WHEN has_coupon THEN 'coupon' END),
         CASE WHEN ${partOf('open')} <> 0 THEN CASE WHEN due_at < ${literal(scope.now)} THEN 'overdue' ELSE 'not-due' END
           WHEN status = 'uncollectible' THEN 'uncollectible' WHEN claim < 0 THEN 'owed-to-customer' END
       FROM part
@@ -263,7 +263,7 @@ export const RECONCILIATION: ExportDefinition = {
       'reasons',
       'code',
       'd.reasons',
-      'Why there is a difference: no-subscription, no-price, trial-or-pause, not-yet-billed, draft, awaits-approval, withheld-for-usage-gap, withheld-for-usage-quarantined, withheld-for-usage-correction-waiting, void, late-usage-pending, late-usage-unbilled, parted-quarter-hour (the period begins or ends within a quarter of an hour), below-minimum, above-maximum, discount, tax-included, rounding, credit-applied, by-hand, tax, credited, not-due, overdue, uncollectible, owed-to-customer; unexplained is a fault.',
+      'Why there is a difference: no-subscription, no-price, trial-or-pause, not-yet-billed, draft, awaits-approval, withheld-for-usage-gap, withheld-for-usage-quarantined, withheld-for-usage-correction-waiting, void, late-usage-pending, late-usage-unbilled, parted-quarter-hour (the period begins or ends within a quarter of an hour), below-minimum, above-maximum, discount, coupon, tax-included, rounding, credit-applied, by-hand, tax, credited, not-due, overdue, uncollectible, owed-to-customer; unexplained is a fault.',
     ],
   ]),
   rows: (scope) => `FROM (
@@ -278,7 +278,7 @@ export const RECONCILIATION: ExportDefinition = {
           coalesce(sum(rated_minor), 0) AS rated_minor, coalesce(sum(minor), 0) AS minor, coalesce(sum(credited), 0) AS credited,
           coalesce(sum(paid), 0) AS paid, coalesce(sum(open), 0) AS open, coalesce(sum(otherwise), 0) AS otherwise,
           count(minor) AS prices, coalesce(bool_or(why = 'draft'), FALSE) AS has_draft,
-          coalesce(string_agg(DISTINCT nullif(why, 'draft'), ' '), '') AS whys, coalesce(string_agg(DISTINCT settling, ' '), '') AS settlings
+          coalesce(string_agg(DISTINCT nullif(nullif(why, 'draft'), ''), ' '), '') AS whys, coalesce(string_agg(DISTINCT settling, ' '), '') AS settlings
         FROM fact GROUP BY subscription_id, customer_id, period_from, item, meter
       )
       SELECT d.*, p.period_to, s.currency AS of_subscription, concat_ws(' ', ${reasons(scope).join(',\n        ')}) AS reasons
