@@ -30,8 +30,8 @@ const finalise = async ({ path }: Drafted) =>
   expect(await on.post(`${path}/finalise`)).toMatchObject({ status: 200 });
 const NOON = '2026-11-15T12:00:00Z';
 /** A card with a price for calls. */
-const aCard = async (price: object) => {
-  const items = [{ meter: 'calls', description: 'Calls', price }];
+const aCard = async (price: object, ...more: object[]) => {
+  const items = [{ meter: 'calls', description: 'Calls', price }, ...more];
   const body = { name: prefixedId('card', randomBytes), currency: 'USD', items };
   const answer = await on.api.call('POST', '/v1/rate-cards', { body });
   expect(answer).toMatchObject({ status: 201 });
@@ -179,6 +179,30 @@ describe('GET /v1/exports/reconciliation.csv', () => {
     expect((await on.post(`/v1/invoices/${String(invoice?.['id'])}/finalise`)).status).toBe(200);
     expect(await usageOf(of)).toMatchObject([
       { quantityDifference: '0', ratedAmount: rated, invoicedAmount: invoiced, reasons },
+    ]);
+  });
+
+  it('has a minimum over all prices as the reason of what it asks', async () => {
+    const commitment = {
+      meter: null,
+      description: 'Minimum',
+      price: { model: 'flat', amount: '50' },
+      isCommitment: true,
+    };
+    const rateCardId = await aCard(perCall(), commitment);
+    const of = await on.aSubscriber({ rateCardId });
+    await on.use(of, { hour: NOON, quantity: '1000' });
+    await on.invoicing.closeDue();
+    const [invoice] = await on.invoicesOf(of);
+    expect((await on.post(`/v1/invoices/${String(invoice?.['id'])}/finalise`)).status).toBe(200);
+    expect(await rowsOf(of)).toMatchObject([
+      {
+        item: 'fee',
+        ratedAmount: '0.00',
+        invoicedAmount: '40.00',
+        reasons: 'below-minimum not-due',
+      },
+      { item: 'usage', ratedAmount: '10.00', invoicedAmount: '10.00', reasons: 'not-due' },
     ]);
   });
 

@@ -87,7 +87,7 @@ function facts(scope: ExportScope): string {
       ) phase WHERE kind <> 'active'
     ),
     priced AS MATERIALIZED (
-      SELECT v.rate_card_id, v.version, item ->> 'meter' AS meter, item ->> 'protocol' AS protocol
+      SELECT DISTINCT v.rate_card_id, v.version, item ->> 'meter' AS meter, item ->> 'protocol' AS protocol
       FROM rate_card_version v CROSS JOIN LATERAL jsonb_array_elements(v.items) item
       WHERE (v.rate_card_id, v.version) IN (SELECT rate_card_id, rate_card_version FROM span)
     ),
@@ -111,13 +111,16 @@ function facts(scope: ExportScope): string {
     ),
     aggregated AS (
       SELECT c.subscription_id, c.customer_id, coalesce(p.period_from, date_trunc('month', c.at, 'UTC')) AS period_from, c.meter,
-        c.subscription_id IS NOT NULL AND NOT EXISTS (SELECT FROM priced v WHERE v.rate_card_id = c.rate_card_id
-          AND v.version = c.rate_card_version AND v.meter = c.meter AND (v.protocol IS NULL OR v.protocol = c.protocol)) AS is_unpriced,
-        EXISTS (SELECT FROM pause WHERE pause.subscription_id = c.subscription_id
-          AND c.at >= pause.begun AND (pause.ended IS NULL OR c.at < pause.ended)) AS is_paused,
+        c.subscription_id IS NOT NULL AND of_all.meter IS NULL AND of_kind.meter IS NULL AS is_unpriced,
+        pause.subscription_id IS NOT NULL AS is_paused,
         ${AGGREGATED} AS quantity
       FROM charged c
         LEFT JOIN period p ON p.subscription_id = c.subscription_id AND c.at >= p.period_from AND (c.at < p.period_to OR p.status = 'open')
+        LEFT JOIN priced of_all ON of_all.rate_card_id = c.rate_card_id AND of_all.version = c.rate_card_version
+          AND of_all.meter = c.meter AND of_all.protocol IS NULL
+        LEFT JOIN priced of_kind ON of_kind.rate_card_id = c.rate_card_id AND of_kind.version = c.rate_card_version
+          AND of_kind.meter = c.meter AND of_kind.protocol = c.protocol
+        LEFT JOIN pause ON pause.subscription_id = c.subscription_id AND c.at >= pause.begun AND (pause.ended IS NULL OR c.at < pause.ended)
       GROUP BY 1, 2, 3, 4, 5, 6, c.account_id, c.usage_plan_id, c.span_from, c.aggregation
     ),
     metered AS (
