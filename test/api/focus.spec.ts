@@ -22,6 +22,9 @@ const focus = async (query = '', token?: string): Promise<Row[]> =>
 const total = (rows: readonly Row[], column: string) =>
   rows.reduce((sum, row) => sum.add(row[column] ?? ''), new Decimal(0));
 
+/** The smallest unit of a currency. */
+const unitOf = (currency: string) => ({ JPY: '1', KWD: '0.001' })[currency] ?? '0.01';
+
 /** Prices of any kind, by meter; null is a fee. */
 const amount = fc.integer({ min: 0, max: 999_999 }).map((n) => new Decimal(n).div(1e6).toFixed());
 const terms = fc.oneof(
@@ -59,6 +62,7 @@ const aCase = fc.record({
     { ratePercent: '19', isInclusive: false },
     { ratePercent: '7.7', isInclusive: true },
   ),
+  couponPercent: fc.constantFrom(null, null, '30'),
   creditsBack: fc.boolean(),
 });
 type Case = typeof aCase extends fc.Arbitrary<infer T> ? T : never;
@@ -71,7 +75,14 @@ async function make(path: string, body: object) {
 }
 
 /** A month of a new customer, billed, and in part credited back. */
-async function billed({ currency, prices, used, tax, creditsBack }: Case): Promise<Subscribed> {
+async function billed({
+  currency,
+  prices,
+  used,
+  tax,
+  couponPercent,
+  creditsBack,
+}: Case): Promise<Subscribed> {
   const items = [
     ...Object.entries(prices).map(([meter, of]) => ({ meter, description: meter, price: of })),
     { meter: null, description: 'Fee', price: { model: 'flat', amount: '19.99' } },
@@ -82,6 +93,16 @@ async function billed({ currency, prices, used, tax, creditsBack }: Case): Promi
   if (tax) {
     const body = { name: 'VAT', category: 'standard', customerId, ...tax };
     await make('/v1/tax-rules', body);
+  }
+  if (couponPercent !== null) {
+    await on.rows.moveClockTo('2026-11-20T00:00:00Z');
+    const terms = { name: 'Spring', percent: couponPercent, duration: 'forever' };
+    const { code } = await make('/v1/coupons', {
+      code: `C-${customerId.replace(/\W|_/g, '').toUpperCase().slice(0, 20)}`,
+      ...terms,
+    });
+    await make('/v1/coupon-redemptions', { code, customerId });
+    await on.rows.moveClockTo('2026-12-01T00:10:00Z');
   }
   for (const [meter, quantity] of Object.entries(used))
     await on.use(subscriber, { meter, hour: '2026-11-15T10:00:00Z', quantity: String(quantity) });
@@ -132,9 +153,15 @@ describe('GET /v1/focus', () => {
           priced += 1;
           const cost = new Decimal(row['ListUnitPrice'] ?? '').mul(row['PricingQuantity'] ?? '');
           expect(row['ListCost']).toBe(cost.toDecimalPlaces(12).toFixed());
-          // A row is rounded by itself or as the rows of its line add up: by less than one unit of the currency.
-          const off = cost.sub(row['BilledCost'] ?? '').abs();
-          expect(off.lt(currency === 'JPY' ? 1 : currency === 'KWD' ? '0.001' : '0.01')).toBe(true);
+          // A row is rounded by itself or as the rows of its line add up: by less than one unit of the currency. A coupon is
+          // rounded once more, as it is spread.
+          const share = of.couponPercent === null ? 1 : '0.7';
+          const units = cost
+            .mul(share)
+            .sub(row['BilledCost'] ?? '')
+            .abs()
+            .div(unitOf(currency));
+          expect(units.lt(of.couponPercent === null ? 1 : 3)).toBe(true);
         }
       }),
       { numRuns: RUNS, examples: [[EXAMPLE]] },
@@ -252,6 +279,7 @@ const EXAMPLE: Case = {
   },
   used: { calls: 1_234, messages: 3, 'bytes-out': 8 },
   tax: { ratePercent: '19', isInclusive: false },
+  couponPercent: null,
   creditsBack: true,
 } as never;
 

@@ -4,6 +4,9 @@ import { columns, literal, major, within, type Column, type ExportDefinition } f
 const RATING = `coalesce(l.snapshot->'source'->'rating', l.snapshot)`;
 const KIND = `l.snapshot->'source'->>'kind'`;
 const PRICE = `l.snapshot->'price'`;
+/** What coupons take off a line whose amount is net, in minor units. */
+const DISCOUNT = `(SELECT coalesce(sum((d.value->>'minor')::bigint), 0) FROM jsonb_array_elements(coalesce(l.snapshot->'discounts', '[]')) d
+  WHERE coalesce(l.tax->>'isInclusive', 'false') = 'false')`;
 /** More digits the columns do not have. */
 const fits = (value: string) => `scale(trim_scale((${value})::numeric)) <= 12`;
 
@@ -24,10 +27,11 @@ const UNIT_PRICE = `CASE WHEN NOT ${IS_PLAIN} THEN NULL
 
 /**
  * The parts of a line that have a unit price of their own: a part for each tier that was entered, or the line as a whole. What is billed of them
- * is rounded as they add up, so that it sums to the line.
+ * is rounded as they add up, so that it sums to the line, and what coupons take off comes off each in proportion.
  */
 const PARTS = `CROSS JOIN LATERAL (
-    SELECT each.*, count(*) OVER () AS parts, coalesce(sum(quantity * unit_price) OVER (ORDER BY n), 0) AS cost FROM (
+    SELECT each.*, count(*) OVER () AS parts, coalesce(sum(quantity * unit_price) OVER (ORDER BY n), 0) AS cost,
+      sum(quantity * unit_price) OVER () AS whole FROM (
       SELECT t.ordinality::int AS n, (t.value->>'quantity')::numeric AS quantity, (t.value->>'unitAmount')::numeric AS unit_price
       FROM jsonb_array_elements(CASE WHEN ${HAS_TIERS} THEN l.snapshot->'tiers' ELSE '[]' END) WITH ORDINALITY t
       UNION ALL
@@ -40,7 +44,8 @@ const PARTS = `CROSS JOIN LATERAL (
 function rowsOf(invoices: string, notes: string): string {
   const net = major('l.amount_minor', 'i.currency');
   const minor = major('1', 'i.currency');
-  const rounded = (cost: string) => `round((${cost}) / ${minor}) * ${minor}`;
+  const share = `CASE WHEN l.snapshot ? 'discounts' THEN coalesce(${net} / nullif(part.whole, 0), 1) ELSE 1 END`;
+  const rounded = (cost: string) => `round((${cost}) * ${share} / ${minor}) * ${minor}`;
   const before = rounded('part.cost - part.quantity * part.unit_price');
   const taxOf = (document: string, sign: '' | '-') =>
     major(`${sign}(t.value->>'taxMinor')::bigint`, `${document}.currency`);
@@ -57,7 +62,7 @@ function rowsOf(invoices: string, notes: string): string {
       l.description,
       CASE WHEN part.parts = 1 THEN ${net} WHEN part.n = part.parts THEN ${net} - ${before}
         ELSE ${rounded('part.cost')} - ${before} END AS billed,
-      coalesce(round(part.quantity * part.unit_price, 12), ${net}) AS listed,
+      coalesce(round(part.quantity * part.unit_price, 12), ${net} + ${major(DISCOUNT, 'i.currency')}) AS listed,
       CASE WHEN ${KIND} IS NULL AND l.snapshot ? 'priceId' THEN part.quantity END AS pricing_quantity,
       CASE WHEN ${KIND} IS NULL AND l.snapshot ? 'priceId' THEN CASE WHEN ${PRICE}->>'model' = 'flat' THEN 'Fees'
         ELSE coalesce((${PRICE}->'convert'->>'divideBy') || ' ', '') || coalesce(l.meter, 'Units') END END AS pricing_unit,
@@ -147,7 +152,7 @@ const COMMON = columns([
     'ContractedCost',
     'quantity',
     'f.listed',
-    'ContractedUnitPrice × PricingQuantity where there is such a price, to 12 decimals; else as BilledCost.',
+    'ContractedUnitPrice × PricingQuantity where there is such a price, to 12 decimals; else as BilledCost. Before what coupons take off.',
   ],
   [
     'ContractedUnitPrice',
