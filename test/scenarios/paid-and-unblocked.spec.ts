@@ -1,4 +1,4 @@
-import { RUN_DUNNING } from '@io/billing';
+import { HEAR_FROM_STRIPE, RUN_DUNNING } from '@io/billing';
 import { beforeAll, expect, it } from 'vitest';
 import { MortalWorker } from '../support/mortal-worker.js';
 import {
@@ -29,7 +29,7 @@ const decision = async ({ apiKey, apiId, stage }: AtStripe) => {
 };
 const status = async ({ path }: AtStripe) => (await at.api.call('GET', path)).body['status'];
 
-it('a card is declined, the customer is reminded and blocked, pays on Stripe’s page, and calls again within a second', async () => {
+it('a card is declined, the customer is reminded and blocked, pays on Stripe’s page, and calls again as soon as Stripe says so', async () => {
   const steps = [
     { afterDays: 3, action: 'remind' },
     { afterDays: 14, action: 'block' },
@@ -51,10 +51,15 @@ it('a card is declined, the customer is reminded and blocked, pays on Stripe’s
   at.stripe.books.takeMoney(id, 350);
   const paid = at.stripe.books.events.findLast(({ type }) => type === 'invoice.paid');
 
-  const begun = performance.now();
   expect((await at.tell(paid ?? {})).status).toBe(200);
-  await expect.poll(() => decision(invoice), { timeout: 5_000, interval: 10 }).toBe('allowed');
-  expect(performance.now() - begun).toBeLessThan(1_000);
+  // Not by the schedule: the event itself has woken the worker. How long that takes is the machine's affair.
+  const woken = async () => {
+    const [jobs] = await at.rows.db.$queryRaw<{ n: number }[]>`
+      SELECT count(*)::int AS n FROM bullmq.job WHERE queue = ${HEAR_FROM_STRIPE} AND scheduler_id IS NULL`;
+    return jobs?.n ?? 0;
+  };
+  await expect.poll(woken, { timeout: 10_000 }).toBeGreaterThan(0);
+  await expect.poll(() => decision(invoice), { timeout: 20_000, interval: 10 }).toBe('allowed');
   expect(await status(invoice)).toBe('paid');
   const { body } = await at.api.call('GET', `${invoice.path}/payments`);
   expect(body['items']).toMatchObject([{ method: 'card', amount: { amount: '3.50' } }]);
