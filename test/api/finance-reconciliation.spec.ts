@@ -182,7 +182,7 @@ describe('GET /v1/exports/reconciliation.csv', () => {
     ]);
   });
 
-  it('has a minimum over all prices as the reason of what it asks', async () => {
+  it('has coupons and a minimum over all prices as the reason of what they change', async () => {
     const commitment = {
       meter: null,
       description: 'Minimum',
@@ -191,6 +191,18 @@ describe('GET /v1/exports/reconciliation.csv', () => {
     };
     const rateCardId = await aCard(perCall(), commitment);
     const of = await on.aSubscriber({ rateCardId });
+    await on.rows.moveClockTo('2026-11-20T00:00:00Z');
+    const coupon = {
+      code: 'TENTH',
+      name: 'A tenth off',
+      percent: '10',
+      duration: 'forever',
+      meters: ['calls'],
+    };
+    expect((await on.api.call('POST', '/v1/coupons', { body: coupon })).status).toBe(201);
+    const body = { code: 'TENTH', customerId: of.customerId };
+    expect((await on.api.call('POST', '/v1/coupon-redemptions', { body })).status).toBe(201);
+    await on.rows.moveClockTo('2026-12-01T00:10:00Z');
     await on.use(of, { hour: NOON, quantity: '1000' });
     await on.invoicing.closeDue();
     const [invoice] = await on.invoicesOf(of);
@@ -202,7 +214,7 @@ describe('GET /v1/exports/reconciliation.csv', () => {
         invoicedAmount: '40.00',
         reasons: 'below-minimum not-due',
       },
-      { item: 'usage', ratedAmount: '10.00', invoicedAmount: '10.00', reasons: 'not-due' },
+      { item: 'usage', ratedAmount: '10.00', invoicedAmount: '9.00', reasons: 'coupon not-due' },
     ]);
   });
 
