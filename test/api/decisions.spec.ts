@@ -1,7 +1,7 @@
 import { Authenticator } from '@io/identity';
 import { QuotaAuthority } from '@io/limits';
 import { Database, SystemClock } from '@io/platform';
-import { beforeAll, describe, expect, it, vi } from 'vitest';
+import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { startApi, type TestApi } from '../support/api.js';
 import { aCatalogue, type Catalogue } from '../support/catalogue.js';
 
@@ -65,6 +65,24 @@ describe('POST /v1/decisions', () => {
       message: 'Forbidden',
       errorType: 'ForbiddenException',
     });
+  });
+
+  it("tells the time of the key's account, and none where no key is known", async () => {
+    const catalogue = await aCatalogue(api);
+    const unknown = question(catalogue, { apiKey: 'nobody has it' });
+    expect((await decide(unknown)).headers.has('x-tollgate-time')).toBe(false);
+    const batch = { decisions: [unknown, question(catalogue)] };
+    const ahead = 12 * 86_400_000;
+    const setAhead = (ms: number) =>
+      api.app.get(Database).account.update({
+        where: { id: catalogue.accountId },
+        data: { clockOffsetMs: BigInt(ms) },
+      });
+    onTestFinished(async () => void (await setAhead(0)));
+    await setAhead(ahead);
+    await expect
+      .poll(async () => Date.parse((await decide(batch)).headers.get('x-tollgate-time') ?? ''))
+      .toBeGreaterThan(Date.now() + ahead - 60_000);
   });
 
   it.each([

@@ -111,17 +111,19 @@ export class DecisionListener {
     let json = '{"decisions":[';
     for (const [i, decision] of decisions.entries())
       json += (i === 0 ? '' : ',') + decisionJson(decision);
-    this.send(response, `${json}]}`, decisions[0]);
+    this.send(
+      response,
+      `${json}]}`,
+      decisions.find(({ keyId }) => keyId !== null),
+    );
   }
 
   /** The text is ASCII: ids, words and numbers of ours, and templates that the catalogue keeps percent-encoded. */
   private send(response: ServerResponse, json: string, decision: Decision | undefined): void {
-    const time = decision ? isoText(decision.atMs) : '';
-    this.decided.send(
-      response,
-      ['X-Tollgate-Time', time, 'X-Request-Id', this.nextRequestId()],
-      json,
-    );
+    const fields = ['X-Request-Id', this.nextRequestId()];
+    // The clock is that of the key's account. Without a key nothing is said, since whoever asked would go by it.
+    if (decision && decision.keyId !== null) fields.push('X-Tollgate-Time', isoText(decision.atMs));
+    this.decided.send(response, fields, json);
   }
 
   private fail(error: unknown, response: ServerResponse): void {

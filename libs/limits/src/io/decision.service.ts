@@ -96,7 +96,7 @@ export interface Decision {
   readonly shadowed: RefusalReason | null;
   /** Null while not all of them are known. */
   readonly subject: DecisionSubject | null;
-  /** The account's business clock, in milliseconds. */
+  /** The account's business clock, in milliseconds; the system's while the key, and so the account's clock, is not known. */
   readonly atMs: number;
 }
 
