@@ -49,6 +49,14 @@ describe('visits of an address', () => {
     expect(passed(200, '192.0.2.1')).toBe(60);
   });
 
+  it.each([0, 496_513.443_624_996_5, 508_537.126_123_872_5])(
+    'are sixty at once at whatever instant: %s',
+    (ms) => {
+      clock.ms = ms;
+      expect(passed(200, '192.0.2.1')).toBe(60);
+    },
+  );
+
   it('say when to come again', () => {
     passed(60, '192.0.2.1');
     const visit = () =>

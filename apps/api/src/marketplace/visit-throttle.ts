@@ -37,7 +37,8 @@ export class VisitThrottle {
 
   /** Throws `TooManyVisits`; a refused visit costs nothing. */
   visit({ headers, socket }: Pick<FastifyRequest, 'headers' | 'socket'>): void {
-    const now = this.clock.monotonicMs();
+    // Whole, so that sixty sums of a second are a minute to the last bit.
+    const now = Math.floor(this.clock.monotonicMs());
     const forwarded = [headers['x-forwarded-for'] ?? []].flat();
     const list = [...forwarded, socket.remoteAddress ?? ''].join(',');
     const from = networkOf(clientAddress(list, this.config.trustedProxies) ?? '');
