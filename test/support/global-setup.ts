@@ -74,7 +74,7 @@ function startEmbedded() {
   const started = startPostgres({
     home,
     isDurable: false,
-    settings: ['max_connections=300', 'shared_buffers=64MB', 'log_min_messages=fatal'],
+    settings: ['max_connections=600', 'shared_buffers=64MB', 'log_min_messages=fatal'],
   });
   return {
     urls: started.then((postgres) => ({
