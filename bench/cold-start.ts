@@ -12,7 +12,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { build, entryOf } from '../scripts/build.mjs';
-import { freePort, startPostgres } from '../scripts/embedded-postgres.mjs';
+import { startPostgres } from '../scripts/embedded-postgres.mjs';
+import { freePort } from '../scripts/free-port.mjs';
 import { applyMigrations } from '../scripts/migrate.mjs';
 
 const ROUNDS = Number(process.env['ROUNDS'] ?? 5);

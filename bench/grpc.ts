@@ -15,7 +15,8 @@ import pg from 'pg';
 import { newApiKeyValue } from '@core/kernel';
 import { Config, Keyring } from '@io/platform';
 import { entryOf } from '../scripts/build.mjs';
-import { freePort, startPostgres } from '../scripts/embedded-postgres.mjs';
+import { startPostgres } from '../scripts/embedded-postgres.mjs';
+import { freePort } from '../scripts/free-port.mjs';
 import { applyMigrations } from '../scripts/migrate.mjs';
 import { checkRequest, encoded, EnvoyClient } from '../test/support/envoy.js';
 

@@ -13,7 +13,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { entryOf } from '../scripts/build.mjs';
-import { freePort, startPostgres } from '../scripts/embedded-postgres.mjs';
+import { startPostgres } from '../scripts/embedded-postgres.mjs';
+import { freePort } from '../scripts/free-port.mjs';
 import { applyMigrations } from '../scripts/migrate.mjs';
 import { newSubject } from './subject.js';
 

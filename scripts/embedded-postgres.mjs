@@ -25,12 +25,12 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
-import { createServer } from 'node:net';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import pg from 'pg';
 import { errorCode, writePrivateFile } from './files.mjs';
+import { freePort } from './free-port.mjs';
 
 /** A reason why there is no database that the reader can act on; its message is complete. */
 export class EmbeddedPostgresError extends Error {
@@ -549,25 +549,4 @@ function lastLine(text) {
     lines.at(-1) ??
     'no reason given'
   ).trim();
-}
-
-/**
- * A port of 127.0.0.1 that nobody listens on now: the preferred one when possible.
- *
- * @param {number} [preferred]
- * @returns {Promise<number>}
- */
-export async function freePort(preferred = 0) {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', (error) => (preferred === 0 ? reject(error) : resolve(freePort())));
-    server.listen({ port: preferred, host: '127.0.0.1', exclusive: true }, () => {
-      const address = server.address();
-      server.close(() =>
-        typeof address === 'object' && address
-          ? resolve(address.port)
-          : reject(new Error('no port')),
-      );
-    });
-  });
 }

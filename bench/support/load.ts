@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import pg from 'pg';
 import { newApiKeyValue } from '@core/kernel';
 import { Config, Keyring } from '@io/platform';
-import { freePort } from '../../scripts/embedded-postgres.mjs';
+import { freePort } from '../../scripts/free-port.mjs';
 
 /** What every api of a bench starts with, beside its database. */
 export const TOKEN = `tgw_${'b'.repeat(40)}`;

@@ -10,7 +10,8 @@ import pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { Agent } from 'undici';
 import { build, entryOf } from '../../scripts/build.mjs';
-import { freePort, startPostgres } from '../../scripts/embedded-postgres.mjs';
+import { startPostgres } from '../../scripts/embedded-postgres.mjs';
+import { freePort } from '../../scripts/free-port.mjs';
 import { applyMigrations } from '../../scripts/migrate.mjs';
 import { aKeyInPlan, defaultAccount } from '../../test/support/factories.js';
 

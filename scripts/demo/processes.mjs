@@ -2,10 +2,11 @@
 /** Programs beside Tollgate that the demo needs: nginx, and the collector of its log. */
 import { spawn } from 'node:child_process';
 import { accessSync, closeSync, constants, openSync, readFileSync, writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { entryOf } from '../build.mjs';
+import { freePort } from '../free-port.mjs';
 import { Refusal } from '../launcher/report.mjs';
 import { ROOT } from '../root.mjs';
 
@@ -187,17 +188,6 @@ http {
   include ${folder}/tollgate.conf;
 }
 `;
-}
-
-/** A port of the loopback address that nobody listens on. */
-export async function freePort() {
-  const server = createServer();
-  await new Promise((resolve) =>
-    server.listen({ port: 0, host: '127.0.0.1' }, () => resolve(undefined)),
-  );
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' && address ? address.port : 0;
 }
 
 /** @param {number} port */

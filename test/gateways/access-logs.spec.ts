@@ -16,7 +16,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'v
 import { PRESETS } from '../../apps/cli/src/collect/log-format.js';
 import { startApi, type TestApi } from '../support/api.js';
 import { collectOnce } from '../support/collecting.js';
-import { freePort } from '../support/launcher.js';
+import { freePort } from '../../scripts/free-port.mjs';
 import { startNginx } from '../support/nginx.js';
 import { startProgram } from '../support/program.js';
 import { callRaw } from '../support/raw-http.js';

@@ -2,7 +2,7 @@ import { createServer, request as httpRequest, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { freePort } from '../support/launcher.js';
+import { freePort } from '../../scripts/free-port.mjs';
 import {
   describeWithNginxLua,
   LUA_LIBRARY,

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { ipAllowed, parseIpPolicy } from '@core/limits';
 import { canonicalPath, MethodRouter, type AmbiguousPathPolicy } from '@core/limits';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { freePort } from '../support/launcher.js';
+import { freePort } from '../../scripts/free-port.mjs';
 import { LUA_LIBRARY, runNginxLua, type RunningNginxLua } from '../support/nginx-lua.js';
 import { describeWithNginxLua } from '../support/nginx-lua.js';
 import { HONEST_PATHS, TRICKY_PATHS } from './conformance/paths.js';

@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { NestFactory } from '@nestjs/core';
 import { afterAll, beforeAll, expect, it, onTestFinished, vi } from 'vitest';
+import { freePort } from '../../scripts/free-port.mjs';
 import { WorkerModule } from '../../apps/worker/src/worker.module.js';
 import { startApi, type TestApi } from '../support/api.js';
 import { aCatalogue } from '../support/catalogue.js';
@@ -36,14 +36,6 @@ const post = async (path: string, body: unknown, token = api.ownerToken) => {
   expect(answer).toMatchObject({ status: 201 });
   return answer.body;
 };
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => void server.listen(0, resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => void server.close(resolve));
-  return port;
-}
 
 /** Runs the receiver of docs/webhooks.md as it stands there, and answers what it has written. */
 function runReceiver(secret: string, port: number): { lines: () => string[] } {

@@ -4,7 +4,8 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import pg from 'pg';
 import { describe, expect, inject, it, onTestFinished } from 'vitest';
-import { aHome, freePort, launch, postmasterOf, processesWith } from '../support/launcher.js';
+import { freePort } from '../../scripts/free-port.mjs';
+import { aHome, launch, postmasterOf, processesWith } from '../support/launcher.js';
 import { withDatabase } from '../support/test-server.js';
 
 const READY = 'Ctrl-C stops it';

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { describe } from 'vitest';
 import { findCommand } from './services.js';
-import { freePort } from './launcher.js';
+import { freePort } from '../../scripts/free-port.mjs';
 
 const HOME = fileURLToPath(new URL('../../gateways/openresty/', import.meta.url));
 /** Where Debian and nginx.org put modules. */

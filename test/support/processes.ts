@@ -5,7 +5,7 @@ import { afterAll } from 'vitest';
 import { build, entryOf, isBuilt } from '../../scripts/build.mjs';
 import { caller, type TestApi } from './api.js';
 import { createTestDatabase } from './database.js';
-import { freePort } from './launcher.js';
+import { freePort } from '../../scripts/free-port.mjs';
 
 /** The tokens that a new api starts with. */
 export const OWNER_TOKEN = `tgo_${'o'.repeat(40)}`;

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { freePort } from '../../support/launcher.js';
+import { freePort } from '../../../scripts/free-port.mjs';
 import { startProgram } from '../../support/program.js';
 import type { GatewayDriver } from './driver.js';
 import { conformance } from './suite.js';

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, expect, it, onTestFinished } from 'vitest';
 import { startApi, type TestApi } from '../../support/api.js';
-import { freePort } from '../../support/launcher.js';
+import { freePort } from '../../../scripts/free-port.mjs';
 import { startNginx } from '../../support/nginx.js';
 import { describeWith } from '../../support/services.js';
 

@@ -1,6 +1,6 @@
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { freePort } from '../../support/launcher.js';
+import { freePort } from '../../../scripts/free-port.mjs';
 import { startProgram } from '../../support/program.js';
 import type { GatewayDriver, GatewaySetup } from './driver.js';
 import { conformance } from './suite.js';

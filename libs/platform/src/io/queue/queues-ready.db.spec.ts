@@ -4,7 +4,7 @@ import { DiscoveryModule, NestFactory } from '@nestjs/core';
 import type { Queue } from 'bullmq';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { createTestDatabase } from '../../../../../test/support/database.js';
-import { freePort } from '../../../../../test/support/launcher.js';
+import { freePort } from '../../../../../scripts/free-port.mjs';
 import { Config } from '../config/config.js';
 import { RedisConnections } from '../redis/redis-connections.js';
 import { queueOptions } from './queues.js';
