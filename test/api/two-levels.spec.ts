@@ -7,6 +7,7 @@ import { controlPlane } from '../support/control-plane.js';
 import { AMAZON } from '../support/invoicing.js';
 
 const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
 const ago = (ms: number) => new Date(Date.now() - ms).toISOString();
 const CENTS = {
   meter: 'calls',
@@ -120,22 +121,16 @@ describe('two levels of billing', () => {
     const terms = await platformTerms(owner.accountId);
     const { body: subscription } = await create(terms);
     const { body: platform } = await api.call('GET', '/v1/account');
-    await api.app.get(Database).usageHour.create({
-      data: {
-        accountId: platform.id,
-        customerId: terms.customerId,
-        usagePlanId: terms.usagePlanId,
-        keyId: 'own',
-        apiId: 'own',
-        stage: 'prod',
-        method: 'GET',
-        resourcePath: '/',
-        statusClass: '2xx',
-        meter: 'calls',
-        quantity: '2000000',
-        hour: new Date(Math.floor(Date.now() / HOUR_MS) * HOUR_MS),
-      },
-    });
+    const { customerId, usagePlanId } = terms;
+    const used = { accountId: platform.id, customerId, usagePlanId, keyId: 'own', meter: 'calls' };
+    const quantity = '2000000';
+    const hour = new Date(Math.floor(Date.now() / HOUR_MS) * HOUR_MS);
+    const call = { apiId: 'own', stage: 'prod', method: 'GET', resourcePath: '/' };
+    const db = api.app.get(Database);
+    await db.usageHour.create({ data: { ...used, ...call, statusClass: '2xx', quantity, hour } });
+    // Whole days are read by the day, and just after midnight this one is.
+    const day = new Date(Math.floor(Date.now() / DAY_MS) * DAY_MS);
+    await db.usageDay.create({ data: { ...used, quantity, day } });
     await owner.calls('1000000');
     await api.app.get(UsageService).rollUpNow(owner.accountId);
     const { body } = await api.call('GET', `/v1/subscriptions/${subscription.id}/preview`);
