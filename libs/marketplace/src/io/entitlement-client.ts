@@ -1,9 +1,8 @@
 import { Injectable, type OnModuleDestroy } from '@nestjs/common';
-import {
-  GetEntitlementsCommand,
+import type {
+  Entitlement as AwsEntitlement,
+  GetEntitlementFilterName,
   MarketplaceEntitlementServiceClient,
-  type Entitlement as AwsEntitlement,
-  type GetEntitlementFilterName,
 } from '@aws-sdk/client-marketplace-entitlement-service';
 import { decimal } from '@core/kernel';
 import type { Buyer, Entitlement } from '@core/marketplace';
@@ -14,7 +13,7 @@ import { HOME_REGION, REQUEST_HANDLER } from './marketplace-client.js';
 const PAGES_MAX = 100;
 const PAGE_SIZE = 25;
 
-/** What buyers have bought of contract products, over AWS's SDK. */
+/** What buyers have bought of contract products, over AWS's SDK, which is read when it is first needed. */
 @Injectable()
 export class EntitlementClient implements OnModuleDestroy {
   private client: MarketplaceEntitlementServiceClient | null = null;
@@ -29,8 +28,10 @@ export class EntitlementClient implements OnModuleDestroy {
   async entitlements(productCode: string, buyer: Buyer): Promise<Entitlement[]> {
     const found: Entitlement[] = [];
     let token: string | undefined;
+    const { GetEntitlementsCommand } = await sdk();
+    const client = await this.connected();
     for (let page = 0; page < PAGES_MAX; page += 1) {
-      const { Entitlements = [], NextToken } = await this.sdk().send(
+      const { Entitlements = [], NextToken } = await client.send(
         new GetEntitlementsCommand({
           ProductCode: productCode,
           Filter: filterOf(buyer),
@@ -45,9 +46,10 @@ export class EntitlementClient implements OnModuleDestroy {
     throw new Error(`The entitlements of one buyer have more than ${PAGES_MAX} pages.`);
   }
 
-  private sdk(): MarketplaceEntitlementServiceClient {
+  private async connected(): Promise<MarketplaceEntitlementServiceClient> {
+    const { MarketplaceEntitlementServiceClient: Client } = await sdk();
     const { endpoint } = this.config.awsMarketplace;
-    this.client ??= new MarketplaceEntitlementServiceClient({
+    this.client ??= new Client({
       region: HOME_REGION,
       maxAttempts: 1,
       ...(endpoint === null ? {} : { endpoint }),
@@ -56,6 +58,8 @@ export class EntitlementClient implements OnModuleDestroy {
     return this.client;
   }
 }
+
+const sdk = () => import('@aws-sdk/client-marketplace-entitlement-service');
 
 /** One form of ids: AWS refuses both forms of a buyer together. A licence is one agreement's. */
 function filterOf(buyer: Buyer): Partial<Record<GetEntitlementFilterName, string[]>> {

@@ -1,10 +1,5 @@
 import { Injectable, type OnModuleDestroy } from '@nestjs/common';
-import {
-  BatchMeterUsageCommand,
-  MarketplaceMeteringClient,
-  ResolveCustomerCommand,
-  type UsageRecord,
-} from '@aws-sdk/client-marketplace-metering';
+import type { MarketplaceMeteringClient, UsageRecord } from '@aws-sdk/client-marketplace-metering';
 import { messageOf, Config } from '@io/platform';
 import type { BatchAnswer, RecordBody } from '@core/marketplace';
 
@@ -26,7 +21,7 @@ export const REQUEST_HANDLER = {
   throwOnRequestTimeout: true,
 };
 
-/** AWS Marketplace over its SDK. A request is sent once: who calls decides what is sent again. */
+/** AWS Marketplace over its SDK, which is read when it is first needed. A request is sent once: who calls decides what is sent again. */
 @Injectable()
 export class MarketplaceClient implements OnModuleDestroy {
   private readonly clients = new Map<string, MarketplaceMeteringClient>();
@@ -43,12 +38,14 @@ export class MarketplaceClient implements OnModuleDestroy {
     productCode: string | null,
     records: readonly RecordBody[],
   ): Promise<BatchAnswer> {
-    const command = new BatchMeterUsageCommand({
-      ...(productCode === null ? {} : { ProductCode: productCode }),
-      UsageRecords: records.map(toSdk),
-    });
     try {
-      const { Results = [], UnprocessedRecords = [] } = await this.client(region).send(command);
+      const { BatchMeterUsageCommand } = await sdk();
+      const command = new BatchMeterUsageCommand({
+        ...(productCode === null ? {} : { ProductCode: productCode }),
+        UsageRecords: records.map(toSdk),
+      });
+      const client = await this.client(region);
+      const { Results = [], UnprocessedRecords = [] } = await client.send(command);
       return {
         kind: 'answered',
         results: Results.flatMap(({ UsageRecord: record, Status, MeteringRecordId }) =>
@@ -71,8 +68,9 @@ export class MarketplaceClient implements OnModuleDestroy {
 
   /** Whom a token is of; throws what the SDK throws. */
   async resolve(token: string): Promise<ResolvedBuyer> {
-    const command = new ResolveCustomerCommand({ RegistrationToken: token });
-    const answer = await this.client(HOME_REGION).send(command);
+    const { ResolveCustomerCommand } = await sdk();
+    const client = await this.client(HOME_REGION);
+    const answer = await client.send(new ResolveCustomerCommand({ RegistrationToken: token }));
     return {
       productCode: answer.ProductCode ?? '',
       customerIdentifier: answer.CustomerIdentifier || null,
@@ -81,11 +79,12 @@ export class MarketplaceClient implements OnModuleDestroy {
     };
   }
 
-  private client(region: string): MarketplaceMeteringClient {
+  private async client(region: string): Promise<MarketplaceMeteringClient> {
+    const { MarketplaceMeteringClient: Client } = await sdk();
     const known = this.clients.get(region);
     if (known) return known;
     const { endpoint } = this.config.awsMarketplace;
-    const client = new MarketplaceMeteringClient({
+    const client = new Client({
       region,
       maxAttempts: 1,
       ...(endpoint === null ? {} : { endpoint }),
@@ -95,6 +94,8 @@ export class MarketplaceClient implements OnModuleDestroy {
     return client;
   }
 }
+
+const sdk = () => import('@aws-sdk/client-marketplace-metering');
 
 function toSdk(body: RecordBody): UsageRecord {
   return {

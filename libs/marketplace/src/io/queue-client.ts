@@ -1,10 +1,5 @@
 import { Injectable, type OnModuleDestroy } from '@nestjs/common';
-import {
-  DeleteMessageBatchCommand,
-  ReceiveMessageCommand,
-  SQSClient,
-  type Message,
-} from '@aws-sdk/client-sqs';
+import type { Message, SQSClient } from '@aws-sdk/client-sqs';
 import { Config } from '@io/platform';
 import { REQUEST_HANDLER } from './marketplace-client.js';
 
@@ -29,7 +24,7 @@ const RECEIVE_MAX = 10;
 /** SQS answers within the wait; a little longer until the answer is given up. */
 const EXTRA_MS = 10_000;
 
-/** Amazon SQS over its SDK. */
+/** Amazon SQS over its SDK, which is read when it is first needed. */
 @Injectable()
 export class QueueClient implements OnModuleDestroy {
   private readonly clients = new Map<string, SQSClient>();
@@ -49,7 +44,9 @@ export class QueueClient implements OnModuleDestroy {
 
   /** Waits for messages, at most so long; they are hidden from others until they are deleted or a minute is over. */
   async receive(queueUrl: string, waitSeconds: number): Promise<QueueMessage[]> {
-    const { Messages = [] } = await this.client(queueUrl).send(
+    const { ReceiveMessageCommand } = await sdk();
+    const client = await this.client(queueUrl);
+    const { Messages = [] } = await client.send(
       new ReceiveMessageCommand({
         QueueUrl: queueUrl,
         MaxNumberOfMessages: RECEIVE_MAX,
@@ -69,17 +66,18 @@ export class QueueClient implements OnModuleDestroy {
       Id: String(index),
       ReceiptHandle: receipt,
     }));
-    await this.client(queueUrl).send(
-      new DeleteMessageBatchCommand({ QueueUrl: queueUrl, Entries }),
-    );
+    const { DeleteMessageBatchCommand } = await sdk();
+    const client = await this.client(queueUrl);
+    await client.send(new DeleteMessageBatchCommand({ QueueUrl: queueUrl, Entries }));
   }
 
-  private client(queueUrl: string): SQSClient {
+  private async client(queueUrl: string): Promise<SQSClient> {
+    const { SQSClient: Client } = await sdk();
     const region = QUEUE_URL.exec(queueUrl)?.[1] ?? 'us-east-1';
     const known = this.clients.get(region);
     if (known) return known;
     const { endpoint } = this.config.awsMarketplace;
-    const client = new SQSClient({
+    const client = new Client({
       region,
       ...(endpoint === null ? {} : { endpoint, useQueueUrlAsEndpoint: false }),
       maxAttempts: 1,
@@ -89,6 +87,8 @@ export class QueueClient implements OnModuleDestroy {
     return client;
   }
 }
+
+const sdk = () => import('@aws-sdk/client-sqs');
 
 const toMessage = ({ MessageId, Body, ReceiptHandle, Attributes }: Message): QueueMessage => ({
   messageId: MessageId ?? '',
