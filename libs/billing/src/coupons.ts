@@ -10,7 +10,7 @@ import {
   type Money,
 } from '@core/kernel';
 import { isInScope, type ChargeScope } from './charge-scope.js';
-import type { DraftLine, InvoiceDraft } from './draft-invoice.js';
+import { ratingOf, type DraftLine, type InvoiceDraft } from './draft-invoice.js';
 import type { LineDiscount } from './line-discount.js';
 
 /** What a coupon takes off: a percentage, or an amount of each currency that it names, in minor units. */
@@ -112,12 +112,7 @@ function isLate(line: DraftLine, { usedIn }: RedeemedCoupon): boolean {
 }
 
 function isFor({ scope }: RedeemedCoupon, line: DraftLine, { usagePlanId }: Of): boolean {
-  const rating =
-    line.kind === 'price'
-      ? line.rating
-      : line.source?.kind === 'late-usage'
-        ? line.source.rating
-        : null;
+  const rating = ratingOf(line);
   if (!rating) return false;
   const { meter, priceId, usagePlanId: plan = usagePlanId } = rating;
   const isOfPrice = scope.priceIds.length === 0 || scope.priceIds.includes(priceId);

@@ -63,6 +63,12 @@ export type DraftLine = (PriceLine | ({ readonly kind: 'adjustment' } & Adjustme
   readonly discounts?: readonly LineDiscount[];
 };
 
+/** How a line was rated, that of late usage as its own period is; null of one that no price asks for. */
+export function ratingOf(line: DraftLine): RatingSnapshot | null {
+  if (line.kind === 'price') return line.rating;
+  return line.source?.kind === 'late-usage' ? line.source.rating : null;
+}
+
 /** An invoice before it has a number. Its lines add up to its subtotal, and with the tax to its total. */
 export interface InvoiceDraft {
   readonly subscriptionId: string;

@@ -1,5 +1,5 @@
 import { addMoney, zeroMoney } from '@core/kernel';
-import type { DraftLine, InvoiceDraft } from './draft-invoice.js';
+import { ratingOf, type DraftLine, type InvoiceDraft } from './draft-invoice.js';
 import type { RatingSnapshot } from './price-lines.js';
 import { taxLines, type TaxCategory, type TaxGroup, type TaxTerms } from './invoice-tax.js';
 
@@ -48,19 +48,13 @@ export function taxedDraft(
 
 /** The meter that a line is of: that of late usage is its own. */
 export function meterOf(line: DraftLine): string | null {
-  if (line.kind === 'price') return line.meter;
-  return line.source?.kind === 'late-usage' ? line.source.rating.meter : null;
+  return ratingOf(line)?.meter ?? null;
 }
 
 /** The usage plan that a line is of, where the subscription has had several. */
 export function planOf(line: DraftLine): Pick<RatingSnapshot, 'usagePlanId'> {
-  const rating =
-    line.kind === 'price'
-      ? line.rating
-      : line.source?.kind === 'late-usage'
-        ? line.source.rating
-        : undefined;
-  return rating?.usagePlanId === undefined ? {} : { usagePlanId: rating.usagePlanId };
+  const usagePlanId = ratingOf(line)?.usagePlanId;
+  return usagePlanId === undefined ? {} : { usagePlanId };
 }
 
 function lineTax({ reason: _, ...terms }: TaxTerms, { amount }: DraftLine): LineTax {
