@@ -13,7 +13,7 @@ import { redeemedCoupon, type StoredCoupon } from './coupon-rows.js';
 import { CreditsService } from './credits.service.js';
 import { InvoicesRepository } from './invoices.repository.js';
 import { partsToRate, usedParts } from './parts-to-rate.js';
-import { RatingService } from './rating.service.js';
+import { RatingService, type RatingTask } from './rating.service.js';
 import type { TermsChange } from './changed-terms.service.js';
 import { SubscriptionChangesService, type ChangeInstant } from './subscription-changes.service.js';
 import { TermsRepository, type BillingTerms } from './terms.repository.js';
@@ -90,8 +90,11 @@ export class PreviewsService {
     // The last one that was redeemed.
     const redemption = { id: '~', redeemedAt: at, endedAt: null };
     const coupons = [...terms.coupons, redeemedCoupon(coupon, redemption, new Set())];
-    const before = await this.draft(terms, { from, to });
-    return { before, after: await this.draft({ ...terms, coupons }, { from, to }) };
+    const [before, after = null] = await this.drafts({ from, to }, [
+      { terms },
+      { terms: { ...terms, coupons } },
+    ]);
+    return { before, after };
   }
 
   /** What the open period would be charged if it were final with what is rolled up now; null when none is open. */
@@ -116,24 +119,32 @@ export class PreviewsService {
     const period = { from, to };
     const parts = usedParts(partsToRate(terms.subscription, period), []);
     const standing = projectionStanding(parts, asOf);
-    const soFar = await this.draft(terms, period);
-    const projected = standing.isTooEarly ? null : await this.draft(terms, period, asOf);
+    const ways = standing.isTooEarly ? [{ terms }] : [{ terms }, { terms, projectedAt: asOf }];
+    const [soFar, projected = null] = await this.drafts(period, ways);
     return { ...standing, soFar, projected };
   }
 
-  private async draft(
-    terms: BillingTerms,
+  private async draft(terms: BillingTerms, period: Period): Promise<TaxedDraft> {
+    const [draft] = await this.drafts(period, [{ terms }]);
+    return draft;
+  }
+
+  /** A period of one subscription in several ways, by one reading of its usage and its invoices; the first is always there. */
+  private async drafts(
     period: Period,
-    projectedAt?: Date,
-  ): Promise<TaxedDraft> {
-    const { accountId, id: subscriptionId, customerId, currency } = terms.subscription;
+    ways: readonly Pick<RatingTask, 'terms' | 'projectedAt'>[],
+  ): Promise<[TaxedDraft, ...TaxedDraft[]]> {
+    const subscription = ways[0]?.terms.subscription;
+    assert(subscription, 'There is a way.');
+    const { accountId, id: subscriptionId, customerId, currency } = subscription;
     const key = { subscriptionId, customerId, currency, period, invoiceId: null };
     const basis = await this.invoices.basis(accountId, key);
-    const [draft] = await this.rating.rate([
-      { terms, period, basis, ...(projectedAt && { projectedAt }) },
-    ]);
-    assert(draft, 'A period is rated.');
-    return this.credits.previewed(terms.subscription, draft);
+    const rated = await this.rating.rate(ways.map((way) => ({ ...way, period, basis })));
+    const [first, ...rest] = await Promise.all(
+      rated.map((draft) => this.credits.previewed(subscription, draft)),
+    );
+    assert(first, 'A period is rated.');
+    return [first, ...rest];
   }
 
   private async get(scope: Scope, subscriptionId: string): Promise<BillingTerms> {
