@@ -11,17 +11,13 @@
  * Run, with the worker's own flag: node --max-semi-space-size=32 --import tsx bench/closing.ts [subscriptions, 1000 10000]
  * COLLECTION_HOURS=24 makes them drafts first.
  */
-import 'reflect-metadata';
-import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { NestFactory } from '@nestjs/core';
 import pg from 'pg';
-import { build, entryOf } from '../scripts/build.mjs';
 import { startPostgres } from '../scripts/embedded-postgres.mjs';
-import { applyMigrations } from '../scripts/migrate.mjs';
 import { postmasterOf } from '../test/support/launcher.js';
+import { startBilling } from './support/billing.js';
 import { databaseCpuMs } from './support/load.js';
 
 const WARM_UP = 3_000;
@@ -83,40 +79,16 @@ async function seed(db: pg.Client, account: string, count: number): Promise<void
   await db.query('VACUUM ANALYZE customer, subscription, usage_day');
 }
 
-interface Closing {
-  closeDue(): Promise<number>;
-}
-interface Finalising {
-  finaliseDue(): Promise<number>;
-}
-
 const perSecond = (count: number, ms: number) => Math.round((count * 1_000) / ms);
 
 const home = mkdtempSync(join(tmpdir(), 'tollgate-bench-'));
 const postgres = await startPostgres({ home });
 const postmaster = postmasterOf(home);
 try {
-  await build();
   const connectionString = postgres.connectionString();
-  await applyMigrations({ connectionString });
-  Object.assign(process.env, {
-    NODE_ENV: 'production',
-    DATABASE_URL: connectionString,
-    TOLLGATE_SECRET: `k1:${randomBytes(32).toString('base64')}`,
-    TOLLGATE_LOG_LEVEL: 'error',
-  });
-  const libs = join(entryOf('worker'), '../../../../libs');
-  const { BillingModule, FinalisingService, InvoicingService } = await import(
-    join(libs, 'billing/src/io/index.js')
-  );
-  const { PlatformModule } = await import(join(libs, 'platform/src/io/index.js'));
-  class Bench {}
-  const app = await NestFactory.createApplicationContext(
-    { module: Bench, imports: [PlatformModule, BillingModule] },
-    { logger: false },
-  );
-  const closing = app.get<Closing>(InvoicingService);
-  const finalising = app.get<Finalising>(FinalisingService);
+  const { app, services } = await startBilling(connectionString);
+  const closing = app.get(services.InvoicingService);
+  const finalising = app.get(services.FinalisingService);
   const db = new pg.Client(connectionString);
   db.on('error', () => undefined);
   await db.connect();

@@ -7,19 +7,16 @@
  *
  * Run: npx tsx bench/marketplace.ts   (RECORDS=20000, AGREEMENTS=1000; the hour itself is RECORDS=100000, seven minutes)
  */
-import { fork } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { build, entryOf } from '../scripts/build.mjs';
+import { build } from '../scripts/build.mjs';
 import { startPostgres } from '../scripts/embedded-postgres.mjs';
 import { applyMigrations } from '../scripts/migrate.mjs';
 import { MarketplaceStandIn } from '../test/support/marketplace.js';
-import { stop } from './support/usage.js';
+import { startWorker, stop } from './support/usage.js';
 
 const RECORDS = Number(process.env['RECORDS'] ?? 20_000);
 const AGREEMENTS = Number(process.env['AGREEMENTS'] ?? 1_000);
@@ -39,11 +36,15 @@ async function main(): Promise<void> {
   const connectionString = postgres.connectionString();
   const db = new pg.Pool({ connectionString, max: 2 });
   db.on('error', () => undefined);
-  const settings = { databaseUrl: connectionString, endpoint: aws.url };
+  const settings = {
+    AWS_MARKETPLACE_ENDPOINT: aws.url,
+    AWS_ACCESS_KEY_ID: 'AKIDEXAMPLE',
+    AWS_SECRET_ACCESS_KEY: 'x'.repeat(40),
+  };
   try {
     await applyMigrations({ connectionString });
     await prepare(db, aws);
-    const worker = await startWorker(settings);
+    const worker = await startWorker(connectionString, settings);
     try {
       await sealed(db, aws);
       await sent(db, aws, worker);
@@ -56,24 +57,6 @@ async function main(): Promise<void> {
     await postgres.stop();
     rmSync(home, { recursive: true, force: true });
   }
-}
-
-/** The built worker, at work for a marketplace that is ours. */
-async function startWorker({ databaseUrl, endpoint }: { databaseUrl: string; endpoint: string }) {
-  const worker = fork(entryOf('worker'), {
-    env: {
-      ...process.env,
-      NODE_ENV: 'production',
-      DATABASE_URL: databaseUrl,
-      TOLLGATE_SECRET: `k1:${randomBytes(32).toString('base64')}`,
-      TOLLGATE_LOG_LEVEL: 'error',
-      AWS_MARKETPLACE_ENDPOINT: endpoint,
-      AWS_ACCESS_KEY_ID: 'AKIDEXAMPLE',
-      AWS_SECRET_ACCESS_KEY: 'x'.repeat(40),
-    },
-  });
-  await once(worker, 'message');
-  return worker;
 }
 
 /** The hour that is metered: it ended two hours ago. */

@@ -5,17 +5,13 @@
  *
  * Run: npx tsx bench/stripe-push.ts [invoices, 1000]
  */
-import 'reflect-metadata';
-import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { NestFactory } from '@nestjs/core';
 import pg from 'pg';
-import { build, entryOf } from '../scripts/build.mjs';
 import { startPostgres } from '../scripts/embedded-postgres.mjs';
-import { applyMigrations } from '../scripts/migrate.mjs';
 import { STRIPE_KEY, StripeStandIn, type Call } from '../test/support/stripe/stripe-stand-in.js';
+import { startBilling } from './support/billing.js';
 
 const COUNT = Number(process.argv[2] ?? 1_000);
 const LIMIT = { account: 100, endpoint: 25 };
@@ -62,19 +58,6 @@ async function seed(db: pg.Client, stripe: StripeStandIn): Promise<void> {
   );
 }
 
-interface Closing {
-  closeDue(): Promise<number>;
-}
-interface Finalising {
-  finaliseDue(): Promise<number>;
-}
-interface Connections {
-  connect(scope: object, request: object): Promise<object>;
-}
-interface Exchanging {
-  tellDue(): Promise<number>;
-}
-
 /** What the calls alone would take at the limit: all of them, or those of the endpoint that is called most. */
 function idealSeconds(calls: readonly Call[]): number {
   const byEndpoint = new Map<string, number>();
@@ -89,49 +72,27 @@ const home = mkdtempSync(join(tmpdir(), 'tollgate-bench-'));
 const postgres = await startPostgres({ home });
 const stripe = await StripeStandIn.start();
 try {
-  await build();
   const connectionString = postgres.connectionString();
-  await applyMigrations({ connectionString });
-  Object.assign(process.env, {
-    NODE_ENV: 'production',
-    DATABASE_URL: connectionString,
-    TOLLGATE_SECRET: `k1:${randomBytes(32).toString('base64')}`,
-    TOLLGATE_LOG_LEVEL: 'error',
-    STRIPE_API_BASE: stripe.url,
-  });
-  const libs = join(entryOf('worker'), '../../../../libs');
-  const {
-    BillingModule,
-    FinalisingService,
-    InvoicingService,
-    StripeConnectionsService,
-    StripeExchangeService,
-  } = await import(join(libs, 'billing/src/io/index.js'));
-  const { PlatformModule } = await import(join(libs, 'platform/src/io/index.js'));
-  class Bench {}
-  const app = await NestFactory.createApplicationContext(
-    { module: Bench, imports: [PlatformModule, BillingModule] },
-    { logger: false },
-  );
+  const { app, services } = await startBilling(connectionString, { STRIPE_API_BASE: stripe.url });
   const db = new pg.Client(connectionString);
   db.on('error', () => undefined);
   await db.connect();
   await seed(db, stripe);
   await db.query('UPDATE account SET collection_hours = 0');
   await app
-    .get<Connections>(StripeConnectionsService)
+    .get(services.StripeConnectionsService)
     .connect(
       { accountId: ACCOUNT, principalId: 'bench' },
       { secretKey: STRIPE_KEY, autoPush: true, callsPerSecond: LIMIT.account },
     );
   await db.query(`UPDATE stripe_connection SET pushes_from = '2026-09-01'`);
-  await app.get<Closing>(InvoicingService).closeDue();
-  await app.get<Finalising>(FinalisingService).finaliseDue();
+  await app.get(services.InvoicingService).closeDue();
+  await app.get(services.FinalisingService).finaliseDue();
   await db.query('ANALYZE');
 
   stripe.calls.length = 0;
   stripe.limit = LIMIT;
-  const exchanging = app.get<Exchanging>(StripeExchangeService);
+  const exchanging = app.get(services.StripeExchangeService);
   const cpu = process.cpuUsage();
   const begun = performance.now();
   let paid = 0;

@@ -90,7 +90,7 @@ export function median(values: readonly number[]): number {
 }
 
 /** What api and worker start with alike. */
-const environment = (databaseUrl: string) => ({
+export const environment = (databaseUrl: string) => ({
   ...process.env,
   NODE_ENV: 'production',
   DATABASE_URL: databaseUrl,
@@ -110,8 +110,10 @@ export function startApi(databaseUrl: string, port: number): Promise<ChildProces
 }
 
 /** The built worker, at work. */
-export const startWorker = (databaseUrl: string): Promise<ChildProcess> =>
-  started('worker', environment(databaseUrl));
+export const startWorker = (
+  databaseUrl: string,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<ChildProcess> => started('worker', { ...environment(databaseUrl), ...settings });
 
 async function started(app: string, env: NodeJS.ProcessEnv): Promise<ChildProcess> {
   const child = fork(entryOf(app), { env });
