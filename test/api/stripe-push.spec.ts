@@ -1,6 +1,6 @@
 import { StripeExchangeService } from '@io/billing';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { Fault } from '../support/stripe/stripe-stand-in.js';
+import { STRIPE_FAULTS, type Fault } from '../support/stripe/stripe-stand-in.js';
 import { startCollecting, type Collecting } from '../support/stripe/stripe-accounts.js';
 
 let at: Collecting;
@@ -114,14 +114,6 @@ describe('an invoice that is finalised', () => {
 });
 
 describe('a call that goes wrong leaves one invoice at Stripe with equal totals, paid once', () => {
-  const FAULTS: Fault[] = [
-    'rate-limit',
-    'lock-timeout',
-    'error-before',
-    'error-after',
-    'drop-after',
-    'proxy',
-  ];
   const STEPS = [
     'POST /v1/invoices',
     '/add_lines',
@@ -131,7 +123,7 @@ describe('a call that goes wrong leaves one invoice at Stripe with equal totals,
     'GET /v1/invoice_payments',
   ];
   it.each([
-    ...STEPS.flatMap((step) => FAULTS.map((fault) => ({ step, fault }))),
+    ...STEPS.flatMap((step) => STRIPE_FAULTS.map((fault) => ({ step, fault }))),
     { step: 'POST /v1/invoices', fault: 'key-in-use' as const },
   ])('$fault at $step', async ({ step, fault }) => {
     const invoice = await at.anInvoice();

@@ -25,16 +25,14 @@ import {
 import { MARKETPLACE_FAULTS, MarketplaceStandIn, type MarketplaceFault } from './marketplace.js';
 import { MortalWorker } from './mortal-worker.js';
 import type { Card, StripeObject } from './stripe/stripe-books.js';
-import { STRIPE_KEY, StripeStandIn, WEBHOOK_SECRET, type Fault } from './stripe/stripe-stand-in.js';
+import {
+  STRIPE_FAULTS,
+  STRIPE_KEY,
+  StripeStandIn,
+  WEBHOOK_SECRET,
+  type Fault,
+} from './stripe/stripe-stand-in.js';
 
-const STRIPE_FAULTS: readonly Fault[] = [
-  'rate-limit',
-  'lock-timeout',
-  'error-before',
-  'error-after',
-  'drop-after',
-  'proxy',
-];
 const JOBS = [
   ROLL_UP_USAGE,
   CLOSE_PERIODS,

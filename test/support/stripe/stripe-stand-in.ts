@@ -25,6 +25,16 @@ export type Fault =
   /** Never answered. */
   | 'silence';
 
+/** Those that any call may meet, and that another try gets over. */
+export const STRIPE_FAULTS: readonly Fault[] = [
+  'rate-limit',
+  'lock-timeout',
+  'error-before',
+  'error-after',
+  'drop-after',
+  'proxy',
+];
+
 interface Answer {
   readonly status: number;
   readonly body: object;
