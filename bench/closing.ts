@@ -27,6 +27,7 @@ const COUNTS = ASKED.length > 0 ? ASKED : [1_000, 10_000];
 const MONTH = { from: '2026-09-01T00:00:00Z', to: '2026-10-01T00:00:00Z' };
 const METERS = ['calls', 'bytes-out', 'http-units', 'messages', 'connection-minutes'];
 const MIB = 1_048_576;
+const AT_ONCE = 5_000;
 
 const tiers = [
   { upTo: '1000', unitAmount: '0.005', flatAmount: '0' },
@@ -64,12 +65,22 @@ async function seed(db: pg.Client, account: string, count: number): Promise<void
     [account],
   );
   const rule = { kind: 'calendar', interval: 'month', timezone: 'UTC' };
-  await db.query(
-    `INSERT INTO subscription (id, account_id, customer_id, usage_plan_id, rate_card_id, rate_card_version, currency, period_rule,
-       starts_at, billed_to, closes_at, ends_at)
-     SELECT ${id('sub')}, $1, ${id('cus')}, 'p' || $1, 'card' || $1, 1, 'USD', $2, $3, $3, $4, $4 FROM ${each}`,
-    [account, JSON.stringify(rule), MONTH.from, MONTH.to],
-  );
+  // Each takes a lock until its transaction ends, and a server has room for so many.
+  for (let done = 0; done < count; done += AT_ONCE)
+    await db.query(
+      `INSERT INTO subscription (id, account_id, customer_id, usage_plan_id, rate_card_id, rate_card_version, currency, period_rule,
+         starts_at, billed_to, closes_at, ends_at)
+       SELECT ${id('sub')}, $1, ${id('cus')}, 'p' || $1, 'card' || $1, 1, 'USD', $2, $3, $3, $4, $4
+       FROM generate_series($5::int, $6::int) n`,
+      [
+        account,
+        JSON.stringify(rule),
+        MONTH.from,
+        MONTH.to,
+        done + 1,
+        Math.min(done + AT_ONCE, count),
+      ],
+    );
   await db.query(
     `INSERT INTO usage_day (customer_id, key_id, day, meter, usage_plan_id, account_id, quantity)
      SELECT ${id('cus')}, 'key' || n, $2::timestamptz + d * interval '1 day', meter, 'p' || $1, $1, 100 + (n + d) % 977
