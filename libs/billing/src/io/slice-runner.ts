@@ -61,7 +61,7 @@ export class SliceRunner {
       // Whoever is several periods behind is due again after each pass.
       for (let before = -1; run.done > before;) {
         before = run.done;
-        await Promise.all(Array.from({ length: LANES }, () => this.lane(work, account, run)));
+        await allOf(Array.from({ length: LANES }, () => this.lane(work, account, run)));
       }
     }
     const failures = [...run.failures.values()];
@@ -123,4 +123,10 @@ export class SliceRunner {
       `${run.done} ${verb} so far, ${perSecond} per second; now those of ${accountId}.`,
     );
   }
+}
+
+/** Waits for all, also when one has failed: nothing goes on behind whoever is told of the failure. */
+async function allOf(lanes: readonly Promise<void>[]): Promise<void> {
+  const ends = await Promise.allSettled(lanes);
+  for (const end of ends) if (end.status === 'rejected') throw end.reason;
 }
