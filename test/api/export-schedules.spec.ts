@@ -326,7 +326,7 @@ describe('a worker that dies between any two statements', () => {
         const schedule = await create({ target });
         wire.crashAt(statement, moment);
         await mortal.runDue().catch(() => undefined);
-        hasCrashed = wire.disarm();
+        hasCrashed = await wire.disarm();
         if (hasCrashed) crashes += 1;
         await on.rows.db.$executeRaw`
           UPDATE export_run SET running_until = now() - interval '1 second' WHERE status = 'running'`;

@@ -69,7 +69,7 @@ describe('a process that dies between any two statements of closing, finalising 
         await api.call('POST', `/v1/customers/${of.customerId}/credit-grants`, { body: topUp });
         wire.crashAt(statement, moment);
         await monthEnd(of, { invoicing, finalising, settlements }).catch(() => undefined);
-        hasCrashed = wire.disarm();
+        hasCrashed = await wire.disarm();
         if (hasCrashed) crashes += 1;
         // Whoever comes next finds it as it is, and goes on.
         await monthEnd(of, steady);

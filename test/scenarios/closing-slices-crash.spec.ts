@@ -61,7 +61,7 @@ describe('a worker that dies between any two statements of closing and finalisin
         }
         wire.crashAt(statement, moment);
         await monthEnd(dying).catch(() => undefined);
-        hasCrashed = wire.disarm();
+        hasCrashed = await wire.disarm();
         if (hasCrashed) crashes += 1;
         // Whoever comes next finds it as it is, and goes on.
         await monthEnd(steady);

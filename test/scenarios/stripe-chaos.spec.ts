@@ -74,7 +74,7 @@ describe('a worker that dies between any two statements of a push and its collec
         invoices.push(await at.anInvoice());
         wire.crashAt(statement, moment);
         await mortal.exchangeDue(ONE_LANE).catch(() => undefined);
-        hasCrashed = wire.disarm();
+        hasCrashed = await wire.disarm();
         if (hasCrashed) crashes += 1;
         await finish();
       }
@@ -106,7 +106,7 @@ describe('while a fifth of the calls go wrong and workers are killed', () => {
       for (let kill = 0; kill < KILLS; kill += 1) {
         wire.crashAt(1 + randomInt(60), randomInt(2) === 0 ? 'before' : 'after');
         await mortal.exchangeDue(4).catch(() => undefined);
-        wire.disarm();
+        await wire.disarm();
         await tellSome();
         await passTime();
       }

@@ -10,10 +10,14 @@ const SYNC = 'S'.charCodeAt(0);
 
 /**
  * A wire to PostgreSQL on which a process can die at an exact statement: all of its connections end then, as they do when it
- * is killed, and the database rolls back what was not committed. Later connections come through.
+ * is killed, and the database rolls back what was not committed. Later connections come through once it is disarmed: until then the
+ * process is dead, and nothing of it goes on.
  */
 export class CrashingWire {
-  private readonly sockets = new Set<Socket>();
+  /** By connection: the client's end, and the server's. */
+  private readonly pairs = new Set<{ readonly near: Socket; readonly far: Socket }>();
+  /** Sessions that died, until the server has ended them. */
+  private dead: Promise<unknown> = Promise.resolve();
   private statementsLeft = Infinity;
   private moment: Moment = 'before';
 
@@ -33,10 +37,18 @@ export class CrashingWire {
     url.port = String((server.address() as AddressInfo).port);
     const wire = new CrashingWire(server, url.href);
     server.on('connection', (near) => {
+      if (wire.isDead) {
+        near.destroy();
+        return;
+      }
       const far = connect(Number(target.port || 5432), target.hostname);
       wire.join(near, far);
     });
     return wire;
+  }
+
+  private get isDead(): boolean {
+    return this.statementsLeft <= 0;
   }
 
   /** Dies at the n-th statement from now on, counted over all connections. */
@@ -45,29 +57,33 @@ export class CrashingWire {
     this.moment = moment;
   }
 
-  /** Dies no more; answers whether it did since `crashAt`. */
-  disarm(): boolean {
-    const hasCrashed = this.statementsLeft <= 0;
+  /**
+   * Dies no more; answers whether it did since `crashAt`, once the server has ended the sessions that died: until then they may hold locks,
+   * by which others pass over rows.
+   */
+  async disarm(): Promise<boolean> {
+    await this.dead;
+    const hasCrashed = this.isDead;
     this.statementsLeft = Infinity;
     return hasCrashed;
   }
 
   stop(): void {
     this.server.close();
-    for (const socket of this.sockets) socket.destroy();
+    for (const { near, far } of this.pairs) for (const socket of [near, far]) socket.destroy();
   }
 
   private join(near: Socket, far: Socket): void {
     const statementsIn = statementCounter();
-    for (const socket of [near, far]) {
-      this.sockets.add(socket);
-      socket.on('error', () => undefined);
-      socket.on('close', () => {
-        this.sockets.delete(socket);
-        near.destroy();
-        far.destroy();
-      });
-    }
+    const pair = { near, far };
+    this.pairs.add(pair);
+    for (const socket of [near, far]) socket.on('error', () => undefined);
+    // The server ends the session when it is done with it, and closes its end.
+    near.on('close', () => far.end());
+    far.on('close', () => {
+      this.pairs.delete(pair);
+      near.destroy();
+    });
     far.on('data', (bytes) => near.write(bytes));
     near.on('data', (bytes) => {
       const isCrash = this.counts(statementsIn(bytes));
@@ -75,18 +91,23 @@ export class CrashingWire {
         far.write(bytes);
         return;
       }
-      const others = [...this.sockets].filter((socket) => socket !== far);
-      // Ended and not destroyed: what was sent gets there before the end does.
-      if (this.moment === 'after') far.end(bytes);
-      else far.destroy();
-      for (const socket of others) socket.destroy();
+      // What was sent gets there before the end does.
+      if (this.moment === 'after') far.write(bytes);
+      const dying = [...this.pairs];
+      this.dead = Promise.all(
+        dying.map(async ({ far }) => new Promise((ended) => void far.on('close', ended))),
+      );
+      for (const one of dying) {
+        one.near.destroy();
+        one.far.end();
+      }
     });
   }
 
   private counts(statements: number): boolean {
-    if (this.statementsLeft <= 0 || statements === 0) return false;
+    if (this.isDead || statements === 0) return false;
     this.statementsLeft -= statements;
-    return this.statementsLeft <= 0;
+    return this.isDead;
   }
 }
 
