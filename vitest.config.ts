@@ -24,7 +24,13 @@ const plugins = [
 const project = (name: string, include: string[], test: Record<string, unknown> = {}) => ({
   plugins,
   resolve: { alias },
-  test: { name, include, environment: 'node', ...test },
+  test: {
+    name,
+    include,
+    environment: 'node',
+    setupFiles: ['test/support/after-file.setup.ts'],
+    ...test,
+  },
 });
 
 /**

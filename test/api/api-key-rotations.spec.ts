@@ -1,6 +1,7 @@
 import { hasValidChecksum } from '@core/kernel';
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import { startApi, type TestApi } from '../support/api.js';
 import { controlPlane } from '../support/control-plane.js';
 
@@ -13,7 +14,7 @@ beforeAll(async () => {
   api = await startApi();
   make = controlPlane(api);
   db = new pg.Pool({ connectionString: api.databaseUrl });
-  afterAll(() => db.end());
+  afterFile(() => db.end());
 });
 
 const rotate = (keyId: string, body: Record<string, unknown>) =>

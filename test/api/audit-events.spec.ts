@@ -1,6 +1,7 @@
 import { AuditService } from '@io/identity';
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import { startApi, type TestApi } from '../support/api.js';
 import { controlPlane } from '../support/control-plane.js';
 
@@ -10,7 +11,7 @@ let accountId: string;
 beforeAll(async () => {
   api = await startApi();
   db = new pg.Pool({ connectionString: api.databaseUrl });
-  afterAll(() => db.end());
+  afterFile(() => db.end());
   accountId = (await api.call('GET', '/v1/account')).body.id;
   const make = controlPlane(api);
   const plan = await make.usagePlan({ apiStages: [await make.apiStage()] });

@@ -1,6 +1,7 @@
 import { Keyring } from '@io/platform';
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import { startApi, type Answer, type TestApi } from '../support/api.js';
 import { aCatalogue } from '../support/catalogue.js';
 import { controlPlane } from '../support/control-plane.js';
@@ -35,7 +36,7 @@ beforeAll(async () => {
       output += typeof chunk === 'string' ? chunk : Buffer.from(chunk).toString('utf8');
       return true;
     });
-    afterAll(() => {
+    afterFile(() => {
       spy.mockRestore();
       write('');
     });

@@ -1,6 +1,7 @@
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { InvoicingService } from '@io/billing';
+import { afterFile } from '../support/after-file.js';
 import { startApi, type TestApi } from '../support/api.js';
 import { billingRows } from '../support/billing.js';
 import { aCatalogue } from '../support/catalogue.js';
@@ -11,7 +12,7 @@ let db: pg.Pool;
 beforeAll(async () => {
   api = await startApi();
   db = new pg.Pool({ connectionString: api.databaseUrl });
-  afterAll(() => db.end());
+  afterFile(() => db.end());
   await aFinalisedInvoice();
 });
 

@@ -1,7 +1,8 @@
 import { status } from '@grpc/grpc-js';
 import { Authenticator } from '@io/identity';
 import { DecisionService, QuotaAuthority } from '@io/limits';
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import { EnvoyPort } from '../../apps/api/src/envoy/envoy-port.js';
 import { startApi, type TestApi } from '../support/api.js';
 import { aCatalogue, type Catalogue, type CatalogueOptions } from '../support/catalogue.js';
@@ -29,7 +30,7 @@ beforeAll(async () => {
   api = await startApi({ GRPC_PORT: '0' });
   envoy = client(api.gatewayToken);
 });
-afterAll(() => clients.forEach((each) => each.close()));
+afterFile(() => clients.forEach((each) => each.close()));
 afterEach(() => vi.restoreAllMocks());
 
 const plain = (headers: readonly HeaderValue[] = []) =>

@@ -3,7 +3,8 @@ import { UsageService } from '@io/metering';
 import { Keyring } from '@io/platform';
 import fc from 'fast-check';
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import { startApi, type TestApi } from '../support/api.js';
 import { controlPlane } from '../support/control-plane.js';
 import { anEvent, sendEvents } from '../support/events.js';
@@ -22,7 +23,7 @@ beforeAll(async () => {
   api = await startApi();
   usage = api.app.get(UsageService);
   db = new pg.Pool({ connectionString: api.databaseUrl, max: 2 });
-  afterAll(() => db.end());
+  afterFile(() => db.end());
   accountId = await defaultAccount(db);
   for (const aggregation of AGGREGATIONS) {
     const body = {

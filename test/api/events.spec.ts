@@ -1,6 +1,7 @@
 import { CloudEvent, HTTP } from 'cloudevents';
 import pg from 'pg';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import { startApi, type TestApi } from '../support/api.js';
 import { controlPlane } from '../support/control-plane.js';
 import { anEvent, sendBinary, sendEvent, sendEvents } from '../support/events.js';
@@ -13,7 +14,7 @@ let owner: Awaited<ReturnType<typeof aKeyInPlan>>;
 beforeAll(async () => {
   api = await startApi();
   db = new pg.Pool({ connectionString: api.databaseUrl, max: 3 });
-  afterAll(() => db.end());
+  afterFile(() => db.end());
   owner = await aKeyInPlan(db, await defaultAccount(db));
   for (const [name, aggregation] of [
     ['tokens', 'sum'],

@@ -11,7 +11,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ExportRunnerService } from '@io/billing';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import type { CrashingWire } from '../support/crashing-wire.js';
 import { startInvoicing, type Invoicing } from '../support/invoicing.js';
 import { startMortalApi } from '../support/mortal-api.js';
@@ -33,10 +34,10 @@ let s3Url: string;
 
 beforeAll(async () => {
   root = mkdtempSync(join(tmpdir(), 'tollgate-exports-'));
-  afterAll(() => rmSync(root, { recursive: true }));
+  afterFile(() => rmSync(root, { recursive: true }));
   s3 = new S3Server();
   s3Url = await s3.listen();
-  afterAll(() => s3.close());
+  afterFile(() => s3.close());
   on = await startInvoicing({
     TOLLGATE_EXPORT_ROOT: root,
     EGRESS_ALLOW_HTTP: 'on',

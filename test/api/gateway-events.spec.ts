@@ -1,6 +1,7 @@
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { Config, PolicyHistory } from '@io/platform';
+import { afterFile } from '../support/after-file.js';
 import { createApi } from '../../apps/api/src/api.js';
 import { startApi, type TestApi } from '../support/api.js';
 import { aCatalogue, type Catalogue } from '../support/catalogue.js';
@@ -14,7 +15,7 @@ let key: Catalogue;
 beforeAll(async () => {
   api = await startApi();
   db = new pg.Pool({ connectionString: api.databaseUrl, max: 3 });
-  afterAll(() => db.end());
+  afterFile(() => db.end());
   key = await aCatalogue(api);
 });
 

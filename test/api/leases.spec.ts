@@ -1,5 +1,6 @@
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import { startApi, type Answer, type TestApi } from '../support/api.js';
 import { aCatalogue, type Catalogue } from '../support/catalogue.js';
 import { controlPlane } from '../support/control-plane.js';
@@ -12,7 +13,7 @@ let db: pg.Pool;
 beforeAll(async () => {
   api = await startApi();
   db = new pg.Pool({ connectionString: api.databaseUrl, max: 2 });
-  afterAll(() => db.end());
+  afterFile(() => db.end());
 });
 
 const ask = (question: Record<string, unknown>, token: string | null = api.gatewayToken) =>

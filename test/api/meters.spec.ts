@@ -1,5 +1,6 @@
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import { startApi, type TestApi } from '../support/api.js';
 import { controlPlane } from '../support/control-plane.js';
 import { anEvent, sendEvents } from '../support/events.js';
@@ -11,7 +12,7 @@ let customerId: string;
 beforeAll(async () => {
   api = await startApi();
   db = new pg.Pool({ connectionString: api.databaseUrl, max: 2 });
-  afterAll(() => db.end());
+  afterFile(() => db.end());
   customerId = (await controlPlane(api).customer()).id;
 });
 

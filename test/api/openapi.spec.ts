@@ -1,6 +1,7 @@
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { Ajv2020 } from 'ajv/dist/2020.js';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import { STRIPE_KEY, StripeStandIn } from '../support/stripe/stripe-stand-in.js';
 import { startApi, type TestApi } from '../support/api.js';
 
@@ -10,7 +11,7 @@ let api: TestApi;
 let document: Json;
 beforeAll(async () => {
   const stripe = await StripeStandIn.start();
-  afterAll(() => stripe.stop());
+  afterFile(() => stripe.stop());
   api = await startApi({ STRIPE_API_BASE: stripe.url });
   document = (await api.call('GET', '/openapi.json', { token: null })).body;
 });

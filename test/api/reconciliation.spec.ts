@@ -1,7 +1,8 @@
 import { DecisionCounts, DecisionHoursRepository } from '@io/limits';
 import { UsagePartitionsService, UsageService } from '@io/metering';
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import { startApi, type TestApi } from '../support/api.js';
 import { billingRows } from '../support/billing.js';
 import { controlPlane } from '../support/control-plane.js';
@@ -27,7 +28,7 @@ let sequence = 0;
 beforeAll(async () => {
   api = await startApi();
   db = new pg.Pool({ connectionString: api.databaseUrl, max: 4 });
-  afterAll(() => db.end());
+  afterFile(() => db.end());
   accountId = await defaultAccount(db);
   await api.app.get(UsagePartitionsService).ensure();
   // The middle of an hour, so that all calls of a test are in it.

@@ -1,13 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { Stripe } from 'stripe';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import { STRIPE_KEY, StripeStandIn } from '../support/stripe/stripe-stand-in.js';
 
 let standIn: StripeStandIn;
 let stripe: Stripe;
 beforeAll(async () => {
   standIn = await StripeStandIn.start();
-  afterAll(() => standIn.stop());
+  afterFile(() => standIn.stop());
   const { hostname, port } = new URL(standIn.url);
   const at = { host: hostname, port: Number(port), protocol: 'http' } as const;
   stripe = new Stripe(STRIPE_KEY, { ...at, maxNetworkRetries: 0 });

@@ -1,5 +1,6 @@
 import pg from 'pg';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import { startApi, type TestApi } from '../support/api.js';
 import { aKeyInPlan, anAccount, defaultAccount } from '../support/factories.js';
 
@@ -12,7 +13,7 @@ let epoch: string;
 beforeAll(async () => {
   api = await startApi();
   db = new pg.Pool({ connectionString: api.databaseUrl, max: 3 });
-  afterAll(() => db.end());
+  afterFile(() => db.end());
   owner = await aKeyInPlan(db, await defaultAccount(db));
 });
 beforeEach(() => {

@@ -1,6 +1,7 @@
 import { UsageService } from '@io/metering';
 import pg from 'pg';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import { startApi, type TestApi } from '../support/api.js';
 import { aKeyInPlan, anAccount, defaultAccount } from '../support/factories.js';
 
@@ -16,7 +17,7 @@ let epoch: string;
 beforeAll(async () => {
   api = await startApi();
   db = new pg.Pool({ connectionString: api.databaseUrl, max: 1 });
-  afterAll(() => db.end());
+  afterFile(() => db.end());
 });
 beforeEach(async () => {
   owner = await aKeyInPlan(db, await defaultAccount(db), 'WEBSOCKET');

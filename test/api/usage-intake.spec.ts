@@ -4,7 +4,8 @@ import { gzipSync } from 'node:zlib';
 import { Config } from '@io/platform';
 import { UsageIntake } from '@io/metering';
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import { startApi, type TestApi } from '../support/api.js';
 import { controlPlane } from '../support/control-plane.js';
 import { anEvent } from '../support/events.js';
@@ -19,7 +20,7 @@ let count = 0;
 beforeAll(async () => {
   api = await startApi();
   const db = new pg.Pool({ connectionString: api.databaseUrl, max: 3 });
-  afterAll(() => db.end());
+  afterFile(() => db.end());
   owner = await aKeyInPlan(db, await defaultAccount(db));
   await controlPlane(api).meter({ name: 'chats', aggregation: 'count', eventType: 'chat' });
   intake = api.app.get(UsageIntake, { strict: false });

@@ -1,5 +1,6 @@
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import { startApi, type TestApi } from '../support/api.js';
 import { controlPlane } from '../support/control-plane.js';
 
@@ -10,7 +11,7 @@ beforeAll(async () => {
   api = await startApi();
   make = controlPlane(api);
   db = new pg.Pool({ connectionString: api.databaseUrl });
-  afterAll(() => db.end());
+  afterFile(() => db.end());
 });
 
 const throttle = { rateLimit: 5, burstLimit: 10 };

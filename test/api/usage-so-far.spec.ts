@@ -1,7 +1,8 @@
 import { UsagePartitionsService, UsageService } from '@io/metering';
 import { Keyring } from '@io/platform';
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import { startApi, type TestApi } from '../support/api.js';
 import { aCatalogue } from '../support/catalogue.js';
 import { aCustomerToken, aKeyInPlan, defaultAccount } from '../support/factories.js';
@@ -43,7 +44,7 @@ beforeAll(async () => {
   api = await startApi();
   usage = api.app.get(UsageService);
   db = new pg.Pool({ connectionString: api.databaseUrl, max: 4 });
-  afterAll(() => db.end());
+  afterFile(() => db.end());
   const accountId = await defaultAccount(db);
   one = await aKeyInPlan(db, accountId);
   other = await aKeyInPlan(db, accountId);

@@ -12,7 +12,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import { PRESETS } from '../../apps/cli/src/collect/log-format.js';
 import { startApi, type TestApi } from '../support/api.js';
 import { collectOnce } from '../support/collecting.js';
@@ -42,7 +43,7 @@ let subject: Subject;
 beforeAll(async () => {
   api = await startApi();
   upstream = await Upstream.start();
-  afterAll(() => upstream.stop());
+  afterFile(() => upstream.stop());
   subject = await Subject.make({ url: api.url, operatorToken: api.ownerToken });
 });
 

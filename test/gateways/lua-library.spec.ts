@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { ipAllowed, parseIpPolicy } from '@core/limits';
 import { canonicalPath, MethodRouter, type AmbiguousPathPolicy } from '@core/limits';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import { freePort } from '../../scripts/free-port.mjs';
 import { LUA_LIBRARY, runNginxLua, type RunningNginxLua } from '../support/nginx-lua.js';
 import { describeWithNginxLua } from '../support/nginx-lua.js';
@@ -151,7 +152,7 @@ describeWithNginxLua('the Lua library answers as the TypeScript one', () => {
     const port = await freePort();
     nginx = await runNginxLua(ORACLE.replace('PORT', String(port)), port);
   });
-  afterAll(() => nginx.stop());
+  afterFile(() => nginx.stop());
 
   const ask = async (path: string, body: unknown): Promise<unknown[]> => {
     const response = await fetch(nginx.url + path, { method: 'POST', body: JSON.stringify(body) });

@@ -4,7 +4,8 @@ import type { AddressInfo } from 'node:net';
 import { DecisionCounts } from '@io/limits';
 import { UsageService } from '@io/metering';
 import { Database } from '@io/platform';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it, onTestFinished, vi } from 'vitest';
+import { afterEach, beforeAll, beforeEach, expect, it, onTestFinished, vi } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import {
   describeWithNginxLua,
   startNginxLua,
@@ -16,6 +17,8 @@ import { aCatalogue } from '../support/catalogue.js';
 import { DECISION_ID, StrictLender } from '../support/strict-lender.js';
 
 const HOUR_MS = 3_600_000;
+/** How long what a few ticks bring may take on a machine that has other work. */
+const SOON = { timeout: 10_000 };
 
 interface Reply {
   readonly status: number;
@@ -80,7 +83,7 @@ describeWithNginxLua('the Lua plugin, in front of a stand-in that holds to the c
       expect(service.decisions.length).toBe(before);
       // The first event of a stream makes all be forgotten once more.
       expect(service.questions.some((question) => 'seen' in question)).toBe(true);
-    });
+    }, SOON);
   };
 
   /** Calls until the key is decided here: the service was asked for its policy and is not asked for decisions. */
@@ -89,7 +92,7 @@ describeWithNginxLua('the Lua plugin, in front of a stand-in that holds to the c
       const before = service.decisions.length;
       await call(apiKey, '/warm');
       expect(service.decisions.length).toBe(before);
-    });
+    }, SOON);
   };
 
   beforeAll(async () => {
@@ -100,7 +103,7 @@ describeWithNginxLua('the Lua plugin, in front of a stand-in that holds to the c
     });
     await new Promise<void>((resolve) => application.listen(0, '127.0.0.1', resolve));
   });
-  afterAll(() => application.close());
+  afterFile(() => application.close());
   beforeEach(async () => {
     seen = [];
     service = await StrictLender.start();
@@ -265,7 +268,8 @@ describeWithNginxLua('the Lua plugin, in front of a stand-in that holds to the c
     await Promise.all(Array.from({ length: 8 }, () => repeat(100, () => call('metered'))));
     service.announce('keymeter01');
     const passed = seen.length - before;
-    await vi.waitFor(() => expect(service.held.get('keymeter01')).toBeLessThan(passed + 30));
+    const held = () => service.held.get('keymeter01');
+    await expect.poll(held, SOON).toBeLessThan(passed + 30);
     expect((await call('metered')).status).toBe(200);
     await Promise.all(Array.from({ length: 8 }, () => repeat(100, () => call('metered'))));
     const isAhead = (service.held.get('keymeter01') ?? 0) > seen.length;
@@ -400,7 +404,7 @@ describeWithNginxLua('the Lua plugin, in front of a stand-in that holds to the c
     });
     const [doomed] = workersOf(nginx);
     process.kill(doomed!, 'SIGKILL');
-    await vi.waitFor(() => expect(workersOf(nginx)).not.toContain(doomed));
+    await vi.waitFor(() => expect(workersOf(nginx)).not.toContain(doomed), SOON);
     service.fault = 'none';
     await vi.waitFor(() => expect(service.batches.size).toBeGreaterThan(numbered), {
       timeout: 10_000,

@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { createServer, request as httpRequest, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import { collectOnce } from '../support/collecting.js';
 import { startNginx, type RunningNginx } from '../support/nginx.js';
 import { describeWith } from '../support/services.js';
@@ -114,7 +115,7 @@ describeWith('nginx', 'nginx with the shipped configuration', () => {
     await new Promise<void>((resolve) => application.listen(0, '127.0.0.1', resolve));
   });
 
-  afterAll(() => application.close());
+  afterFile(() => application.close());
 
   beforeEach(async () => {
     seen.length = 0;

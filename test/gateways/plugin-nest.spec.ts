@@ -6,7 +6,8 @@ import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { createTollgate, type Tollgate } from '@core/gateway-plugin';
 import express from 'express';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import { TollgateGuard } from '../../libs/gateway-plugin/src/nest.js';
 import { StandInLeases } from '../support/stand-in-leases.js';
 import { StandInService } from '../support/stand-in-service.js';
@@ -36,7 +37,7 @@ beforeAll(async () => {
     onEvent: () => undefined,
   });
 });
-afterAll(async () => {
+afterFile(async () => {
   for (const stop of stops) await stop();
   await tollgate.close();
   await service.stop();

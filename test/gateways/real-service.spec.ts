@@ -1,7 +1,8 @@
 import { createServer, request as httpRequest, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createTollgate } from '@core/gateway-plugin';
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { afterEach, beforeAll, expect, it } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import { startApi, type TestApi } from '../support/api.js';
 import { aCatalogue, type Catalogue, type CatalogueOptions } from '../support/catalogue.js';
 import { startNginx } from '../support/nginx.js';
@@ -55,7 +56,7 @@ describeWith('nginx', 'nginx and the Node plugin in front of the real service', 
     });
     await listen(application);
   });
-  afterAll(() => application.close());
+  afterFile(() => application.close());
   afterEach(async () => {
     for (const stop of stops.splice(0)) await stop();
   });

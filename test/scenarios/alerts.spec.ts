@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { NestFactory } from '@nestjs/core';
-import { afterAll, beforeAll, expect, it, onTestFinished, vi } from 'vitest';
+import { beforeAll, expect, it, onTestFinished, vi } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import { freePort } from '../../scripts/free-port.mjs';
 import { WorkerModule } from '../../apps/worker/src/worker.module.js';
 import { startApi, type TestApi } from '../support/api.js';
@@ -19,7 +20,7 @@ let catalogue: Awaited<ReturnType<typeof aCatalogue>>;
 
 beforeAll(async () => {
   home = mkdtempSync(join(tmpdir(), 'tollgate-alerts-'));
-  afterAll(() => rmSync(home, { recursive: true, force: true }));
+  afterFile(() => rmSync(home, { recursive: true, force: true }));
   api = await startApi({
     TOLLGATE_HOME: home,
     EGRESS_ALLOW_HTTP: 'on',
@@ -28,7 +29,7 @@ beforeAll(async () => {
   });
   catalogue = await aCatalogue(api, { quota: { limit: 10, period: 'MONTH' } });
   const worker = await NestFactory.createApplicationContext(WorkerModule, { logger: false });
-  afterAll(() => worker.close());
+  afterFile(() => worker.close());
 });
 
 const post = async (path: string, body: unknown, token = api.ownerToken) => {

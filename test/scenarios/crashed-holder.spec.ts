@@ -1,7 +1,8 @@
 import { QuotaReclaimRepository, QuotaReclaimService } from '@io/limits';
 import { UsageService } from '@io/metering';
 import { Database } from '@io/platform';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import { startApi, type TestApi } from '../support/api.js';
 import { aCatalogue, type Catalogue } from '../support/catalogue.js';
 import { AppProcess, GATEWAY_TOKEN } from '../support/processes.js';
@@ -106,7 +107,7 @@ describe('an api process that is killed with a block of quota in hand', () => {
     key = await aCatalogue(api, { quota: { limit: LIMIT, period: 'DAY' } });
     other = await aCatalogue(api, { quota: { limit: LIMIT, period: 'DAY' } });
     doomed = await AppProcess.start('api', api.databaseUrl);
-    afterAll(() => doomed.stop());
+    afterFile(() => doomed.stop());
     // Several blocks, so that its pace is known, and then on until a good part of one is in hand.
     while (passed < 200 || (await row(key)).debited < passed + 4)
       passed += await allowed(doomed.http, key, 1);

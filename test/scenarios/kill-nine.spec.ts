@@ -1,7 +1,8 @@
 import { randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import { ChaosClient, type SentBatch } from '../support/chaos-client.js';
 import { controlPlane } from '../support/control-plane.js';
 import { DurablePostgres } from '../support/durable-postgres.js';
@@ -26,11 +27,11 @@ let keys: { apiKey: string; keyId: string; apiId: string; stage: string }[];
 
 beforeAll(async () => {
   postgres = await DurablePostgres.start();
-  afterAll(() => postgres.stop());
+  afterFile(() => postgres.stop());
   api = await AppProcess.start('api', postgres.url);
-  afterAll(() => api.stop());
+  afterFile(() => api.stop());
   worker = await AppProcess.start('worker', postgres.url);
-  afterAll(() => worker.stop());
+  afterFile(() => worker.stop());
   const create = controlPlane(api.http);
   const apiStage = await create.apiStage();
   const plan = await create.usagePlan({

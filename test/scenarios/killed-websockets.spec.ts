@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { NestFactory } from '@nestjs/core';
 import pg from 'pg';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
+import { afterFile } from '../support/after-file.js';
 import { WorkerModule } from '../../apps/worker/src/worker.module.js';
 import { build, entryOf, isBuilt } from '../../scripts/build.mjs';
 import { startApi, type TestApi } from '../support/api.js';
@@ -24,7 +25,7 @@ beforeAll(async () => {
   if (!isBuilt()) await build();
   api = await startApi();
   db = new pg.Pool({ connectionString: api.databaseUrl, max: 1 });
-  afterAll(() => db.end());
+  afterFile(() => db.end());
   key = await aCatalogue(api, {
     methods: [
       ['$connect', '/'],
@@ -42,7 +43,7 @@ beforeAll(async () => {
   };
   const plugin = join(entryOf('api'), '../../../../libs/gateway-plugin/src/index.js');
   gateway = fork(GATEWAY, [plugin, JSON.stringify(options)], { execArgv: [] });
-  afterAll(() => gateway.kill('SIGKILL'));
+  afterFile(() => gateway.kill('SIGKILL'));
   const [address] = await once(gateway, 'message');
   url = `ws://127.0.0.1:${address.port}/`;
 });
@@ -114,7 +115,7 @@ it('kill -9 of a gateway with open WebSockets: their minutes up to its last hear
   const workers = await Promise.all(
     [0, 1].map(() => NestFactory.createApplicationContext(WorkerModule, { logger: false })),
   );
-  afterAll(() => Promise.all(workers.map((worker) => worker.close())));
+  afterFile(() => Promise.all(workers.map((worker) => worker.close())));
   await expect.poll(rolledUp, { timeout: 30_000 }).toBe(sum(expected));
   const { rows } = await db.query('SELECT swept_at FROM connection_epoch WHERE swept_at IS NULL');
   expect(rows).toEqual([]);

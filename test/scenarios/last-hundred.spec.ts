@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import { controlPlane } from '../support/control-plane.js';
 import { createTestDatabase } from '../support/database.js';
 import { AppProcess, GATEWAY_TOKEN } from '../support/processes.js';
@@ -18,11 +19,11 @@ let other: AppProcess;
 beforeAll(async () => {
   const databaseUrl = await createTestDatabase();
   db = new pg.Pool({ connectionString: databaseUrl, max: 1 });
-  afterAll(() => db.end());
+  afterFile(() => db.end());
   one = await AppProcess.start('api', databaseUrl);
-  afterAll(() => one.stop());
+  afterFile(() => one.stop());
   other = await AppProcess.start('api', databaseUrl);
-  afterAll(() => other.stop());
+  afterFile(() => other.stop());
 });
 
 type Call = Readonly<Record<string, string>>;

@@ -2,7 +2,8 @@ import { randomInt } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import { allPages } from '../support/all-pages.js';
 import { ChaosServices, someOwners, type Owner } from '../support/chaos-services.js';
 import { ChaosTraffic } from '../support/chaos-traffic.js';
@@ -44,13 +45,13 @@ let owners: Owner[];
 let traffic: ChaosTraffic;
 
 beforeAll(async () => {
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  afterFile(() => rmSync(folder, { recursive: true, force: true }));
   services = await ChaosServices.start();
   const { apiKeys, ...made } = await someOwners(services, 4);
   owners = made.owners;
   for (const meter of CHAOS_METERS) await controlPlane(services.api.http).meter(meter);
   traffic = await ChaosTraffic.of({ services, owners, apiKeys, random, folder });
-  afterAll(() => traffic.kill());
+  afterFile(() => traffic.kill());
 });
 
 describe(`${KILLS} times kill -9 of api, worker and PostgreSQL amid metering (SEED=${SEED})`, () => {

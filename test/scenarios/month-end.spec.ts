@@ -1,6 +1,7 @@
 import { NestFactory } from '@nestjs/core';
 import { InvoicingService } from '@io/billing';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import { WorkerModule } from '../../apps/worker/src/worker.module.js';
 import { startApi, type TestApi } from '../support/api.js';
 import { billingRows, type BillingRows } from '../support/billing.js';
@@ -14,7 +15,7 @@ beforeAll(async () => {
   api = await startApi();
   rows = await billingRows(api);
   const worker = await NestFactory.createApplicationContext(WorkerModule, { logger: ['fatal'] });
-  afterAll(() => worker.close());
+  afterFile(() => worker.close());
 });
 
 const moveClockTo = async (now: string) => {

@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createTollgate } from '@core/gateway-plugin';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import { entryOf } from '../../scripts/build.mjs';
 import { controlPlane } from '../support/control-plane.js';
 import { createTestDatabase } from '../support/database.js';
@@ -28,15 +29,15 @@ let served = 0;
 beforeAll(async () => {
   const databaseUrl = await createTestDatabase();
   api = await AppProcess.start('api', databaseUrl);
-  afterAll(() => api.stop());
+  afterFile(() => api.stop());
   const worker = await AppProcess.start('worker', databaseUrl);
-  afterAll(() => worker.stop());
+  afterFile(() => worker.stop());
   application = createServer((_, response) => {
     served += 1;
     response.end('a pet');
   });
   await new Promise<void>((resolve) => application.listen(0, '127.0.0.1', resolve));
-  afterAll(() => application.close());
+  afterFile(() => application.close());
   await api.http.call('POST', '/v1/test-clock', { body: { now: NOW } });
 });
 

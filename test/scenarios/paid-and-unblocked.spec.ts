@@ -1,5 +1,6 @@
 import { HEAR_FROM_STRIPE, RUN_DUNNING } from '@io/billing';
 import { beforeAll, expect, it } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import { MortalWorker } from '../support/mortal-worker.js';
 import {
   startCollecting,
@@ -16,7 +17,7 @@ beforeAll(async () => {
   const { databaseUrl } = api;
   const settings = { STRIPE_API_BASE: stripe.url };
   worker = await MortalWorker.start({ databaseUrl, db: rows.db }, settings, () => 0);
-  return () => worker.stop();
+  afterFile(() => worker.stop());
 });
 
 /** What a call with the customer's key is told. */

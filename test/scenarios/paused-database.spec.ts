@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import pg from 'pg';
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { beforeAll, expect, it, vi } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import { DurablePostgres } from '../support/durable-postgres.js';
 import { aKeyInPlan, defaultAccount } from '../support/factories.js';
 import { AppProcess, GATEWAY_TOKEN } from '../support/processes.js';
@@ -27,7 +28,7 @@ beforeAll(async () => {
     owner = await aKeyInPlan(db, await defaultAccount(db));
   });
 });
-afterAll(async () => {
+afterFile(async () => {
   postgres.resume();
   await api?.stop();
   await postgres?.stop();

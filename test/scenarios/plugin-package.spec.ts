@@ -12,7 +12,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import { StandInService } from '../support/stand-in-service.js';
 
 const run = promisify(execFile);
@@ -67,7 +68,7 @@ describe('the npm package of the plugin', () => {
     const install = ['install', '--offline', '--no-audit', '--no-fund', `./${tarball}`];
     await run('npm', install, { cwd: project });
   });
-  afterAll(() => rmSync(project, { recursive: true, force: true }));
+  afterFile(() => rmSync(project, { recursive: true, force: true }));
 
   const installed = (...path: string[]) =>
     join(project, 'node_modules', '@tollgate', 'gateway-plugin', ...path);

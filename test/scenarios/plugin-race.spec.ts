@@ -1,4 +1,5 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import { createTestDatabase } from '../support/database.js';
 import {
   aRacersKey,
@@ -18,8 +19,8 @@ const racers: PluginRacer[] = [];
 
 beforeAll(async () => {
   api = await AppProcess.start('api', await createTestDatabase());
+  afterFile(() => api.stop());
 });
-afterAll(() => api.stop());
 afterEach(async () => {
   for (const racer of racers.splice(0)) if (racer.isAlive) await racer.kill();
 });

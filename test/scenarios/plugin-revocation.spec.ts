@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import { createTestDatabase } from '../support/database.js';
 import { aRacersKey, startRacers } from '../support/plugin-racers.js';
 import { AppProcess } from '../support/processes.js';
@@ -9,8 +10,8 @@ let api: AppProcess;
 
 beforeAll(async () => {
   api = await AppProcess.start('api', await createTestDatabase());
+  afterFile(() => api.stop());
 });
-afterAll(() => api.stop());
 
 it(`reaches four plugin processes in less than a second, ${ROUNDS} times out of ${ROUNDS}`, async () => {
   const key = await aRacersKey(api, {});

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { NestFactory } from '@nestjs/core';
-import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
+import { beforeAll, expect, it, onTestFinished } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import { WorkerModule } from '../../apps/worker/src/worker.module.js';
 import { startApi, type TestApi } from '../support/api.js';
 
@@ -14,7 +15,7 @@ let api: TestApi;
 beforeAll(async () => {
   api = await startApi();
   const worker = await NestFactory.createApplicationContext(WorkerModule, { logger: ['fatal'] });
-  afterAll(() => worker.close());
+  afterFile(() => worker.close());
 });
 
 /** The only block of the README that is to be pasted into a shell. */

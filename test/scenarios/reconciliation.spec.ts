@@ -4,7 +4,8 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
+import { beforeAll, expect, it, onTestFinished } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import { collectOnce } from '../support/collecting.js';
 import { controlPlane } from '../support/control-plane.js';
 import { createTestDatabase } from '../support/database.js';
@@ -22,9 +23,9 @@ let api: AppProcess;
 beforeAll(async () => {
   const databaseUrl = await createTestDatabase();
   api = await AppProcess.start('api', databaseUrl);
-  afterAll(() => api.stop());
+  afterFile(() => api.stop());
   const worker = await AppProcess.start('worker', databaseUrl);
-  afterAll(() => worker.stop());
+  afterFile(() => worker.stop());
   await api.http.call('POST', '/v1/test-clock', { body: { now: NOW } });
 });
 

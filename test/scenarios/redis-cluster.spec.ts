@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import { AppProcess } from '../support/processes.js';
 import { RedisCluster } from '../support/redis.js';
 import { describeWith } from '../support/services.js';
@@ -19,7 +20,7 @@ describeWith(
 
     beforeAll(async () => {
       cluster = await RedisCluster.start();
-      afterAll(() => cluster.stop());
+      afterFile(() => cluster.stop());
       apis = await AppProcess.startMany(APIS, cluster.url);
     }, 120_000);
 

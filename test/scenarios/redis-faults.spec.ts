@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RATE_LEASE_MS } from '@core/limits';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import { createTestDatabase } from '../support/database.js';
 import {
   allowedOf,
@@ -34,9 +35,9 @@ describeWith('redis-server', 'two apis whose Redis is in trouble', () => {
 
   beforeAll(async () => {
     redis = await RedisServer.start();
-    afterAll(() => redis.stop());
+    afterFile(() => redis.stop());
     wire = await Wire.to(redis.port);
-    afterAll(() => wire.stop());
+    afterFile(() => wire.stop());
     apis = await AppProcess.startMany(2, `redis://127.0.0.1:${wire.port}`);
   }, 120_000);
 
@@ -136,7 +137,7 @@ describeWith('redis-server', 'two apis whose Redis is in trouble', () => {
 describeWith('redis-server', 'the start of an api', () => {
   it('is refused by a Redis that throws keys away when it is full', async () => {
     const redis = await RedisServer.start(['--maxmemory-policy', 'allkeys-lru']);
-    afterAll(() => redis.stop());
+    afterFile(() => redis.stop());
     const databaseUrl = await createTestDatabase();
     await expect(AppProcess.start('api', databaseUrl, { REDIS_URL: redis.url })).rejects.toThrow(
       /maxmemory-policy is allkeys-lru: set it to noeviction/,

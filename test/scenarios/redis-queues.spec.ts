@@ -1,5 +1,6 @@
 import pg from 'pg';
-import { afterAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import { createTestDatabase } from '../support/database.js';
 import { aKeyInPlan, defaultAccount } from '../support/factories.js';
 import { AppProcess, GATEWAY_TOKEN } from '../support/processes.js';
@@ -13,12 +14,12 @@ describeWith(['redis-server', 'redis-cli'], 'usage is rolled up by jobs', () => 
     { kind: 'a Redis Cluster', start: () => RedisCluster.start() },
   ])('that are in $kind, and both processes stop in order', async ({ start }) => {
     const [redis, databaseUrl] = await Promise.all([start(), createTestDatabase()]);
-    afterAll(() => redis.stop());
+    afterFile(() => redis.stop());
     const settings = { REDIS_URL: redis.url };
     const api = await AppProcess.start('api', databaseUrl, settings);
     const worker = await AppProcess.start('worker', databaseUrl, settings);
     const db = new pg.Pool({ connectionString: databaseUrl, max: 1 });
-    afterAll(() => db.end());
+    afterFile(() => db.end());
 
     const { keyId, apiId, stage } = await aKeyInPlan(db, await defaultAccount(db));
     const at = new Date(Date.now() - 60_000).toISOString();

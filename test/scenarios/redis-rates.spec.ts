@@ -1,4 +1,5 @@
-import { afterAll, beforeAll } from 'vitest';
+import { beforeAll } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import { AppProcess } from '../support/processes.js';
 import { RedisServer } from '../support/redis.js';
 import { describeWith } from '../support/services.js';
@@ -9,7 +10,7 @@ describeWith('redis-server', `${APIS} apis over one Redis, under ${CLIENTS} clie
 
   beforeAll(async () => {
     const redis = await RedisServer.start();
-    afterAll(() => redis.stop());
+    afterFile(() => redis.stop());
     apis = await AppProcess.startMany(APIS, redis.url);
   }, 120_000);
 

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RATE_LEASE_MS } from '@core/limits';
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { beforeAll, expect, it, vi } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import {
   allowedOf,
   aQuestion,
@@ -25,7 +26,7 @@ describeWith('redis-server', 'two apis over a primary with a replica and three S
 
   beforeAll(async () => {
     redis = await RedisWithSentinels.start();
-    afterAll(() => redis.stop());
+    afterFile(() => redis.stop());
     apis = await AppProcess.startMany(2, redis.url);
   }, 120_000);
 

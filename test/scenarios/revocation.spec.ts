@@ -1,5 +1,6 @@
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import type { Answer } from '../support/api.js';
 import { controlPlane } from '../support/control-plane.js';
 import { createTestDatabase } from '../support/database.js';
@@ -17,11 +18,11 @@ let db: pg.Pool;
 beforeAll(async () => {
   const databaseUrl = await createTestDatabase();
   db = new pg.Pool({ connectionString: databaseUrl, max: 2 });
-  afterAll(() => db.end());
+  afterFile(() => db.end());
   apis = [];
   for (let n = 0; n < PROCESSES; n += 1) {
     const api = await AppProcess.start('api', databaseUrl);
-    afterAll(() => api.stop());
+    afterFile(() => api.stop());
     apis.push(api);
   }
 });

@@ -1,6 +1,7 @@
 import { NestFactory } from '@nestjs/core';
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { afterFile } from '../support/after-file.js';
 import { WorkerModule } from '../../apps/worker/src/worker.module.js';
 import { startApi, type TestApi } from '../support/api.js';
 import { aKeyInPlan, defaultAccount } from '../support/factories.js';
@@ -12,7 +13,7 @@ let db: pg.Pool;
 beforeAll(async () => {
   api = await startApi();
   db = new pg.Pool({ connectionString: api.databaseUrl, max: 1 });
-  afterAll(() => db.end());
+  afterFile(() => db.end());
   owner = await aKeyInPlan(db, await defaultAccount(db));
 });
 
@@ -40,7 +41,7 @@ describe('a gateway reports, the worker sums', () => {
   it('what came before the worker started, and what comes after, without anybody asking', async () => {
     await report(0);
     const worker = await NestFactory.createApplicationContext(WorkerModule, { logger: false });
-    afterAll(() => worker.close());
+    afterFile(() => worker.close());
     const { rows } = await db.query(
       `SELECT count(*)::int AS partitions FROM pg_inherits WHERE inhparent = 'usage_record'::regclass`,
     );

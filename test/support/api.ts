@@ -1,8 +1,9 @@
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Config } from '@io/platform';
-import { afterAll } from 'vitest';
+import { afterFile } from './after-file.js';
 import { createApi } from '../../apps/api/src/api.js';
 import { createTestDatabase } from './database.js';
+import { setEnvironment } from './environment.js';
 
 const SECRET = 'k1:MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1ub3BxcnN0dXY=';
 
@@ -45,17 +46,10 @@ export async function startApi(settings: Readonly<Record<string, string>> = {}):
     TOLLGATE_LOG_LEVEL: 'error',
     ...settings,
   };
-  // For what else of the file reads it, such as a worker; the files of a process share their environment.
-  const before = { ...process.env };
-  Object.assign(process.env, environment);
-  afterAll(() => {
-    for (const name of Object.keys(environment)) {
-      if (before[name] === undefined) delete process.env[name];
-      else process.env[name] = before[name];
-    }
-  });
+  // The api and what else of the file is made by Nest, such as a worker, read their settings there.
+  setEnvironment(environment);
   const app = await createApi(new Config(environment));
-  afterAll(() => app.close());
+  afterFile(() => app.close());
   await app.listen({ port: 0, host: '127.0.0.1' });
   const url = await app.getUrl();
 

@@ -3,7 +3,7 @@ import type { INestApplicationContext, Type } from '@nestjs/common';
 import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { Database, PlatformModule } from '@io/platform';
-import { afterAll } from 'vitest';
+import { afterFile } from './after-file.js';
 import { BillingWorkerModule } from '../../apps/worker/src/billing/billing-worker.module.js';
 import { ClosePeriodsProcessor } from '../../apps/worker/src/billing/close-periods.processor.js';
 import { ExpireCreditsProcessor } from '../../apps/worker/src/billing/expire-credits.processor.js';
@@ -69,7 +69,7 @@ export interface Stories {
 export async function startStories(): Promise<Stories> {
   const api = await startApi({ TOLLGATE_DEMO: 'off' });
   const jobs = await NestFactory.createApplicationContext(JobsModule, { logger: ['fatal'] });
-  afterAll(() => jobs.close());
+  afterFile(() => jobs.close());
   const opened = async (owner: { readonly token: string; readonly accountId: string }) => {
     const business = new Business(api, jobs, owner);
     await business.opensTheDoor();

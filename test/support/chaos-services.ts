@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { afterAll, expect } from 'vitest';
+import { expect } from 'vitest';
+import { afterFile } from './after-file.js';
 import { controlPlane } from './control-plane.js';
 import { DurablePostgres } from './durable-postgres.js';
 import { PatientClient } from './patient-client.js';
@@ -25,16 +26,16 @@ export class ChaosServices {
   /** The test file stops them. */
   static async start(): Promise<ChaosServices> {
     const postgres = await DurablePostgres.start();
-    afterAll(() => postgres.stop());
+    afterFile(() => postgres.stop());
     const db = new pg.Pool({ connectionString: postgres.url, max: 1 });
     db.on('error', () => undefined);
-    afterAll(() => db.end());
+    afterFile(() => db.end());
     // A zone of a server that no hour or quarter of UTC agrees with must not matter.
     await db.query(`ALTER DATABASE tollgate SET timezone = 'Asia/Kathmandu'`);
     const api = await AppProcess.start('api', postgres.url);
-    afterAll(() => api.stop());
+    afterFile(() => api.stop());
     const worker = await AppProcess.start('worker', postgres.url);
-    afterAll(() => worker.stop());
+    afterFile(() => worker.stop());
     return new ChaosServices(postgres, api, worker, db);
   }
 

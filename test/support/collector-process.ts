@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import { afterAll } from 'vitest';
+import { afterFile } from './after-file.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -18,7 +18,7 @@ export interface CollectorRun {
 /** Bundles the command line into one file, so that a start costs little; deleted after the test file. */
 export async function collectorProgram(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'tollgate-cli-'));
-  afterAll(() => rm(folder, { recursive: true, force: true }));
+  afterFile(() => rm(folder, { recursive: true, force: true }));
   const program = join(folder, 'tollgate.mjs');
   await build({
     entryPoints: [join(ROOT, 'apps/cli/src/main.ts')],

@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
-import { afterAll, inject, onTestFinished } from 'vitest';
+import { inject, onTestFinished } from 'vitest';
+import { afterFile } from './after-file.js';
 import { withDatabase } from './test-server.js';
 
 /**
  * Creates a database of this test file's own, with every migration applied and no rows of other files, and returns its
- * connection string. It is dropped after the file, with whoever is still connected.
+ * connection string. It is dropped after the file, when all have left it: whoever stays for more than five seconds fails it.
  *
  * Call it in `beforeAll` or at the top of the file. A second call makes a second database.
  */
@@ -18,7 +19,7 @@ export async function createTestDatabase(): Promise<string> {
     (client) => `CREATE DATABASE ${name} TEMPLATE ${template}
       OWNER ${client.escapeIdentifier(owner)} STRATEGY FILE_COPY`,
   );
-  afterAll(() => run(adminUrl, () => `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`));
+  afterFile(() => run(adminUrl, () => `DROP DATABASE ${name}`));
   return withDatabase(ownerUrl, name);
 }
 

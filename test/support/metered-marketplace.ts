@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { MeteringSenderService, SealingService } from '@io/marketplace';
-import { afterAll } from 'vitest';
+import { afterFile } from './after-file.js';
 import { startApi, type TestApi } from './api.js';
 import { billingRows, type BillingRows } from './billing.js';
 import { aKeyInPlan } from './factories.js';
@@ -51,7 +51,7 @@ export async function startMarketplace(
   settings: Readonly<Record<string, string>> = {},
 ): Promise<MeteredMarketplace> {
   const aws = await MarketplaceStandIn.start();
-  afterAll(() => aws.stop());
+  afterFile(() => aws.stop());
   const api = await startApi({
     AWS_MARKETPLACE_ENDPOINT: aws.url,
     ...settings,
@@ -60,7 +60,7 @@ export async function startMarketplace(
   });
   const rows = await billingRows(api);
   const db = new pg.Pool({ connectionString: api.databaseUrl });
-  afterAll(() => db.end());
+  afterFile(() => db.end());
   let offsetMs = 0;
   aws.now = () => new Date(Date.now() + offsetMs);
 

@@ -1,8 +1,9 @@
 import type { INestApplicationContext } from '@nestjs/common';
 import { Config } from '@io/platform';
-import { afterAll } from 'vitest';
+import { afterFile } from './after-file.js';
 import { createApi } from '../../apps/api/src/api.js';
 import { CrashingWire } from './crashing-wire.js';
+import { setEnvironment } from './environment.js';
 
 /** An api on a database, with the jobs that the worker runs, which dies at the statement that its wire is told. Gone after the file. */
 export async function startMortalApi(
@@ -10,10 +11,9 @@ export async function startMortalApi(
 ): Promise<{ readonly app: INestApplicationContext; readonly wire: CrashingWire }> {
   const wire = await CrashingWire.to(databaseUrl);
   // The settings are read from the process' environment where Nest makes them.
-  process.env['DATABASE_URL'] = wire.url;
-  process.env['TOLLGATE_LOG_LEVEL'] = 'silent';
+  setEnvironment({ DATABASE_URL: wire.url, TOLLGATE_LOG_LEVEL: 'silent' });
   const app = await createApi(new Config(process.env));
-  afterAll(async () => {
+  afterFile(async () => {
     await app.close();
     wire.stop();
   });

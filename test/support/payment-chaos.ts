@@ -9,7 +9,7 @@ import { SEAL_MARKETPLACE_HOURS, SEND_METERING_RECORDS } from '@io/marketplace';
 import { ROLL_UP_USAGE } from '@io/metering';
 import type { Database } from '@io/platform';
 import pg from 'pg';
-import { afterAll } from 'vitest';
+import { afterFile } from './after-file.js';
 import { startApi, type TestApi } from './api.js';
 import { billingRows, type BillingRows } from './billing.js';
 import { controlPlane } from './control-plane.js';
@@ -108,9 +108,9 @@ export class PaymentChaos {
   /** Starts all of it; gone after the file. */
   static async start(size: ChaosSize, random: (bound: number) => number): Promise<PaymentChaos> {
     const stripe = await StripeStandIn.start();
-    afterAll(() => stripe.stop());
+    afterFile(() => stripe.stop());
     const aws = await MarketplaceStandIn.start();
-    afterAll(() => aws.stop());
+    afterFile(() => aws.stop());
     const settings = {
       STRIPE_API_BASE: stripe.url,
       AWS_MARKETPLACE_ENDPOINT: aws.url,
@@ -121,7 +121,7 @@ export class PaymentChaos {
     const rows = await billingRows(api);
     const { databaseUrl } = api;
     const worker = await MortalWorker.start({ databaseUrl, db: rows.db }, settings, random);
-    afterAll(() => worker.stop());
+    afterFile(() => worker.stop());
     const chaos = new PaymentChaos(api, rows, stripe, aws, worker, size, random);
     await chaos.prepare();
     stripe.misbehave(() => chaos.stripeFault());
@@ -168,7 +168,7 @@ export class PaymentChaos {
   private async prepare(): Promise<void> {
     const { api, rows } = this;
     const pool = new pg.Pool({ connectionString: api.databaseUrl });
-    afterAll(() => pool.end());
+    afterFile(() => pool.end());
     await this.moveBy(0);
     const account_id = rows.accountId;
     const own = { account_id };

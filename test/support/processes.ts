@@ -1,7 +1,7 @@
 import { fork, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { afterAll } from 'vitest';
+import { afterFile } from './after-file.js';
 import { build, entryOf, isBuilt } from '../../scripts/build.mjs';
 import { caller, type TestApi } from './api.js';
 import { createTestDatabase } from './database.js';
@@ -57,7 +57,7 @@ export class AppProcess {
       ),
     );
     const all = [first, ...others];
-    afterAll(() => Promise.all(all.map((api) => api.stop())));
+    afterFile(() => Promise.all(all.map((api) => api.stop())));
     return all;
   }
 

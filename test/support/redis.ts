@@ -6,16 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
-import { afterAll } from 'vitest';
+import { afterFile } from './after-file.js';
 import { findCommand } from './services.js';
 
 const START_MS_MAX = 10_000;
-
-/** An `afterAll` that is called within `beforeAll` is too late to be run; this one is registered as the file is read. */
-const running = new Set<ChildProcess>();
-afterAll(() => {
-  for (const child of running) child.kill('SIGKILL');
-});
 
 /** A `redis-server` of a test's own, in memory only, which can be killed, paused and started again on its port. */
 export class RedisServer {
@@ -62,8 +56,7 @@ export class RedisServer {
       { stdio: 'ignore' },
     );
     const { child } = this;
-    running.add(child);
-    child.once('exit', () => running.delete(child));
+    afterFile(() => child.kill('SIGKILL'));
     await until(`Redis on ${this.port} to start`, async () => {
       const isUp = await this.ask('ping').then(
         (answer) => answer === 'PONG',

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
+import { afterFile } from '../../support/after-file.js';
 import { EnvoyPort } from '../../../apps/api/src/envoy/envoy-port.js';
 import { startApi } from '../../support/api.js';
 import { describeWith } from '../../support/services.js';
@@ -58,7 +59,7 @@ export function conformance(driver: GatewayDriver): void {
       bench = new Bench(subject, fronts, upstream, links);
     });
 
-    afterAll(async () => {
+    afterFile(async () => {
       for (const stop of stops) await stop();
     });
 

@@ -1,5 +1,6 @@
 import { StripeExchangeService } from '@io/billing';
-import { afterAll, expect } from 'vitest';
+import { expect } from 'vitest';
+import { afterFile } from '../after-file.js';
 import { startInvoicing, type Drafted, type Invoicing } from '../invoicing.js';
 import type { Card } from './stripe-books.js';
 import { STRIPE_KEY, StripeStandIn, WEBHOOK_SECRET } from './stripe-stand-in.js';
@@ -31,7 +32,7 @@ export interface Collecting extends Invoicing {
 /** Starts an api, connects it to a stand-in, and pushes what is finalised from then on. */
 export async function startCollecting(): Promise<Collecting> {
   const stripe = await StripeStandIn.start();
-  afterAll(() => stripe.stop());
+  afterFile(() => stripe.stop());
   const invoicing = await startInvoicing({ STRIPE_API_BASE: stripe.url });
   const { api, rows } = invoicing;
   const settings = {

@@ -1,6 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { beforeAll, afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterFile } from '../../../../test/support/after-file.js';
 import { runStuck } from './run-stuck.js';
 
 const DAY_MS = 86_400_000;
@@ -52,7 +53,7 @@ beforeAll(async () => {
   const { port } = server.address() as AddressInfo;
   service = { url: `http://127.0.0.1:${port}`, token: 'tgo_x' };
 });
-afterAll(() => void server.close());
+afterFile(() => void server.close());
 beforeEach(() => {
   asked.length = 0;
 });

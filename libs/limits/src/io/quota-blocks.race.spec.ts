@@ -1,6 +1,7 @@
 import { Memo, type KeyPolicy, type PlanPolicy } from '@core/limits';
 import { Config, Database, SystemClock } from '@io/platform';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { afterFile } from '../../../../test/support/after-file.js';
 import { createTestDatabase } from '../../../../test/support/database.js';
 import { aKeyInPlan, anAccount } from '../../../../test/support/factories.js';
 import { QuotaBlocks } from './quota-blocks.js';
@@ -17,7 +18,7 @@ let key: KeyPolicy;
 beforeAll(async () => {
   const url = await createTestDatabase();
   db = new Database(new Config({ DATABASE_URL: url, TOLLGATE_SECRET: SECRET }));
-  afterAll(() => db.onApplicationShutdown());
+  afterFile(() => db.onApplicationShutdown());
   const account = await anAccount(db.pool);
   const ids = await aKeyInPlan(db.pool, account.id);
   key = {

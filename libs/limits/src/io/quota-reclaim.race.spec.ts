@@ -1,6 +1,7 @@
 import { Config, Database } from '@io/platform';
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { afterFile } from '../../../../test/support/after-file.js';
 import { createTestDatabase } from '../../../../test/support/database.js';
 import { aGateway, aKeyInPlan, anAccount } from '../../../../test/support/factories.js';
 import type { QuotaCounter } from './quota-authority.js';
@@ -18,7 +19,7 @@ let service: QuotaReclaimService;
 beforeAll(async () => {
   const url = await createTestDatabase();
   db = new Database(new Config({ DATABASE_URL: url, TOLLGATE_SECRET: SECRET }));
-  afterAll(() => db.onApplicationShutdown());
+  afterFile(() => db.onApplicationShutdown());
   quotas = new QuotaSpendRepository(db);
   service = new QuotaReclaimService(new QuotaReclaimRepository(db));
 });

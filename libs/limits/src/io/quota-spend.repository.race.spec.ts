@@ -1,7 +1,8 @@
 import { blockSize } from '@core/limits';
 import { Config, Database } from '@io/platform';
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { afterFile } from '../../../../test/support/after-file.js';
 import { createTestDatabase } from '../../../../test/support/database.js';
 import { aKeyInPlan, anAccount } from '../../../../test/support/factories.js';
 import type { QuotaCounter } from './quota-authority.js';
@@ -17,7 +18,7 @@ let counters = 0;
 beforeAll(async () => {
   const url = await createTestDatabase();
   db = new Database(new Config({ DATABASE_URL: url, TOLLGATE_SECRET: SECRET }));
-  afterAll(() => db.onApplicationShutdown());
+  afterFile(() => db.onApplicationShutdown());
   quotas = new QuotaSpendRepository(db);
   const account = await anAccount(db.pool);
   key = await aKeyInPlan(db.pool, account.id);

@@ -3,8 +3,10 @@ import { prefixedId } from '@core/kernel';
 import { recordBody } from '@core/marketplace';
 import { Config, Database, SystemClock } from '@io/platform';
 import pg from 'pg';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterFile } from '../../../../test/support/after-file.js';
 import { createTestDatabase } from '../../../../test/support/database.js';
+import { setEnvironment } from '../../../../test/support/environment.js';
 import { aCustomer, anAccount } from '../../../../test/support/factories.js';
 import { MarketplaceStandIn, type MarketplaceFault } from '../../../../test/support/marketplace.js';
 import { randomNumbers } from '../../../../test/support/random.js';
@@ -36,32 +38,24 @@ let pool: pg.Pool;
 let aws: MarketplaceStandIn;
 let records: MortalRecords;
 let client: MarketplaceClient;
-let before: NodeJS.ProcessEnv;
 
 beforeAll(async () => {
   const databaseUrl = await createTestDatabase();
   aws = await MarketplaceStandIn.start();
-  before = { ...process.env };
-  Object.assign(process.env, CREDENTIALS);
+  afterFile(() => aws.stop());
+  setEnvironment(CREDENTIALS);
   config = new Config({
     DATABASE_URL: databaseUrl,
     TOLLGATE_SECRET: SECRET,
     AWS_MARKETPLACE_ENDPOINT: aws.url,
   });
   db = new Database(config);
+  afterFile(() => db.onApplicationShutdown());
   pool = new pg.Pool({ connectionString: databaseUrl });
+  afterFile(() => pool.end());
   records = new MortalRecords(db);
   client = new MarketplaceClient(config);
-});
-afterAll(async () => {
-  for (const name of Object.keys(CREDENTIALS)) {
-    if (before[name] === undefined) delete process.env[name];
-    else process.env[name] = before[name];
-  }
-  client.onModuleDestroy();
-  await pool.end();
-  await db.$disconnect();
-  await aws.stop();
+  afterFile(() => client.onModuleDestroy());
 });
 beforeEach(() => {
   records.dies = () => false;

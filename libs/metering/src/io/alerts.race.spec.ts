@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { BusinessClock, Config, Database, SystemClock } from '@io/platform';
-import { beforeAll, afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterFile } from '../../../../test/support/after-file.js';
 import { createTestDatabase } from '../../../../test/support/database.js';
 import {
   aGateway,
@@ -44,7 +45,7 @@ const anEvaluator = () =>
 beforeAll(async () => {
   const url = await createTestDatabase();
   db = new Database(new Config({ DATABASE_URL: url, TOLLGATE_SECRET: SECRET }));
-  afterAll(() => db.onApplicationShutdown());
+  afterFile(() => db.onApplicationShutdown());
   rules = new AlertRulesRepository(db);
   rollUps = new RollUpRepository(db, clock);
   batches = new UsageBatchesRepository(db, clock);

@@ -1,8 +1,9 @@
 import assert from 'node:assert';
 import { Config, Database, SystemClock } from '@io/platform';
 import fc from 'fast-check';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { SentCorrection } from '@core/metering';
+import { afterFile } from '../../../../test/support/after-file.js';
 import { createTestDatabase } from '../../../../test/support/database.js';
 import { aGateway, aKeyInPlan, anAccount } from '../../../../test/support/factories.js';
 import {
@@ -31,7 +32,7 @@ let epoch: string;
 beforeAll(async () => {
   const url = await createTestDatabase();
   db = new Database(new Config({ DATABASE_URL: url, TOLLGATE_SECRET: SECRET }));
-  afterAll(() => db.onApplicationShutdown());
+  afterFile(() => db.onApplicationShutdown());
   const clock = new SystemClock();
   rollUps = new RollUpRepository(db, clock);
   proof = new RollUpProofRepository(db, clock);

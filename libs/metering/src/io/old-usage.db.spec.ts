@@ -1,7 +1,8 @@
 import { Logger } from '@nestjs/common';
 import type { QuarantinedRecord, SentCorrection } from '@core/metering';
 import { Config, Database } from '@io/platform';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterFile } from '../../../../test/support/after-file.js';
 import { createTestDatabase } from '../../../../test/support/database.js';
 import { aGateway, aKeyInPlan, anAccount } from '../../../../test/support/factories.js';
 import { SetClock } from '../../../../test/support/set-clock.js';
@@ -32,7 +33,7 @@ beforeAll(async () => {
   Logger.overrideLogger(false);
   const url = await createTestDatabase();
   db = new Database(new Config({ DATABASE_URL: url, TOLLGATE_SECRET: SECRET }));
-  afterAll(() => db.onApplicationShutdown());
+  afterFile(() => db.onApplicationShutdown());
   clock = new SetClock(SPRING);
   batches = new UsageBatchesRepository(db, clock);
   partitions = new UsagePartitionsService(new UsagePartitionsRepository(db), clock);

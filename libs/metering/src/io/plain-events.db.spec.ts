@@ -1,6 +1,7 @@
 import { readCloudEvent, UnusableEvents } from '@core/metering';
 import { Config, Database, PolicyEvents, SystemClock } from '@io/platform';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterFile } from '../../../../test/support/after-file.js';
 import { createTestDatabase } from '../../../../test/support/database.js';
 import { anEvent } from '../../../../test/support/events.js';
 import { aGateway, aKeyInPlan, anAccount } from '../../../../test/support/factories.js';
@@ -23,7 +24,7 @@ let source: { accountId: string; gatewayId: string };
 beforeAll(async () => {
   const config = new Config({ DATABASE_URL: await createTestDatabase(), TOLLGATE_SECRET: SECRET });
   db = new Database(config);
-  afterAll(() => db.onApplicationShutdown());
+  afterFile(() => db.onApplicationShutdown());
   const account = await anAccount(db.pool);
   const gateway = await aGateway(db.pool, { account_id: account.id });
   source = { accountId: account.id, gatewayId: gateway.id };

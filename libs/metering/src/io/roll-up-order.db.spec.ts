@@ -1,6 +1,7 @@
 import { Config, Database, SystemClock } from '@io/platform';
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { afterFile } from '../../../../test/support/after-file.js';
 import { createTestDatabase } from '../../../../test/support/database.js';
 import { aGateway, aKeyInPlan, anAccount } from '../../../../test/support/factories.js';
 import {
@@ -26,7 +27,7 @@ let epochs = 0;
 beforeAll(async () => {
   const url = await createTestDatabase();
   db = new Database(new Config({ DATABASE_URL: url, TOLLGATE_SECRET: SECRET }));
-  afterAll(() => db.onApplicationShutdown());
+  afterFile(() => db.onApplicationShutdown());
   const clock = new SystemClock();
   rollUps = new RollUpRepository(db, clock);
   batches = new UsageBatchesRepository(db, clock);

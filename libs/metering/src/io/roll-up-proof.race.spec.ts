@@ -2,7 +2,8 @@ import { randomInt } from 'node:crypto';
 import { Logger } from '@nestjs/common';
 import { Config, Database } from '@io/platform';
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { afterFile } from '../../../../test/support/after-file.js';
 import { createTestDatabase } from '../../../../test/support/database.js';
 import { aGateway, aKeyInPlan, anAccount } from '../../../../test/support/factories.js';
 import { SetClock } from '../../../../test/support/set-clock.js';
@@ -29,7 +30,7 @@ beforeAll(async () => {
   Logger.overrideLogger(false);
   const url = await createTestDatabase();
   db = new Database(new Config({ DATABASE_URL: url, TOLLGATE_SECRET: SECRET }));
-  afterAll(() => db.onApplicationShutdown());
+  afterFile(() => db.onApplicationShutdown());
   clock = new SetClock(DAY + 36 * 60 * MINUTE_MS);
   rollUps = new RollUpRepository(db, clock);
   batches = new UsageBatchesRepository(db, clock);

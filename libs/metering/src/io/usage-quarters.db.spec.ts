@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { afterFile } from '../../../../test/support/after-file.js';
 import { createTestDatabase } from '../../../../test/support/database.js';
 import { aGateway, aKeyInPlan, anAccount } from '../../../../test/support/factories.js';
 
@@ -11,7 +12,7 @@ let owner: Awaited<ReturnType<typeof aKeyInPlan>>;
 
 beforeAll(async () => {
   db = new pg.Pool({ connectionString: await createTestDatabase(), max: 1 });
-  afterAll(() => db.end());
+  afterFile(() => db.end());
   const account = await anAccount(db);
   const gateway = await aGateway(db, { account_id: account.id });
   owner = await aKeyInPlan(db, account.id);

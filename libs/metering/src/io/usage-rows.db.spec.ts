@@ -2,7 +2,8 @@ import { pipeline } from 'node:stream/promises';
 import { METERS, readPlainBatch, readUsageBatch, type UsageBatch } from '@core/metering';
 import pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { afterFile } from '../../../../test/support/after-file.js';
 import { createTestDatabase } from '../../../../test/support/database.js';
 import { plainRows } from './plain-rows.js';
 import { USAGE_COLUMNS, usageRows } from './usage-rows.js';
@@ -21,9 +22,9 @@ let client: pg.Client;
 beforeAll(async () => {
   client = new pg.Client({ connectionString: await createTestDatabase() });
   await client.connect();
+  afterFile(() => client.end());
   await client.query('CREATE TEMP TABLE taken (LIKE usage_record)');
 });
-afterAll(() => client.end());
 
 const jsonOf = (records: readonly object[]) => ({
   epoch: 'e',

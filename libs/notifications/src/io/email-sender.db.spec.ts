@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Config, Database, SystemClock } from '@io/platform';
 import { composeEmail } from '@core/notifications';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { afterFile } from '../../../../test/support/after-file.js';
 import { createTestDatabase } from '../../../../test/support/database.js';
 import { anAccount } from '../../../../test/support/factories.js';
 import { EmailSenderService } from './email-sender.service.js';
@@ -26,7 +27,7 @@ const clock = new StandingClock();
 
 beforeAll(async () => {
   const home = mkdtempSync(join(tmpdir(), 'tollgate-mail-'));
-  afterAll(() => rmSync(home, { recursive: true, force: true }));
+  afterFile(() => rmSync(home, { recursive: true, force: true }));
   settings = {
     DATABASE_URL: await createTestDatabase(),
     TOLLGATE_SECRET: 'k1:MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1ub3BxcnN0dXY=',
@@ -34,7 +35,7 @@ beforeAll(async () => {
     EMAIL_FROM: 'Tollgate <alerts@example.com>',
   };
   db = new Database(new Config(settings));
-  afterAll(() => db.onApplicationShutdown());
+  afterFile(() => db.onApplicationShutdown());
   accountId = (await anAccount(db.pool)).id;
 });
 

@@ -11,7 +11,8 @@ import {
 } from '@io/platform';
 import { RETRY_PAUSES_MS } from '@core/notifications';
 import { Webhook } from 'standardwebhooks';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterFile } from '../../../../test/support/after-file.js';
 import { createTestDatabase } from '../../../../test/support/database.js';
 import { anAccount } from '../../../../test/support/factories.js';
 import { publishEvents } from './publish-events.js';
@@ -74,7 +75,7 @@ beforeAll(async () => {
     });
   });
   await new Promise<void>((resolve) => void server.listen(0, '127.0.0.2', resolve));
-  afterAll(() => void server.close());
+  afterFile(() => void server.close());
   receiverUrl = `http://127.0.0.2:${(server.address() as AddressInfo).port}`;
   config = new Config({
     DATABASE_URL: await createTestDatabase(),
@@ -84,7 +85,7 @@ beforeAll(async () => {
     EGRESS_ALLOW_CIDRS: '127.0.0.2/32',
   });
   db = new Database(config);
-  afterAll(() => db.onApplicationShutdown());
+  afterFile(() => db.onApplicationShutdown());
   endpoints = new WebhookEndpointsRepository(db, new Keyring(config));
   deliveries = new WebhookDeliveriesRepository(db);
 });

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { ExchangeOutcome } from '@core/billing';
 import { Config, Database, SystemClock } from '@io/platform';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterFile } from '../../../../../test/support/after-file.js';
 import { createTestDatabase } from '../../../../../test/support/database.js';
 import { anExchange, type ExchangeRow } from '../../../../../test/support/exchanges.js';
 import { aCustomer, anAccount } from '../../../../../test/support/factories.js';
@@ -41,7 +42,7 @@ let targets = 0;
 beforeAll(async () => {
   const settings = { TOLLGATE_SECRET: 'k1:MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1ub3BxcnN0dXY=' };
   db = new Database(new Config({ DATABASE_URL: await createTestDatabase(), ...settings }));
-  afterAll(() => db.onApplicationShutdown());
+  afterFile(() => db.onApplicationShutdown());
   queue = new ExchangeQueueRepository(db);
 });
 

@@ -9,7 +9,8 @@ import {
   type RateWish,
 } from '@core/limits';
 import { connected, connectRedis, parseRedisPlace } from '@io/platform';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { beforeAll, beforeEach, expect, it } from 'vitest';
+import { afterFile } from '../../../../../test/support/after-file.js';
 import { RedisCluster, RedisServer } from '../../../../../test/support/redis.js';
 import { describeWith } from '../../../../../test/support/services.js';
 import { leaseRates } from './lease-rates.lua.js';
@@ -24,7 +25,7 @@ async function aClient(url: string): Promise<Redis | Cluster> {
   if (typeof place === 'string') throw new Error(place);
   const client = connectRedis(place, { enableOfflineQueue: false });
   client.on('error', () => undefined);
-  afterAll(() => client.disconnect());
+  afterFile(() => client.disconnect());
   await connected(client, 5_000);
   return client;
 }
@@ -56,7 +57,7 @@ describeWith('redis-server', 'rates in Redis', () => {
 
   beforeAll(async () => {
     redis = await RedisServer.start();
-    afterAll(() => redis.stop());
+    afterFile(() => redis.stop());
     authority = await anAuthority(redis.url);
   });
   beforeEach(async () => {
@@ -292,7 +293,7 @@ describeWith(['redis-server', 'redis-cli'], 'rates in a Redis Cluster', () => {
 
   beforeAll(async () => {
     cluster = await RedisCluster.start();
-    afterAll(() => cluster.stop());
+    afterFile(() => cluster.stop());
     authority = await anAuthority(cluster.url);
   });
 

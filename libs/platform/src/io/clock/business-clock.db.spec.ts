@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { afterFile } from '../../../../../test/support/after-file.js';
 import { createTestDatabase } from '../../../../../test/support/database.js';
 import { anAccount } from '../../../../../test/support/factories.js';
 import { Config } from '../config/config.js';
@@ -13,7 +14,7 @@ beforeAll(async () => {
   db = new Database(
     new Config({ DATABASE_URL: await createTestDatabase(), TOLLGATE_SECRET: SECRET }),
   );
-  afterAll(() => db.onApplicationShutdown());
+  afterFile(() => db.onApplicationShutdown());
 });
 
 const aheadMs = (now: Date) => Math.round((now.getTime() - Date.now()) / 60_000) * 60_000;

@@ -1,5 +1,6 @@
 import pg from 'pg';
-import { afterAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
+import { afterFile } from '../../../../../test/support/after-file.js';
 import { createTestDatabase } from '../../../../../test/support/database.js';
 import { Config } from '../config/config.js';
 import { Database } from './database.js';
@@ -18,7 +19,7 @@ it('means the same instants whatever the time zone of the server', async () => {
       TOLLGATE_SECRET: 'k1:MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1ub3BxcnN0dXY=',
     }),
   );
-  afterAll(() => db.onApplicationShutdown());
+  afterFile(() => db.onApplicationShutdown());
   const at = new Date('2026-11-22T10:00:00.005Z');
   const [row] = await db.$queryRaw<{ ms: number; at: Date; isSame: boolean }[]>`
     SELECT (1000 * extract(epoch FROM ${at}::timestamptz))::float AS ms, ${at}::timestamptz AS at,

@@ -1,0 +1,3 @@
+import { endFiles } from './after-file.js';
+
+endFiles();
