@@ -3,6 +3,7 @@ import type { INestApplicationContext, Type } from '@nestjs/common';
 import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { Database, PlatformModule } from '@io/platform';
+import { readCsv } from '../../apps/cli/src/exports/read-csv.js';
 import { afterFile } from './after-file.js';
 import { BillingWorkerModule } from '../../apps/worker/src/billing/billing-worker.module.js';
 import { ClosePeriodsProcessor } from '../../apps/worker/src/billing/close-periods.processor.js';
@@ -212,6 +213,11 @@ export class Business {
     const token = this.gatewayToken;
     const answer = await this.api.call('POST', '/v1/decisions', { token, body });
     return String(answer.body['reason'] ?? 'allowed');
+  }
+
+  /** The rows of an export, by the names of its columns. */
+  async table(name: string): Promise<Record<string, string>[]> {
+    return readCsv((await this.call('GET', `/v1/exports/${name}.csv`)) as unknown as string);
   }
 
   /** All of a list, newest first. */

@@ -131,12 +131,16 @@ describe('couponedDraft', () => {
       why: 'taken back when it had ended',
     },
     {
-      coupons: [redeemed({ percent: '10' }, { periods: 1, usedIn: new Set([Date.parse(MAY)]) })],
+      coupons: [
+        redeemed({ percent: '10' }, { periods: 1, usedIn: new Set([JUNE.from.getTime()]) }),
+      ],
       left: [100, 300],
       why: 'once, which was in May',
     },
     {
-      coupons: [redeemed({ percent: '10' }, { periods: 2, usedIn: new Set([Date.parse(MAY)]) })],
+      coupons: [
+        redeemed({ percent: '10' }, { periods: 2, usedIn: new Set([JUNE.from.getTime()]) }),
+      ],
       left: [90, 270],
       why: 'the second of two periods',
     },
@@ -168,7 +172,7 @@ describe('couponedDraft', () => {
     });
     const manual: Adjustment = { description: 'manual', amount: { minor: 500n, currency: 'USD' } };
     const draft = drafted({ a: 100 }, { adjustments: [late(-40n), manual] });
-    const usedIn = new Set([Date.parse(MAY)]);
+    const usedIn = new Set([JUNE.from.getTime()]);
     expect(amounts(less(draft, redeemed({ percent: '10' }, { usedIn })))).toEqual([90, -36, 500]);
     expect(amounts(less(draft, redeemed({ percent: '10' })))).toEqual([90, -40, 500]);
     expect(amounts(less(draft, redeemed({ amounts: { USD: 10n } }, { usedIn })))).toEqual([

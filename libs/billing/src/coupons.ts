@@ -28,7 +28,7 @@ export type CouponTerms = CouponValue & {
   readonly code: string;
   /** As it stands on invoices. */
   readonly name: string;
-  /** Of how many periods of a subscription it takes something off; null: of all. */
+  /** Off the invoices of how many periods of a subscription it takes something; null: off all. */
   readonly periods: number | null;
   readonly scope: CouponScope;
 };
@@ -40,7 +40,7 @@ export type RedeemedCoupon = CouponTerms & {
   readonly redeemedAt: Date;
   /** It takes nothing off periods that end later; null where it was not taken back. */
   readonly endedAt: Date | null;
-  /** The starts of the periods of the subscription of which invoices took something off by it, in epoch milliseconds. */
+  /** The ends of the periods of the subscription whose invoices took something off by it, in epoch milliseconds. */
   readonly usedIn: ReadonlySet<number>;
 };
 
@@ -49,8 +49,9 @@ export type RedeemedCoupon = CouponTerms & {
  * takes is rounded once and spread over the lines it is for by largest remainder, so tax, revenue by meter and credit notes go by what
  * is really asked for. No line goes below zero.
  *
- * A coupon is for what the prices of the period ask for. Late usage of a finished period is taken off by the percentages that its own
- * invoice was, in either direction; an amount was given then. Sums by hand are decided as they are.
+ * A coupon is for what the prices of the period ask for, and for what the invoice asks for in advance. Late usage of a finished period is
+ * taken off by the percentages that its own invoice was, in either direction, and so is what was asked in advance and is corrected; an
+ * amount was given then. Sums by hand are decided as they are.
  */
 export function couponedDraft(
   draft: InvoiceDraft,
@@ -82,7 +83,8 @@ function withCoupon(
   if (isOpen(coupon, of.draft)) {
     const indexes = [...lines.keys()].filter((index) => {
       const line = lines[index];
-      return line?.kind === 'price' && line.amount.minor > 0n && isFor(coupon, line, of);
+      if (!line || line.amount.minor <= 0n || !isFor(coupon, line, of)) return false;
+      return line.kind === 'price' || isAhead(line, of.draft);
     });
     const amounts = indexes.map((index) => lines[index]?.amount ?? zeroMoney(of.draft.currency));
     takenOff(coupon, amounts, of.draft.currency).forEach((amount, place) => {
@@ -90,7 +92,8 @@ function withCoupon(
     });
   }
   for (const [index, line] of lines.entries()) {
-    if (coupon.percent === null || !isLate(line, coupon) || !isFor(coupon, line, of)) continue;
+    if (off.has(index) || coupon.percent === null) continue;
+    if (!isCorrection(line, coupon, of.draft) || !isFor(coupon, line, of)) continue;
     off.set(index, percentOf(line.amount, coupon.percent));
   }
   if ([...off.values()].every(({ minor }) => minor === 0n)) return lines;
@@ -100,15 +103,25 @@ function withCoupon(
 /** Whether it takes something off the draft's own period. */
 function isOpen(coupon: RedeemedCoupon, { period }: InvoiceDraft): boolean {
   const { redeemedAt, endedAt, periods, usedIn } = coupon;
-  if (redeemedAt >= period.to || (endedAt !== null && endedAt < period.to)) return false;
-  const before = [...usedIn].filter((from) => from < period.from.getTime());
+  // What is asked at a start is taken off by what was redeemed until then.
+  const last = period.from < period.to ? period.to.getTime() - 1 : period.to.getTime();
+  if (redeemedAt.getTime() > last || (endedAt !== null && endedAt < period.to)) return false;
+  const before = [...usedIn].filter((to) => to < period.to.getTime());
   return periods === null || before.length < periods;
 }
 
-/** Whether a line is of late usage of a period that the coupon took something off. */
-function isLate(line: DraftLine, { usedIn }: RedeemedCoupon): boolean {
-  if (line.kind !== 'adjustment' || line.source?.kind !== 'late-usage') return false;
-  return usedIn.has(Date.parse(line.source.periodFrom));
+/** Whether a line asks for a period that is still to come. */
+function isAhead(line: DraftLine, { period }: InvoiceDraft): boolean {
+  if (line.kind !== 'adjustment' || line.source?.kind !== 'in-advance') return false;
+  return Date.parse(line.source.periodFrom) >= period.to.getTime();
+}
+
+/** Whether a line corrects what the coupon took something off: late usage of such a period, or what was asked for this one in advance. */
+function isCorrection(line: DraftLine, { usedIn }: RedeemedCoupon, draft: InvoiceDraft): boolean {
+  if (line.kind !== 'adjustment' || !line.source || !('rating' in line.source)) return false;
+  const { kind, periodFrom, periodTo } = line.source;
+  if (kind === 'late-usage') return usedIn.has(Date.parse(periodTo));
+  return !isAhead(line, draft) && usedIn.has(Date.parse(periodFrom));
 }
 
 function isFor({ scope }: RedeemedCoupon, line: DraftLine, { usagePlanId }: Of): boolean {

@@ -22,8 +22,12 @@ export interface BilledSubscription {
 /** What a line was for that is not of a price and its usage in the period, as plain JSON. */
 export type AdjustmentSource =
   | {
-      /** Usage of a finished period that came, or was taken back, after its invoice was final. */
-      readonly kind: 'late-usage';
+      /**
+       * Usage of a finished period that came, or was taken back, after its invoice was final; or what is asked for a period before
+       * it begins, and what of that was too much or too little in the end.
+       */
+      readonly kind: 'late-usage' | 'in-advance';
+      /** The period's own invoice, where there is one. */
       readonly invoiceId: string | null;
       readonly invoiceNumber: string | null;
       readonly periodFrom: string;
@@ -63,10 +67,10 @@ export type DraftLine = (PriceLine | ({ readonly kind: 'adjustment' } & Adjustme
   readonly discounts?: readonly LineDiscount[];
 };
 
-/** How a line was rated, that of late usage as its own period is; null of one that no price asks for. */
+/** How a line was rated, that of another period as that period is; null of one that no price asks for. */
 export function ratingOf(line: DraftLine): RatingSnapshot | null {
   if (line.kind === 'price') return line.rating;
-  return line.source?.kind === 'late-usage' ? line.source.rating : null;
+  return line.source && 'rating' in line.source ? line.source.rating : null;
 }
 
 /** An invoice before it has a number. Its lines add up to its subtotal, and with the tax to its total. */
@@ -125,22 +129,33 @@ export function draftOfParts(billing: BillingInParts): InvoiceDraft {
     assert.equal(rateCard.currency, currency, 'A subscription is priced in its own currency.');
   }
   const priced = priceLines(parts, { period, timezone });
-  const lines: DraftLine[] = [
-    ...priced.lines,
-    ...adjustments.map((adjustment) => ({ kind: 'adjustment' as const, ...adjustment })),
-  ];
-  const subtotal = lines.reduce((sum, { amount }) => addMoney(sum, amount), zeroMoney(currency));
-  const tax = zeroMoney(currency);
-  return {
+  const subtotal = priced.lines.reduce(
+    (sum, { amount }) => addMoney(sum, amount),
+    zeroMoney(currency),
+  );
+  const draft = {
     subscriptionId: subscription.id,
     customerId: subscription.customerId,
     currency,
     period,
     timezone,
-    lines,
+    lines: priced.lines,
     subtotal,
-    tax,
-    total: addMoney(subtotal, tax),
+    tax: zeroMoney(currency),
+    total: subtotal,
     unpriced: priced.unpriced,
   };
+  return withAdjustments(draft, adjustments);
+}
+
+/** A draft with a line more for each adjustment. */
+export function withAdjustments(
+  draft: InvoiceDraft,
+  adjustments: readonly Adjustment[],
+): InvoiceDraft {
+  if (adjustments.length === 0) return draft;
+  const added = adjustments.map((adjustment) => ({ kind: 'adjustment' as const, ...adjustment }));
+  const subtotal = added.reduce((sum, { amount }) => addMoney(sum, amount), draft.subtotal);
+  const lines = [...draft.lines, ...added];
+  return { ...draft, lines, subtotal, total: addMoney(subtotal, draft.tax) };
 }

@@ -112,8 +112,13 @@ describe('explainLine', () => {
     const usage = [{ meter: 'calls', protocol: null, quantity: decimal(250) }];
     const [adjustment] = lateUsageAdjustments(
       draftInvoice({ subscription: SUBSCRIPTION, rateCard, usage, period }),
-      { period, invoiceId: 'inv_1', invoiceNumber: 'TG-1', billed: new Map([['calls', 100n]]) },
-      { first: '2026-11-01', last: '2026-11-30' },
+      {
+        period,
+        invoiceId: 'inv_1',
+        invoiceNumber: 'TG-1',
+        billed: new Map([['calls', 100n]]),
+        inAdvance: new Map(),
+      },
     );
     const [line] = invoiceLines(
       taxedDraft(

@@ -20,9 +20,9 @@ export const AMOUNT_STEPS = [
   /** Of a commitment: what of it the prices asked for. */
   'other-lines',
   'rounding',
-  /** Of late usage: what the period's own line charges. */
+  /** Of late usage and of what is asked in advance: what the period's own line charges. */
   'own-line',
-  /** Of late usage: what was billed for the period before. */
+  /** Likewise: what was billed for the period before. */
   'billed-before',
   /** What coupons take off. */
   'coupon',
@@ -52,7 +52,7 @@ export interface ExplainedUnits {
 
 /** Why a line says what it says, from what is kept with it. */
 export interface LineExplanation {
-  /** What was rated: the line's own price, or that of late usage; null when it is of neither. */
+  /** What was rated: the line's own price, or that of another period; null when it is of neither. */
   readonly rating: RatingSnapshot | null;
   readonly units: ExplainedUnits | null;
   readonly steps: readonly AmountStep[];
@@ -61,11 +61,11 @@ export interface LineExplanation {
 /** Takes a line apart. The price is computed again, and what was rounded since is told. */
 export function explainLine(line: InvoiceLine, currency: string): LineExplanation {
   const { rating, source } = line;
-  const rated = rating ?? (source?.kind === 'late-usage' ? source.rating : null);
+  const rated = rating ?? (source && 'rating' in source ? source.rating : null);
   const decided = BigInt(line.tax?.grossMinor ?? line.amountMinor);
   const coupon = { step: 'coupon' as const, amount: money(-discountOf(line.discounts), currency) };
   const steps = rated
-    ? [...priceSteps(rated, currency), ...lateSteps(source, rated, currency), coupon]
+    ? [...priceSteps(rated, currency), ...stepsElsewhere(source, rated, currency), coupon]
     : [
         {
           step: source?.kind === 'credit' ? ('credit' as const) : ('decided' as const),
@@ -128,12 +128,12 @@ function commitmentSteps(
   ];
 }
 
-function lateSteps(
+function stepsElsewhere(
   source: AdjustmentSource | null,
   rating: RatingSnapshot,
   currency: string,
 ): AmountStep[] {
-  if (source?.kind !== 'late-usage') return [];
+  if (!source || !('rating' in source)) return [];
   const [whole, before, line] = [rating.roundedMinor, source.billedMinor, source.roundedMinor].map(
     BigInt,
   ) as [bigint, bigint, bigint];

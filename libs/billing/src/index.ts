@@ -41,6 +41,7 @@ export {
 export {
   draftInvoice,
   draftOfParts,
+  withAdjustments,
   type Adjustment,
   type AdjustmentSource,
   type BilledSubscription,
@@ -61,6 +62,8 @@ export { addOnPriceId, readAddOns, type AddOn } from './add-ons.js';
 export { readPriceOverrides, withOverrides, type PriceOverride } from './price-overrides.js';
 export {
   changedPhases,
+  closingAt,
+  currentPeriod,
   isSame,
   openPeriod,
   pausedPhases,
@@ -138,7 +141,7 @@ export {
   type ExplainedUnits,
   type LineExplanation,
 } from './explanation.js';
-export { dueAt, localDate, timezoneOf } from './invoice-dates.js';
+export { daysOf, dueAt, localDate, timezoneOf } from './invoice-dates.js';
 export { invoiceLines, type InvoiceLine } from './invoice-lines.js';
 export {
   TAX_CATEGORIES,
@@ -155,8 +158,15 @@ export { amountDue, COMES_FROM, type InvoiceStatus } from './invoice-status.js';
 export {
   billedElsewhereAdjustments,
   lateUsageAdjustments,
+  type BilledByPrice,
   type BilledPeriod,
 } from './late-usage.js';
+export {
+  advanceAdjustments,
+  partsInAdvance,
+  periodAsksInAdvance,
+  settledDraft,
+} from './in-advance.js';
 export {
   creditNoteLegs,
   invoiceLegs,

@@ -1,4 +1,4 @@
-import { Temporal } from '@core/kernel';
+import { Temporal, type Period } from '@core/kernel';
 import type { PeriodRule } from './period-rule.js';
 
 /** When an invoice is due: days after it was issued, at the same time of day in the zone of its periods. */
@@ -20,4 +20,10 @@ export function localDate(instant: Date, timezone: string): string {
     .toZonedDateTimeISO(timezone)
     .toPlainDate()
     .toString();
+}
+
+/** The first and the last calendar day of a period in a zone; of a period that is an instant, its day. */
+export function daysOf({ from, to }: Period, timezone: string): { first: string; last: string } {
+  const last = new Date(Math.max(from.getTime(), to.getTime() - 1));
+  return { first: localDate(from, timezone), last: localDate(last, timezone) };
 }

@@ -6,7 +6,6 @@ import { billedElsewhereAdjustments, lateUsageAdjustments } from './late-usage.j
 import { draftInvoice } from './draft-invoice.js';
 
 const PERIOD = { from: new Date('2026-11-01'), to: new Date('2026-12-01') };
-const DAYS = { first: '2026-11-01', last: '2026-11-30' };
 const VOLUME: Price = {
   model: 'volume',
   tiers: [
@@ -37,8 +36,8 @@ function charges(price: Price, quantities: readonly number[]): bigint[] {
         invoiceId: 'inv_1',
         invoiceNumber: 'TG-000001',
         billed: new Map([['calls', billed]]),
+        inAdvance: new Map(),
       },
-      DAYS,
     );
     const minor = adjustments.reduce((sum, { amount }) => sum + amount.minor, 0n);
     billed += minor;
@@ -72,7 +71,7 @@ describe('lateUsageAdjustments', () => {
 describe('billedElsewhereAdjustments', () => {
   it('takes off what other invoices charge for the period, and nothing where they charge nothing', () => {
     const draft = draftInvoice({ ...billingOf(VOLUME, 100), period: PERIOD });
-    const own = { period: PERIOD, invoiceId: null, invoiceNumber: null };
+    const own = { period: PERIOD, invoiceId: null, invoiceNumber: null, inAdvance: new Map() };
     const billed = new Map([['calls', 40n]]);
     const [line] = billedElsewhereAdjustments(draft, { ...own, billed });
     expect(line).toMatchObject({ amount: { minor: -40n }, source: { roundedMinor: '-40' } });

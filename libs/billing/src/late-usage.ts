@@ -1,6 +1,7 @@
-import type { Period } from '@core/kernel';
+import type { Money, Period } from '@core/kernel';
 import type { Adjustment, InvoiceDraft } from './draft-invoice.js';
-import { chargeKey } from './price-lines.js';
+import { daysOf } from './invoice-dates.js';
+import { chargeKey, type RatingSnapshot } from './price-lines.js';
 
 /** What other invoices of the subscription charge for a period, by price (`chargeKey`), in minor units. */
 export type BilledByPrice = ReadonlyMap<string, bigint>;
@@ -11,6 +12,8 @@ export interface BilledPeriod {
   readonly invoiceId: string | null;
   readonly invoiceNumber: string | null;
   readonly billed: BilledByPrice;
+  /** What other invoices asked for it in advance, by the same keys. */
+  readonly inAdvance: ReadonlyMap<string, RatingSnapshot>;
 }
 
 /**
@@ -18,32 +21,17 @@ export interface BilledPeriod {
  * each price that differs; it is negative where more usage costs less (volume prices) or usage was taken back. Both sides are
  * rounded, so that what was charged once is never charged again for a fraction.
  */
-export function lateUsageAdjustments(
-  rated: InvoiceDraft,
-  { period, invoiceId, invoiceNumber, billed }: BilledPeriod,
-  days: { readonly first: string; readonly last: string },
-): Adjustment[] {
+export function lateUsageAdjustments(rated: InvoiceDraft, finished: BilledPeriod): Adjustment[] {
+  const days = daysOf(rated.period, rated.timezone);
   return rated.lines.flatMap((line): Adjustment[] => {
     if (line.kind !== 'price') return [];
-    const before = billed.get(chargeKey(line.rating, period.from.toISOString())) ?? 0n;
-    const minor = line.amount.minor - before;
+    const { rating, amount } = line;
+    const before = finished.billed.get(chargeKey(rating, finished.period.from.toISOString())) ?? 0n;
+    const minor = amount.minor - before;
     if (minor === 0n) return [];
-    return [
-      {
-        description: `${line.description}: adjustment for ${days.first} to ${days.last}`,
-        amount: { minor, currency: line.amount.currency },
-        source: {
-          kind: 'late-usage',
-          invoiceId,
-          invoiceNumber,
-          periodFrom: period.from.toISOString(),
-          periodTo: period.to.toISOString(),
-          rating: line.rating,
-          billedMinor: before.toString(),
-          roundedMinor: minor.toString(),
-        },
-      },
-    ];
+    const description = `${line.description}: adjustment for ${days.first} to ${days.last}`;
+    const of = { kind: 'late-usage', description, rating } as const;
+    return [adjustmentOf({ ...of, amount: { ...amount, minor } }, finished)];
   });
 }
 
@@ -51,29 +39,43 @@ export function lateUsageAdjustments(
  * What other invoices charge already for the period of a draft itself, taken off again: late usage that was billed before the
  * period's invoice was made void and drafted anew.
  */
-export function billedElsewhereAdjustments(
-  draft: InvoiceDraft,
-  { period, invoiceId, invoiceNumber, billed }: BilledPeriod,
-): Adjustment[] {
+export function billedElsewhereAdjustments(draft: InvoiceDraft, own: BilledPeriod): Adjustment[] {
   return draft.lines.flatMap((line): Adjustment[] => {
     if (line.kind !== 'price') return [];
-    const before = billed.get(chargeKey(line.rating, period.from.toISOString()));
+    const { rating } = line;
+    const before = own.billed.get(chargeKey(rating, own.period.from.toISOString()));
     if (!before) return [];
-    return [
-      {
-        description: `${line.description}: billed already as an adjustment`,
-        amount: { minor: -before, currency: draft.currency },
-        source: {
-          kind: 'late-usage',
-          invoiceId,
-          invoiceNumber,
-          periodFrom: period.from.toISOString(),
-          periodTo: period.to.toISOString(),
-          rating: line.rating,
-          billedMinor: before.toString(),
-          roundedMinor: (-before).toString(),
-        },
-      },
-    ];
+    const description = `${line.description}: billed already as an adjustment`;
+    const amount = { minor: -before, currency: draft.currency };
+    return [adjustmentOf({ kind: 'late-usage', description, amount, rating }, own)];
   });
+}
+
+/** A sum of a period that stands on the invoice of another, or was billed there. */
+export function adjustmentOf(
+  line: {
+    readonly kind: 'late-usage' | 'in-advance';
+    readonly description: string;
+    readonly amount: Money;
+    /** What the period costs by the price. */
+    readonly rating: RatingSnapshot;
+  },
+  { period, invoiceId, invoiceNumber, billed }: BilledPeriod,
+): Adjustment {
+  const { kind, description, amount, rating } = line;
+  const from = period.from.toISOString();
+  return {
+    description,
+    amount,
+    source: {
+      kind,
+      invoiceId,
+      invoiceNumber,
+      periodFrom: from,
+      periodTo: period.to.toISOString(),
+      rating,
+      billedMinor: (billed.get(chargeKey(rating, from)) ?? 0n).toString(),
+      roundedMinor: amount.minor.toString(),
+    },
+  };
 }

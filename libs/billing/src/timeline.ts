@@ -150,6 +150,26 @@ export function openPeriod(
   return { period: { from, to: endsAt !== null && endsAt < to ? endsAt : to }, whole, rule };
 }
 
+/**
+ * The period that usage is counted in now, and where it ends; null when nothing is left to bill. It has begun too while what is asked for it in
+ * advance is still to be invoiced, as of the instant of the start.
+ */
+export function currentPeriod(
+  timeline: Timeline,
+  of: { readonly billedTo: Date; readonly closesAt: Date | null; readonly endsAt: Date | null },
+): Period | null {
+  return of.closesAt && (openPeriod(timeline, of)?.period ?? null);
+}
+
+/** Where what is open closes when the end of a subscription is moved: what is due at its start stays due. */
+export function closingAt(
+  timeline: Timeline,
+  of: { readonly billedTo: Date; readonly closesAt: Date | null; readonly endsAt: Date | null },
+): Date | null {
+  if (of.closesAt?.getTime() === of.billedTo.getTime()) return of.closesAt;
+  return openPeriod(timeline, of)?.period.to ?? null;
+}
+
 /** How much of its whole would-be period a part of a period is (`partShare`); null when it is all of it. */
 export function shareOfPart(
   timeline: Timeline,

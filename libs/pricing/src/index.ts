@@ -23,6 +23,7 @@ export {
 export {
   COMMITMENT_PRICE,
   isCommitmentPrice,
+  isInAdvance,
   parseRateCard,
   readIsCommitment,
   type Protocol,

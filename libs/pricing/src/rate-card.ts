@@ -87,9 +87,13 @@ const FLAT_FIELDS: ReadonlySet<string> = new Set(['model', 'amount', 'paymentTer
 
 /** Whether a price can be a commitment. */
 export function isCommitmentPrice(price: Price): boolean {
-  if (price.model !== 'flat') return false;
-  const isInArrears = price.paymentTerm === undefined || price.paymentTerm === 'in-arrears';
-  return isInArrears && Object.keys(price).every((name) => FLAT_FIELDS.has(name));
+  if (price.model !== 'flat' || isInAdvance(price)) return false;
+  return Object.keys(price).every((name) => FLAT_FIELDS.has(name));
+}
+
+/** Whether a price is asked for before the period that it is for begins. */
+export function isInAdvance(price: Price): boolean {
+  return price.model === 'flat' && price.paymentTerm === 'in-advance';
 }
 
 /** Prices are together asked for one minimum at most. */

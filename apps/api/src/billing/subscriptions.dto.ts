@@ -1,4 +1,4 @@
-import { phaseAt, statusAt, type Phase } from '@core/billing';
+import { currentPeriod, phaseAt, statusAt, type Phase } from '@core/billing';
 import type { SubscriptionNow, SubscriptionRequest } from '@io/billing';
 import {
   Currency,
@@ -184,7 +184,8 @@ export class SubscriptionListView {
 /** A subscription as the API shows it. */
 export function subscriptionView(subscription: SubscriptionNow): SubscriptionView {
   const { id, customerId, currency, netTermsDays, issuerId, timeline, now } = subscription;
-  const { startsAt, endsAt, billedTo, closesAt, cancelledAt, createdAt } = subscription;
+  const { startsAt, endsAt, cancelledAt, createdAt } = subscription;
+  const period = currentPeriod(timeline, subscription);
   const { usagePlanId, rateCardId, rateCardVersion, periodRule } = phaseAt(timeline, now);
   return {
     id,
@@ -200,7 +201,7 @@ export function subscriptionView(subscription: SubscriptionNow): SubscriptionVie
     billedAccountId: subscription.billedAccountId,
     startsAt: startsAt.toISOString(),
     endsAt: endsAt && endsAt.toISOString(),
-    currentPeriod: closesAt && { from: billedTo.toISOString(), to: closesAt.toISOString() },
+    currentPeriod: period && { from: period.from.toISOString(), to: period.to.toISOString() },
     cancelledAt: cancelledAt && cancelledAt.toISOString(),
     phases: timeline.map(phaseView),
     createdAt: createdAt.toISOString(),

@@ -1,18 +1,24 @@
 import { Injectable } from '@nestjs/common';
 import {
   InvalidPeriodRule,
+  openPeriod,
   parsePeriodRule,
+  periodAsksInAdvance,
   phaseAt,
+  phaseParts,
   readAddOns,
   readPriceOverrides,
   type AddOn,
+  type BilledRateCard,
   type PeriodRule,
   type PhaseTerms,
   type PriceOverride,
+  type Timeline,
 } from '@core/billing';
 import type { Scope } from '@core/identity';
 import type { FieldFault } from '@core/kernel';
 import { InvalidRequest } from '@io/platform';
+import { cardKey, cardOf } from './parts-to-rate.js';
 import { RateCardsService, type ChosenVersion } from './rate-cards.service.js';
 import { SubscriptionsRepository, type Subscription } from './subscriptions.repository.js';
 import type { SubscriptionOverTime } from './timelines.js';
@@ -90,6 +96,28 @@ export class ChangedTermsService {
       ...(periodRule && { periodRule }),
     });
     return (terms) => (isMeant(terms) ? changed(terms) : terms);
+  }
+
+  /** Where a subscription is closed first, that has no invoice: at its start, where anything is asked for its first period in advance. */
+  async firstClosing(
+    scope: Scope,
+    timeline: Timeline,
+    endsAt: Date | null = null,
+  ): Promise<Date | null> {
+    const [{ startsAt }] = timeline;
+    const open = openPeriod(timeline, { billedTo: startsAt, endsAt });
+    if (!open) return null;
+    const cards = new Map<string, BilledRateCard>();
+    for (const { phase } of phaseParts(timeline, open.period)) {
+      const { rateCardId: id, rateCardVersion } = phase;
+      const card = await this.rateCards.find(scope, id);
+      const version = card?.versions.find((one) => one.version === rateCardVersion);
+      if (!version) throw new Error(`${cardKey(phase)} holds and is not there.`);
+      const { currency, items } = version;
+      cards.set(cardKey(phase), { id, version: rateCardVersion, currency, prices: items });
+    }
+    const isAsked = periodAsksInAdvance(timeline, open.period, (phase) => cardOf(cards, phase));
+    return isAsked ? startsAt : open.period.to;
   }
 
   /** Prices of the customer's own and add-ons; notes every faulty field. */

@@ -4,7 +4,7 @@ import { openPeriod } from '@core/billing';
 import type { Period } from '@core/kernel';
 import { Database, type Prisma } from '@io/platform';
 import { finaliseRated, WORKER, type FinalisingBy, type HoldSlice } from './finalise-rated.js';
-import { withLines, type Invoice } from './invoice-rows.js';
+import { invoiceOf, withLines, type Invoice } from './invoice-rows.js';
 import { partiesOf } from './parties.js';
 import {
   RatingTransactions,
@@ -20,7 +20,7 @@ import {
   type DueCursor,
   type WantedSlice,
 } from './slices.js';
-import { insertDrafts } from './stored-drafts.js';
+import { collectionHours, insertDrafts } from './stored-drafts.js';
 import { lockSubscription, toSubscription } from './subscriptions.repository.js';
 
 /**
@@ -90,8 +90,10 @@ export class ClosingRepository {
       const subscription = await lockSubscription(tx, accountId, subscriptionId);
       if (!subscription) return null;
       const { customerId, billedTo, closesAt } = subscription;
-      const key = { customerId, subscriptionId, periodFrom: period.from, revision: 1 };
-      const where = { customerId_subscriptionId_periodFrom_revision: key, accountId };
+      const where = {
+        ...invoiceOf({ customerId, subscriptionId, period, revision: 1 }),
+        accountId,
+      };
       const stored = await tx.invoice.findUnique({ where });
       if (stored) return withLines(tx, stored);
       const isOpen =
@@ -148,7 +150,7 @@ async function finalAtOnce(
 ): Promise<ReadonlySet<string>> {
   const waitingForNobody = periods
     .filter(({ parties: { finalising } }) => !finalising.requiresApproval)
-    .filter(({ parties: { finalising } }) => finalising.collectionHours === 0)
+    .filter(({ period, parties: { finalising } }) => collectionHours(period, finalising) === 0)
     .map(({ subscription: { id, customerId }, period }) => ({
       subscriptionId: id,
       customerId,

@@ -112,26 +112,27 @@ export function redeemedCoupon(
   return { ...terms, couponId, redemptionId, redeemedAt, endedAt, usedIn };
 }
 
-/** The starts of the periods of which an invoice that counts took something off, by subscription and redemption. */
+/** The ends of the periods whose invoices, of those that count, took something off, by subscription and redemption. */
 async function usesOf(
   db: Prisma.TransactionClient,
   accountId: string,
   subscriptions: readonly SubscribedCustomer[],
 ): Promise<Map<string, Set<number>>> {
-  const rows = await db.$queryRaw<{ of: string; redemptionId: string; periodFrom: Date }[]>`
-    SELECT DISTINCT i.subscription_id AS of, discount.value->>'redemptionId' AS "redemptionId", i.period_from AS "periodFrom"
+  const rows = await db.$queryRaw<{ of: string; redemptionId: string; periodTo: Date }[]>`
+    SELECT DISTINCT i.subscription_id AS of, discount.value->>'redemptionId' AS "redemptionId", i.period_to AS "periodTo"
     FROM unnest(
       ${subscriptions.map(({ customerId }) => customerId)}::text[],
       ${subscriptions.map(({ id }) => id)}::text[]
     ) AS own (customer_id, subscription_id)
     JOIN invoice i ON i.account_id = ${accountId} AND i.customer_id = own.customer_id
       AND i.subscription_id = own.subscription_id AND i.status <> 'void'
-    JOIN invoice_line l ON l.invoice_id = i.id AND l.snapshot ? 'discounts' AND NOT l.snapshot ? 'source'
+    JOIN invoice_line l ON l.invoice_id = i.id AND l.snapshot ? 'discounts'
+      AND (NOT l.snapshot ? 'source' OR l.snapshot #>> '{source,kind}' = 'in-advance' AND (l.snapshot #>> '{source,periodFrom}')::timestamptz >= i.period_to)
     CROSS JOIN LATERAL jsonb_array_elements(l.snapshot->'discounts') AS discount`;
   const uses = new Map<string, Set<number>>();
-  for (const { of, redemptionId, periodFrom } of rows) {
+  for (const { of, redemptionId, periodTo } of rows) {
     const key = `${of} ${redemptionId}`;
-    uses.set(key, (uses.get(key) ?? new Set<number>()).add(periodFrom.getTime()));
+    uses.set(key, (uses.get(key) ?? new Set<number>()).add(periodTo.getTime()));
   }
   return uses;
 }

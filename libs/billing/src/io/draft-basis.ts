@@ -2,6 +2,7 @@ import {
   chargeKey,
   type Adjustment,
   type AdjustmentSource,
+  type BilledByPrice,
   type BilledPeriod,
   type RatingSnapshot,
 } from '@core/billing';
@@ -15,6 +16,8 @@ export interface DraftBasis {
   readonly finished: readonly BilledPeriod[];
   /** What other invoices charge for the draft's own period. */
   readonly own: BilledPeriod;
+  /** What other invoices charge for the period after it, by price. */
+  readonly next: BilledByPrice;
   readonly manual: readonly Adjustment[];
 }
 
@@ -94,12 +97,18 @@ function basisOf(
   const charges = invoices.flatMap(chargesOf);
   const finished = invoices
     .filter(({ isFinal, periodFrom }) => isFinal && periodFrom < period.from)
+    .filter(({ periodFrom, periodTo }) => periodFrom < periodTo)
     .map(({ id, number, periodFrom, periodTo }) =>
       billedPeriod(charges, { from: periodFrom, to: periodTo }, { id, number }),
     );
   return {
     finished,
-    own: billedPeriod(charges, period, { id: invoiceId, number: null }),
+    own: billedPeriod(period.from < period.to ? charges : [], period, {
+      id: invoiceId,
+      number: null,
+    }),
+    next: billedPeriod(charges, { from: period.to, to: period.to }, { id: null, number: null })
+      .billed,
     manual: manual.map(({ id, description, amountMinor: minor, reason, createdBy }) => ({
       description,
       amount: { minor, currency },
@@ -107,27 +116,37 @@ function basisOf(
     })),
   };
 }
+
 /** What a line charges for which period. */
 interface Charge {
   readonly from: string;
   readonly key: string;
   readonly minor: bigint;
+  /** Of what is asked in advance. */
+  readonly inAdvance: RatingSnapshot | null;
 }
 
 function chargesOf({ periodFrom, snapshots }: InvoiceRow): Charge[] {
   return snapshots.flatMap((snapshot): Charge[] => {
     const { rating, source } = snapshotOf(snapshot);
     if (rating) return [charge(periodFrom.toISOString(), rating, rating.roundedMinor)];
-    return source?.kind === 'late-usage' ? [lateCharge(source)] : [];
+    return source && 'rating' in source ? [chargeElsewhere(source)] : [];
   });
 }
 
 function charge(from: string, rating: RatingSnapshot, minor: string): Charge {
-  return { from, key: chargeKey(rating, from), minor: BigInt(minor) };
+  return { from, key: chargeKey(rating, from), minor: BigInt(minor), inAdvance: null };
 }
 
-function lateCharge(source: Extract<AdjustmentSource, { kind: 'late-usage' }>): Charge {
-  return charge(source.periodFrom, source.rating, source.roundedMinor);
+/** What an invoice charges for another period. */
+function chargeElsewhere({
+  kind,
+  periodFrom,
+  rating,
+  roundedMinor,
+}: Extract<AdjustmentSource, { rating: RatingSnapshot }>): Charge {
+  const inAdvance = kind === 'in-advance' ? rating : null;
+  return { ...charge(periodFrom, rating, roundedMinor), inAdvance };
 }
 
 function billedPeriod(
@@ -136,8 +155,11 @@ function billedPeriod(
   { id: invoiceId, number: invoiceNumber }: { id: string | null; number: string | null },
 ): BilledPeriod {
   const billed = new Map<string, bigint>();
-  for (const { from, key, minor } of charges) {
-    if (from === period.from.toISOString()) billed.set(key, (billed.get(key) ?? 0n) + minor);
+  const asked = new Map<string, RatingSnapshot>();
+  for (const { from, key, minor, inAdvance } of charges) {
+    if (from !== period.from.toISOString()) continue;
+    billed.set(key, (billed.get(key) ?? 0n) + minor);
+    if (inAdvance) asked.set(key, inAdvance);
   }
-  return { period, invoiceId, invoiceNumber, billed };
+  return { period, invoiceId, invoiceNumber, billed, inAdvance: asked };
 }

@@ -5,7 +5,7 @@ import { WrongInvoiceStatus } from '@core/billing';
 import type { Scope } from '@core/identity';
 import { prefixedId } from '@core/kernel';
 import { appendAudit, Database, type Prisma } from '@io/platform';
-import { lockInvoice, withLines, type Invoice } from './invoice-rows.js';
+import { invoiceOf, lockInvoice, withLines, type Invoice } from './invoice-rows.js';
 import { partiesOf } from './parties.js';
 import { RatingTransactions, type RateSlice } from './rating-transactions.js';
 import { insertDrafts, rewriteDrafts } from './stored-drafts.js';
@@ -54,9 +54,8 @@ export class DraftsRepository {
       if (gone.status !== 'void') throw new WrongInvoiceStatus(gone.status, ['void']);
       const { customerId, subscriptionId, period } = gone;
       const revision = gone.revision + 1;
-      const key = { customerId, subscriptionId, periodFrom: period.from, revision };
       const stored = await tx.invoice.findUnique({
-        where: { customerId_subscriptionId_periodFrom_revision: key, accountId },
+        where: { ...invoiceOf({ customerId, subscriptionId, period, revision }), accountId },
       });
       if (stored) return withLines(tx, stored);
       const parties = (await partiesOf(tx, accountId, [subscription]))(subscription);

@@ -1,6 +1,7 @@
 import {
   ciiXml,
   eInvoice,
+  daysOf,
   localDate,
   ublXml,
   WrongInvoiceStatus,
@@ -32,7 +33,7 @@ export function invoiceXml(invoice: Invoice, syntax: EInvoiceSyntax): string {
     number,
     issuedOn: day(issuedAt),
     dueOn: dueAt && day(dueAt),
-    days: { first: day(period.from), last: day(new Date(period.to.getTime() - 1)) },
+    days: daysOf(period, timezone),
     corrects: null,
     note: null,
     paymentTerms: null,

@@ -149,7 +149,7 @@ export class ExplanationsService {
   }
 }
 
-/** When the price of a line held; of late usage, in the period that it is of. */
+/** When the price of a line held; of another period than the invoice's, in that period. */
 function spansOf({ invoice, line }: ExplainableLine, { spans }: RatingSnapshot): readonly Period[] {
   const instants = ({ from, to }: { readonly from: string; readonly to: string }) => ({
     from: new Date(from),
@@ -157,7 +157,7 @@ function spansOf({ invoice, line }: ExplainableLine, { spans }: RatingSnapshot):
   });
   if (spans) return spans.map(instants);
   const { source } = line;
-  if (source?.kind !== 'late-usage') return [invoice.period];
+  if (!source || !('rating' in source)) return [invoice.period];
   return [instants({ from: source.periodFrom, to: source.periodTo })];
 }
 

@@ -1,5 +1,6 @@
 import {
   groupedDecimal,
+  daysOf,
   localDate,
   printableText,
   type LineDiscount,
@@ -44,14 +45,14 @@ export function invoiceDocument(invoice: Invoice): Node {
 
 function factsOf(invoice: Invoice): (readonly [string, string])[] {
   const { number, issuedAt, dueAt, createdAt, period, timezone, currency } = invoice;
-  const lastDay = localDate(new Date(period.to.getTime() - 1), timezone);
+  const days = daysOf(period, timezone);
   return [
     ...(number === null ? [] : [['Invoice number', number] as const]),
     issuedAt
       ? ['Issued', localDate(issuedAt, timezone)]
       : ['Drafted', localDate(createdAt, timezone)],
     ...(dueAt ? [['Due', localDate(dueAt, timezone)] as const] : []),
-    ['Period', `${localDate(period.from, timezone)} to ${lastDay}`],
+    ['Period', days.first === days.last ? days.first : `${days.first} to ${days.last}`],
     ['Time zone', timezone],
     ['Currency', currency],
   ];

@@ -118,6 +118,20 @@ export async function lockInvoice(
   return row && withLines(tx, row);
 }
 
+/** Which invoice of a subscription: of a period, and after how many that were made void. */
+export function invoiceOf({
+  period,
+  ...of
+}: {
+  readonly customerId: string;
+  readonly subscriptionId: string;
+  readonly period: Period;
+  readonly revision: number;
+}) {
+  const key = { ...of, periodFrom: period.from, periodTo: period.to };
+  return { customerId_subscriptionId_periodFrom_periodTo_revision: key };
+}
+
 /** The row of one invoice, with its lines. */
 export async function withLines(db: Prisma.TransactionClient, row: HeadRow): Promise<Invoice> {
   const [invoice] = await allWithLines(db, [row]);

@@ -27,6 +27,13 @@ export type RateCards = ReadonlyMap<string, BilledRateCard>;
 export const cardKey = (card: { readonly rateCardId: string; readonly rateCardVersion: number }) =>
   `${card.rateCardId} ${card.rateCardVersion}`;
 
+/** The rate card of a phase. */
+export function cardOf(cards: RateCards, phase: Phase): BilledRateCard {
+  const card = cards.get(cardKey(phase));
+  if (!card) throw new Error(`${cardKey(phase)} was not read.`);
+  return card;
+}
+
 /**
  * The parts of a period. What was used of a plan that the subscription has left, by keys that had not been moved yet or whose gateway still
  * knew the old plan, is of the part too; not where another subscription has that plan by then.
@@ -93,12 +100,10 @@ export function billedParts(
   const hasOnePlan = plansOf(timeline).length === 1;
   const isProrated = period.from >= proratedFrom;
   return of.parts.map(({ period: part, phase }, index) => {
-    const card = of.cards.get(cardKey(phase));
-    if (!card) throw new Error(`${subscription.id} is rated by ${cardKey(phase)}.`);
     return {
       period: part,
       usagePlanId: hasOnePlan ? null : phase.usagePlanId,
-      rateCard: withOverrides(card, phase.priceOverrides),
+      rateCard: withOverrides(cardOf(of.cards, phase), phase.priceOverrides),
       addOns: phase.addOns,
       isCharged: phase.kind === 'active',
       share: isProrated ? shareOfPart(timeline, period, part) : null,

@@ -1,6 +1,7 @@
 import assert from 'node:assert';
 import { Injectable } from '@nestjs/common';
 import {
+  currentPeriod,
   openPeriod,
   projectionStanding,
   type ProjectionStanding,
@@ -104,8 +105,18 @@ export class PreviewsService {
     return to === null ? null : this.draft(terms, { from, to });
   }
 
+  /** What the period that usage is counted in asks for so far, without what is asked for the next one in advance; null when none is open. */
+  async dueSoFar(scope: Scope, subscriptionId: string): Promise<TaxedDraft | null> {
+    const terms = await this.get(scope, subscriptionId);
+    const { subscription } = terms;
+    const period = currentPeriod(subscription.timeline, subscription);
+    if (!period) return null;
+    const [draft] = await this.drafts(period, [{ terms, isOnlyOwn: true }]);
+    return draft;
+  }
+
   /**
-   * The same, and what it will be when the period ends, if usage goes on as it did: fees, included units, bounds and discounts are those of
+   * What it is charged so far, and what it will be when the period ends, if usage goes on as it did: fees, included units, bounds and discounts are those of
    * the whole period either way, and tiers those of what will have been used. Null when no period is open.
    */
   async projection(
@@ -114,10 +125,10 @@ export class PreviewsService {
     asOf: Date,
   ): Promise<ProjectedPeriod | null> {
     const terms = await this.get(scope, subscriptionId);
-    const { billedTo: from, closesAt: to } = terms.subscription;
-    if (to === null) return null;
-    const period = { from, to };
-    const parts = usedParts(partsToRate(terms.subscription, period), []);
+    const { subscription } = terms;
+    const period = currentPeriod(subscription.timeline, subscription);
+    if (!period) return null;
+    const parts = usedParts(partsToRate(subscription, period), []);
     const standing = projectionStanding(parts, asOf);
     const ways = standing.isTooEarly ? [{ terms }] : [{ terms }, { terms, projectedAt: asOf }];
     const [soFar, projected = null] = await this.drafts(period, ways);
@@ -132,7 +143,7 @@ export class PreviewsService {
   /** A period of one subscription in several ways, by one reading of its usage and its invoices; the first is always there. */
   private async drafts(
     period: Period,
-    ways: readonly Pick<RatingTask, 'terms' | 'projectedAt'>[],
+    ways: readonly Pick<RatingTask, 'terms' | 'projectedAt' | 'isOnlyOwn'>[],
   ): Promise<[TaxedDraft, ...TaxedDraft[]]> {
     const subscription = ways[0]?.terms.subscription;
     assert(subscription, 'There is a way.');

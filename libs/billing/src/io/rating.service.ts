@@ -1,17 +1,23 @@
 import assert from 'node:assert';
 import { Injectable } from '@nestjs/common';
 import {
+  advanceAdjustments,
   billedElsewhereAdjustments,
   couponedDraft,
   draftOfParts,
   lateUsageAdjustments,
-  localDate,
   meteredUsage,
   metersByProtocol,
+  openPeriod,
+  partsInAdvance,
+  periodAsksInAdvance,
   projectedUsage,
+  settledDraft,
   taxedDraft,
   taxTermsFor,
   timezoneAt,
+  withAdjustments,
+  type Adjustment,
   type BillingInParts,
   type TaxedDraft,
 } from '@core/billing';
@@ -21,6 +27,7 @@ import type { DraftBasis } from './draft-basis.js';
 import {
   billedParts,
   cardKey,
+  cardOf,
   partsToRate,
   usageOfPart,
   usedParts,
@@ -36,6 +43,8 @@ export interface RatingTask {
   readonly basis: DraftBasis;
   /** Where it is rated by what will have been used when it ends, as far as can be told at that instant. */
   readonly projectedAt?: Date;
+  /** Where what is asked for the next period in advance is left out, since it is not due yet. */
+  readonly isOnlyOwn?: boolean;
 }
 
 /**
@@ -94,7 +103,8 @@ interface PeriodInParts {
 function periodsOf({ terms, period, basis }: RatingTask): PeriodInParts[] {
   return [period, ...basis.finished.map((one) => one.period)].map((one) => ({
     period: one,
-    parts: partsToRate(terms.subscription, one),
+    // Of the instant of a start there is no part.
+    parts: one.from < one.to ? partsToRate(terms.subscription, one) : [],
   }));
 }
 
@@ -124,27 +134,46 @@ function ratedPeriod(
   };
 }
 
+/** What is asked in advance for the period after a task's own, as it is planned. */
+function askedInAdvance({ terms, period, basis }: RatingTask): Adjustment[] {
+  const { subscription, cards } = terms;
+  const { timeline, endsAt } = subscription;
+  const open = openPeriod(timeline, { billedTo: period.to, endsAt });
+  if (!open || !periodAsksInAdvance(timeline, open.period, (phase) => cardOf(cards, phase)))
+    return [];
+  const parts = partsToRate(subscription, open.period);
+  const usage = parts.map(() => []);
+  const rated = draftOfParts({
+    subscription,
+    period: open.period,
+    parts: partsInAdvance(billedParts(subscription, open.period, { parts, cards, usage })),
+    timezone: timezoneAt(timeline, open.period.from),
+  });
+  const none = { invoiceId: null, invoiceNumber: null, inAdvance: new Map() };
+  return advanceAdjustments(rated, { ...none, period: open.period, billed: basis.next });
+}
+
 function ratedDraft(
-  { terms, basis }: RatingTask,
+  task: RatingTask,
   rated: { readonly own: BillingInParts; readonly finished: readonly BillingInParts[] },
 ): TaxedDraft {
+  const { terms, basis } = task;
   const { subscription, taxRules, coupons } = terms;
   const { customerId } = subscription;
   const late = basis.finished.flatMap((one, index) => {
     const billing = rated.finished[index];
     assert(billing, 'Each finished period is rated.');
-    const { timezone } = billing;
-    const days = {
-      first: localDate(one.period.from, timezone),
-      last: localDate(new Date(one.period.to.getTime() - 1), timezone),
-    };
-    return lateUsageAdjustments(draftOfParts(billing), one, days);
+    return lateUsageAdjustments(draftOfParts(billing), one);
   });
-  const { own } = rated;
-  const elsewhere =
-    basis.own.billed.size === 0 ? [] : billedElsewhereAdjustments(draftOfParts(own), basis.own);
-  const adjustments = [...late, ...elsewhere, ...basis.manual];
-  const draft = couponedDraft(draftOfParts({ ...own, adjustments }), coupons, subscription);
+  const own = settledDraft(draftOfParts(rated.own), basis.own);
+  const elsewhere = billedElsewhereAdjustments(own, basis.own);
+  const whole = withAdjustments(own, [
+    ...(task.isOnlyOwn ? [] : askedInAdvance(task)),
+    ...late,
+    ...elsewhere,
+    ...basis.manual,
+  ]);
+  const draft = couponedDraft(whole, coupons, subscription);
   return taxedDraft(draft, (meter, usagePlanId = subscription.usagePlanId) =>
     taxTermsFor(taxRules, { customerId, usagePlanId, meter }),
   );

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { invoiceLines, type TaxedDraft } from '@core/billing';
-import { prefixedId } from '@core/kernel';
+import { prefixedId, type Period } from '@core/kernel';
 import { Prisma } from '@io/platform';
 import { storedSnapshot, storedTaxGroup } from './invoice-rows.js';
 import type { Parties } from './parties.js';
@@ -29,6 +29,11 @@ type LineRow = ReturnType<typeof lineRow>;
 
 const HOUR_MS = 3_600_000;
 
+/** How long a draft gathers usage: of the instant of a start there is none to come. */
+export function collectionHours(period: Period, finalising: Parties['finalising']): number {
+  return period.from < period.to ? finalising.collectionHours : 0;
+}
+
 /** Stores drafts of an account as invoices, and answers them with the id of each. */
 export async function insertDrafts<T extends DraftToStore>(
   tx: Prisma.TransactionClient,
@@ -38,7 +43,8 @@ export async function insertDrafts<T extends DraftToStore>(
   const made = drafts.map((one) => ({ ...one, id: prefixedId('inv', randomBytes) }));
   const rows = made.map(({ id, draft, content, parties }) => {
     const { issuer, recipient, finalising } = parties;
-    const collectsUntil = new Date(at.getTime() + finalising.collectionHours * HOUR_MS);
+    const hours = collectionHours(draft.period, finalising);
+    const collectsUntil = new Date(at.getTime() + hours * HOUR_MS);
     return {
       id,
       draft,

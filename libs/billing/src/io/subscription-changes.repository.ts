@@ -152,6 +152,7 @@ function isAsSeen(now: SubscriptionOverTime, seen: SubscriptionOverTime): boolea
   return (
     now.revision === seen.revision &&
     now.billedTo.getTime() === seen.billedTo.getTime() &&
+    now.closesAt?.getTime() === seen.closesAt?.getTime() &&
     now.endsAt?.getTime() === seen.endsAt?.getTime() &&
     now.cancelledAt?.getTime() === seen.cancelledAt?.getTime()
   );

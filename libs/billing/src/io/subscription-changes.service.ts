@@ -2,7 +2,8 @@ import { Injectable, Logger } from '@nestjs/common';
 import {
   changedPhases,
   isSame,
-  openPeriod,
+  closingAt,
+  currentPeriod,
   pausedPhases,
   PeriodAlreadyBilled,
   phaseAt,
@@ -10,6 +11,7 @@ import {
   SubscriptionEnded,
   SubscriptionNotActive,
   type Phase,
+  type Timeline,
 } from '@core/billing';
 import type { Scope } from '@core/identity';
 import {
@@ -115,8 +117,8 @@ export class SubscriptionChangesService {
       const phases = resumedPhases(seen.timeline, instant);
       const isPaused = !isSame(phases, phasesFrom(seen, instant));
       if (seen.cancelledAt === null) return Promise.resolve(isPaused ? { phases } : null);
-      const open = openPeriod(seen.timeline, { billedTo: seen.billedTo, endsAt: null });
-      const dates = { endsAt: null, cancelledAt: null, closesAt: open && open.period.to };
+      const closesAt = closingAt(seen.timeline, { ...seen, endsAt: null });
+      const dates = { endsAt: null, cancelledAt: null, closesAt };
       return Promise.resolve({ phases: isPaused ? phases : [], dates });
     });
   }
@@ -138,8 +140,11 @@ export class SubscriptionChangesService {
         const detail = `must be after the start, ${seen.startsAt.toISOString()}`;
         throw new InvalidRequest([{ pointer: '/at', detail }]);
       }
-      const open = openPeriod(seen.timeline, { billedTo: seen.billedTo, endsAt });
-      const dates = { endsAt, cancelledAt, closesAt: open && open.period.to };
+      const dates = {
+        endsAt,
+        cancelledAt,
+        closesAt: closingAt(seen.timeline, { ...seen, endsAt }),
+      };
       return Promise.resolve({ phases: [], dates });
     });
   }
@@ -185,8 +190,13 @@ export class SubscriptionChangesService {
       const isEnd = action === CANCEL;
       const written = await act(seen, instantOf(seen, { at, isEnd }, now), now);
       if (!written) return { ...seen, now };
-      const { endsAt, closesAt, cancelledAt } = seen;
-      const dates = written.dates ?? { endsAt, closesAt, cancelledAt };
+      const { endsAt, closesAt, cancelledAt } = { ...seen, ...written.dates };
+      const dates = { endsAt, cancelledAt, closesAt };
+      if (now < seen.startsAt) {
+        // It has no invoice yet, and begins by other terms.
+        const timeline = withPhases(seen.timeline, written.phases);
+        dates.closesAt = await this.terms.firstClosing(scope, timeline, endsAt);
+      }
       try {
         const done = { ...written, action, dates, now };
         return { ...(await this.subscriptions.write(scope, seen, done)), now };
@@ -210,6 +220,14 @@ function ensureRuleAtEnd({ periodRule }: TermsChange, at: ChangeInstant): void {
   throw new InvalidRequest([{ pointer: '/periodRule', detail }]);
 }
 
+/** A timeline in which phases take the place of what was from the first of them on. */
+function withPhases(timeline: Timeline, phases: readonly Phase[]): Timeline {
+  const [change] = phases;
+  const kept = change ? timeline.filter(({ startsAt }) => startsAt < change.startsAt) : timeline;
+  const [first = timeline[0], ...rest] = [...kept, ...phases];
+  return [first, ...rest];
+}
+
 /** What holds from an instant on as it stands, to compare with what would. */
 function phasesFrom({ timeline }: SubscriptionOverTime, at: Date): Phase[] {
   return changedPhases(timeline, at, (terms) => terms);
@@ -224,12 +242,12 @@ function instantOf(
   { at, isEnd }: { readonly at: ChangeInstant; readonly isEnd: boolean },
   now: Date,
 ): Date {
-  const { startsAt, billedTo, closesAt, endsAt } = seen;
+  const { startsAt, billedTo, endsAt, timeline } = seen;
   const instant =
     at === 'now'
       ? new Date(Math.max(now.getTime(), startsAt.getTime()))
       : at === 'period-end'
-        ? (closesAt ?? billedTo)
+        ? (currentPeriod(timeline, seen)?.to ?? billedTo)
         : at;
   if (endsAt !== null && endsAt <= (isEnd ? now : instant)) throw new SubscriptionEnded(endsAt);
   if (instant < startsAt || instant.getTime() > now.getTime() + AHEAD_DAYS_MAX * DAY_MS) {

@@ -149,11 +149,11 @@ export class SubscriptionsRepository {
     { endsAt, closesAt }: { readonly endsAt: Date; readonly closesAt: Date | null },
   ): Promise<Subscription> {
     const { accountId, principalId } = scope;
-    const { id, billedTo, endsAt: endsAtBefore } = seen;
+    const { id, billedTo, closesAt: closesAtBefore, endsAt: endsAtBefore } = seen;
     return refusingOverlaps(seen, () =>
       this.db.$transaction(async (tx) => {
         const { count } = await tx.subscription.updateMany({
-          where: { accountId, id, billedTo, endsAt: endsAtBefore },
+          where: { accountId, id, billedTo, closesAt: closesAtBefore, endsAt: endsAtBefore },
           data: { endsAt, closesAt },
         });
         if (count === 0) throw new VersionMismatch();

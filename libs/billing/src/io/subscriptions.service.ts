@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import {
+  closingAt,
   isSame,
-  openPeriod,
   PeriodAlreadyBilled,
   SubscriptionEnded,
   type PeriodRule,
@@ -133,7 +133,6 @@ export class SubscriptionsService {
             { ...first, startsAt: trialEndsAt },
           ];
     const isPlain = isSame(timeline, [firstPhase(first)]);
-    const open = openPeriod(timeline, { billedTo: startsAt, endsAt: null });
     const created = await this.subscriptions.create(scope, {
       ...of,
       customerId,
@@ -142,7 +141,7 @@ export class SubscriptionsService {
       issuerId: issuer?.id ?? null,
       billedAccountId: request.billedAccountId ?? null,
       startsAt,
-      closesAt: open && open.period.to,
+      closesAt: await this.terms.firstClosing(scope, timeline),
       phases: isPlain ? [] : timeline,
     });
     return { ...created, timeline, revision: isPlain ? 0 : 1, others: [], now };
@@ -175,7 +174,7 @@ export class SubscriptionsService {
    */
   async end(scope: Scope, id: string, at?: Date): Promise<SubscriptionNow> {
     const subscription = await this.get(scope, id);
-    const { startsAt, endsAt: endedAt, billedTo, timeline, now } = subscription;
+    const { startsAt, endsAt: endedAt, billedTo, closesAt, timeline, now } = subscription;
     if (endedAt !== null && endedAt <= now) {
       if (at === undefined || at.getTime() === endedAt.getTime()) return subscription;
       throw new SubscriptionEnded(endedAt);
@@ -186,8 +185,7 @@ export class SubscriptionsService {
       throw new InvalidRequest([{ pointer: '/at', detail }]);
     }
     if (endsAt < billedTo) throw new PeriodAlreadyBilled(billedTo);
-    const open = openPeriod(timeline, { billedTo, endsAt });
-    const dates = { endsAt, closesAt: open && open.period.to };
+    const dates = { endsAt, closesAt: closingAt(timeline, { billedTo, closesAt, endsAt }) };
     return { ...subscription, ...(await this.subscriptions.end(scope, subscription, dates)) };
   }
 }

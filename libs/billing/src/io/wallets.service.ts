@@ -107,7 +107,7 @@ export class WalletsService {
   ): Promise<bigint> {
     let minor = 0n;
     for (const id of subscriptionIds) {
-      const draft = await this.previews.preview({ accountId, principalId: WORKER }, id);
+      const draft = await this.previews.dueSoFar({ accountId, principalId: WORKER }, id);
       if (!draft) continue;
       minor += draft.subtotal.minor;
       for (const credit of creditsOf(draft).values()) minor += credit;

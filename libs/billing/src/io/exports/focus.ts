@@ -1,6 +1,6 @@
 import { columns, literal, major, within, type Column, type ExportDefinition } from './export.js';
 
-/** What a line of a price was rated by; of late usage, in its period. */
+/** What a line of a price was rated by; of another period than its invoice's, in that period. */
 const RATING = `coalesce(l.snapshot->'source'->'rating', l.snapshot)`;
 const KIND = `l.snapshot->'source'->>'kind'`;
 const PRICE = `l.snapshot->'price'`;
@@ -58,7 +58,8 @@ function rowsOf(invoices: string, notes: string): string {
       coalesce((${RATING}->'spans'->-1->>'to')::timestamptz, (l.snapshot->'source'->>'periodTo')::timestamptz, i.period_to) AS charge_to,
       CASE WHEN ${KIND} = 'credit' THEN 'Credit' WHEN ${KIND} = 'manual' THEN 'Adjustment'
         WHEN ${RATING}->>'meter' IS NOT NULL THEN 'Usage' WHEN ${RATING} ? 'priceId' THEN 'Purchase' ELSE 'Adjustment' END AS category,
-      CASE WHEN ${KIND} = 'late-usage' THEN 'Correction' END AS class,
+      CASE WHEN ${KIND} = 'late-usage' OR ${KIND} = 'in-advance' AND (l.snapshot->'source'->>'periodFrom')::timestamptz < i.period_to
+        THEN 'Correction' END AS class,
       l.description,
       CASE WHEN part.parts = 1 THEN ${net} WHEN part.n = part.parts THEN ${net} - ${before}
         ELSE ${rounded('part.cost')} - ${before} END AS billed,
@@ -125,7 +126,7 @@ const COMMON = columns([
     'ChargeClass',
     'code',
     'f.class',
-    'Correction of late usage, which corrects a period that was invoiced, and of credit notes.',
+    'Correction of late usage and of what was asked in advance, which correct what was invoiced, and of credit notes.',
   ],
   ['ChargeDescription', 'text', 'f.description', ''],
   [
@@ -139,7 +140,7 @@ const COMMON = columns([
     'ChargePeriodStart',
     'instant',
     'f.charge_from',
-    'When the price held; of late usage, its period.',
+    'When the price held; of late usage and of what is asked in advance, its period.',
   ],
   [
     'ConsumedQuantity',

@@ -9,7 +9,7 @@ const PLAN_OF_LINE = `coalesce(l.snapshot ->> 'usagePlanId', l.snapshot #>> '{so
 /** The local month of an instant, in the zone in which the invoice tells its days. */
 const monthOf = (instant: string) => `date_trunc('month', ${instant} AT TIME ZONE i.timezone)`;
 
-/** When a line's service was: where its price held, the period whose late usage it is, or the period of its invoice. */
+/** When a line's service was: where its price held, the other period that it is of, or the period of its invoice. */
 const SPANS_OF_LINE = `coalesce(l.snapshot -> 'spans', l.snapshot #> '{source,rating,spans}', jsonb_build_array(jsonb_build_object(
   'from', coalesce((l.snapshot #>> '{source,periodFrom}')::timestamptz, i.period_from),
   'to', coalesce((l.snapshot #>> '{source,periodTo}')::timestamptz, i.period_to))))`;
@@ -29,7 +29,7 @@ function recognitionByLine({ accountId }: ExportScope): string {
       SELECT l.id, l.amount_minor AS amount, coalesce(l.meter, l.snapshot #>> '{source,rating,meter}') AS meter, ${PLAN_OF_LINE} AS usage_plan_id, i.currency, s.issuer_id,
         ${monthOf('i.issued_at')} AS issued,
         CASE i.status WHEN 'void' THEN ${monthOf('coalesce(voiding.occurred_at, i.issued_at)')} END AS voided,
-        min(${monthOf('i.issued_at')}) OVER (PARTITION BY i.subscription_id, i.period_from) AS known,
+        min(${monthOf('i.issued_at')}) OVER (PARTITION BY i.subscription_id, i.period_from, i.period_to) AS known,
         service.begins, service.ends, credit.months AS credit_months, credit.sums AS credit_sums
       FROM invoice i JOIN subscription s ON s.id = i.subscription_id JOIN invoice_line l ON l.invoice_id = i.id
         LEFT JOIN ledger_transaction voiding
@@ -97,7 +97,7 @@ const MONTH = 'In the zone in which the invoice tells its days.';
 export const REVENUE: ExportDefinition = {
   name: 'revenue',
   description:
-    'Revenue by month, usage plan, meter and currency: billed by the issue of the invoice, with what was credited or made void taken back when that happened; recognised by the local days that the service of each line has in the month, late usage in the months in which it was used. What is credited or void in a later month than that of the first invoice is taken back in that month.',
+    'Revenue by month, usage plan, meter and currency: billed by the issue of the invoice, with what was credited or made void taken back when that happened; recognised by the local days that the service of each line has in the month, late usage in the months in which it was used, and what is asked in advance in those it is for. What is credited or void in a later month than that of the first invoice is taken back in that month.',
   span: 'of the months, by their first instant',
   currency: 'r.currency',
   columns: columns([

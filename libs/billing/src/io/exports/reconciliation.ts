@@ -27,7 +27,7 @@ const AFTER_LINES = 1_000_000;
 const partOf = (sum: string) =>
   `coalesce(round(${sum} * till / nullif(claim, 0)) - round(${sum} * (till - own) / nullif(claim, 0)), 0)`;
 
-/** The newest that is known of each price in each period; `late-usage` lines say again what the whole period costs. */
+/** The newest that is known of each price in each period; lines on the invoices of others say again what the whole period costs. */
 const newestOfPrice = (condition: string) => `
   SELECT DISTINCT ON (subscription_id, period_from, price_key) *
   FROM line WHERE rating IS NOT NULL AND ${condition}
@@ -70,7 +70,7 @@ function facts(scope: ExportScope): string {
     period AS MATERIALIZED (
       SELECT subscription_id, customer_id, period_from, period_to, status, held_for, finalise_at
       FROM (SELECT DISTINCT ON (i.subscription_id, i.period_from) i.*
-        FROM invoice i WHERE i.account_id = ${account} ORDER BY i.subscription_id, i.period_from, i.revision DESC) newest
+        FROM invoice i WHERE i.account_id = ${account} AND i.period_from < i.period_to ORDER BY i.subscription_id, i.period_from, i.revision DESC) newest
       UNION ALL
       SELECT s.id, s.customer_id, s.billed_to, s.closes_at, 'open', NULL, NULL
       FROM subscription s WHERE s.account_id = ${account} AND s.closes_at IS NOT NULL
