@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { Config, PolicyHistory } from '@io/platform';
 import { afterFile } from '../support/after-file.js';
 import { createApi } from '../../apps/api/src/api.js';
@@ -17,6 +17,18 @@ beforeAll(async () => {
   db = new pg.Pool({ connectionString: api.databaseUrl, max: 3 });
   afterFile(() => db.end());
   key = await aCatalogue(api);
+});
+// What was changed before a test is told before it begins, also on a machine that is late.
+beforeEach(async () => {
+  const reader = await open();
+  const { rows } = await db.query<{ id: string }>(
+    'UPDATE api_key SET enabled = enabled WHERE id = $1 RETURNING pg_current_xact_id()::text AS id',
+    [key.keyId],
+  );
+  await reader.until(() =>
+    reader.events.some(({ id }) => id.split('-').includes(rows[0]?.id ?? '')),
+  );
+  reader.close();
 });
 
 const open = (lastEventId?: string, url = api.url) =>
