@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decimal } from '@core/kernel';
+import { decimal, type Period } from '@core/kernel';
 import {
   couponedDraft,
   couponRefusal,
@@ -155,21 +155,54 @@ describe('couponedDraft', () => {
     expect(amounts(less(drafted({ a: 100, b: 300 }), ...coupons))).toEqual(left);
   });
 
+  /** A sum of a price for a period, on the invoice of another. */
+  const ofPeriod = (
+    kind: 'late-usage' | 'in-advance',
+    period: Period,
+    minor: bigint,
+  ): Adjustment => ({
+    description: kind,
+    amount: { minor, currency: 'USD' },
+    source: {
+      kind,
+      invoiceId: null,
+      invoiceNumber: null,
+      periodFrom: period.from.toISOString(),
+      periodTo: period.to.toISOString(),
+      rating: { ...drafted({ a: 1 }).lines[0], priceId: 'a', meter: 'a' } as never,
+      billedMinor: '0',
+      roundedMinor: minor.toString(),
+    },
+  });
+
+  it('takes something off what is asked for in advance, and of its correction the percentage that it took then', () => {
+    const july = { from: JUNE.to, to: new Date('2026-08-01T00:00:00Z') };
+    const adjustments = [ofPeriod('in-advance', july, 200n), ofPeriod('in-advance', JUNE, -40n)];
+    const draft = drafted({ a: 100 }, { adjustments });
+    const tenth = (change: object = {}) =>
+      amounts(less(draft, redeemed({ percent: '10' }, change)));
+    // The invoice that asked for June in advance ended when June began.
+    const usedIn = new Set([JUNE.from.getTime()]);
+    expect(tenth({ usedIn })).toEqual([90, 180, -36]);
+    expect(tenth()).toEqual([90, 180, -40]);
+    expect(tenth({ usedIn, periods: 1 })).toEqual([100, 200, -36]);
+  });
+
+  it('takes something off what is asked at a start, if it was redeemed by then', () => {
+    const start = { from: JUNE.from, to: JUNE.from };
+    const draft = {
+      ...drafted({}, { adjustments: [ofPeriod('in-advance', JUNE, 200n)] }),
+      period: start,
+    };
+    const at = (redeemedAt: Date) =>
+      amounts(less(draft, redeemed({ percent: '10' }, { redeemedAt })));
+    expect(at(JUNE.from)).toEqual([180]);
+    expect(at(new Date(JUNE.from.getTime() + 1))).toEqual([200]);
+  });
+
   it('takes off late usage what its own period was charged less, and nothing off sums by hand', () => {
-    const late = (minor: bigint): Adjustment => ({
-      description: 'late',
-      amount: { minor, currency: 'USD' },
-      source: {
-        kind: 'late-usage',
-        invoiceId: 'inv',
-        invoiceNumber: null,
-        periodFrom: MAY,
-        periodTo: JUNE.from.toISOString(),
-        rating: { ...drafted({ a: 1 }).lines[0], priceId: 'a', meter: 'a' } as never,
-        billedMinor: '0',
-        roundedMinor: minor.toString(),
-      },
-    });
+    const may = { from: new Date(MAY), to: JUNE.from };
+    const late = (minor: bigint) => ofPeriod('late-usage', may, minor);
     const manual: Adjustment = { description: 'manual', amount: { minor: 500n, currency: 'USD' } };
     const draft = drafted({ a: 100 }, { adjustments: [late(-40n), manual] });
     const usedIn = new Set([JUNE.from.getTime()]);
