@@ -1,7 +1,7 @@
 import assert from 'node:assert';
 import { createRequire } from 'node:module';
 import { dirname, join, sep } from 'node:path';
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import { creditNoteDocument } from './credit-note-document.js';
 import type { CreditNote } from './credit-notes.repository.js';
 import type { Node } from './document-parts.js';
@@ -37,6 +37,12 @@ export type PdfJob =
   | { readonly kind: 'credit-note'; readonly of: CreditNote };
 
 assert(parentPort, 'This file is a thread.');
-const job = workerData as PdfJob;
-const document = job.kind === 'invoice' ? invoiceDocument(job.of) : creditNoteDocument(job.of);
-parentPort.postMessage(await pdfmake.createPdf(document).getBuffer(), []);
+const port = parentPort;
+// What goes wrong ends the thread, which tells whoever waits for the document.
+port.on('message', (job: PdfJob) => {
+  const document = job.kind === 'invoice' ? invoiceDocument(job.of) : creditNoteDocument(job.of);
+  void pdfmake
+    .createPdf(document)
+    .getBuffer()
+    .then((bytes) => port.postMessage(bytes, []));
+});
