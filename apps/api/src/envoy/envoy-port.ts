@@ -7,7 +7,6 @@ import {
 } from '@nestjs/common';
 import { Config } from '@io/platform';
 import { AuthorizationService } from './authorization.service.js';
-import { drain, grpcServer, listen } from './grpc-server.js';
 import { RateLimitService } from './rate-limit.service.js';
 
 /** How long calls that are under way may take when the process ends; Envoy waits 200 ms by default. */
@@ -17,24 +16,14 @@ const GRACE_MS = 5_000;
 @Injectable()
 export class EnvoyPort implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private readonly logger = new Logger('Envoy');
-  private readonly server: Server | null;
+  private server: Server | null = null;
   private boundPort: number | null = null;
 
   constructor(
     private readonly config: Config,
-    authorization: AuthorizationService,
-    rateLimit: RateLimitService,
-  ) {
-    this.server =
-      config.grpcPort === null
-        ? null
-        : grpcServer({
-            '/envoy.service.auth.v3.Authorization/Check': (request, metadata) =>
-              authorization.check(request, metadata),
-            '/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit': (request, metadata) =>
-              rateLimit.shouldRateLimit(request, metadata),
-          });
-  }
+    private readonly authorization: AuthorizationService,
+    private readonly rateLimit: RateLimitService,
+  ) {}
 
   /** The port it listens on; null when it does not. */
   get port(): number | null {
@@ -43,15 +32,22 @@ export class EnvoyPort implements OnApplicationBootstrap, BeforeApplicationShutd
 
   /** Whether it does what the settings say. */
   get isReady(): boolean {
-    return this.server === null || this.boundPort !== null;
+    return this.config.grpcPort === null || this.boundPort !== null;
   }
 
   async onApplicationBootstrap(): Promise<void> {
-    const { server } = this;
-    if (!server) return;
     const { host, grpcPort } = this.config;
+    if (grpcPort === null) return;
+    // Read only where it is needed: it takes a part of each start.
+    const { grpcServer, listen } = await import('./grpc-server.js');
+    this.server = grpcServer({
+      '/envoy.service.auth.v3.Authorization/Check': (request, metadata) =>
+        this.authorization.check(request, metadata),
+      '/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit': (request, metadata) =>
+        this.rateLimit.shouldRateLimit(request, metadata),
+    });
     const address = host.includes(':') ? `[${host}]` : host;
-    this.boundPort = await listen(server, `${address}:${grpcPort}`);
+    this.boundPort = await listen(this.server, `${address}:${grpcPort}`);
     this.logger.log(`Envoy's gRPC services listen on ${address}:${this.boundPort}`);
   }
 
@@ -60,6 +56,7 @@ export class EnvoyPort implements OnApplicationBootstrap, BeforeApplicationShutd
     const { server } = this;
     if (!server || this.boundPort === null) return;
     this.boundPort = null;
+    const { drain } = await import('./grpc-server.js');
     await drain(server, GRACE_MS);
   }
 }

@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import type { Email } from '@core/notifications';
 import { Config } from '@io/platform';
-import { createTransport } from 'nodemailer';
 
 /** A message on its way. */
 export interface OutgoingEmail extends Email {
@@ -16,22 +15,17 @@ const SMTP_TIMEOUTS = { connectionTimeout: 5_000, greetingTimeout: 5_000, socket
 /** Sends e-mail to the server of SMTP_URL; without one, as `<id>.eml` files below TOLLGATE_HOME/mail. */
 @Injectable()
 export class MailTransport implements OnApplicationShutdown {
-  private readonly smtp;
-  private readonly files = createTransport({ streamTransport: true, buffer: true });
   private readonly folder: string;
-  private readonly from: string;
+  private mailer: Mailer | undefined;
 
-  constructor(config: Config) {
-    const { smtpUrl, from } = config.email;
-    this.smtp = smtpUrl === null ? null : createTransport({ url: smtpUrl, ...SMTP_TIMEOUTS });
+  constructor(private readonly config: Config) {
     this.folder = join(config.home, 'mail');
-    this.from = from;
   }
 
   /** Throws when the server does not take it. */
   async send({ id, recipient, subject, text, html }: OutgoingEmail): Promise<void> {
     const message = {
-      from: this.from,
+      from: this.config.email.from,
       to: { name: '', address: recipient },
       subject,
       text,
@@ -41,11 +35,13 @@ export class MailTransport implements OnApplicationShutdown {
       disableFileAccess: true,
       disableUrlAccess: true,
     };
-    if (this.smtp) {
-      await this.smtp.sendMail(message);
+    this.mailer ??= await mailerOf(this.config);
+    const { smtp, files } = this.mailer;
+    if (smtp) {
+      await smtp.sendMail(message);
       return;
     }
-    const { message: bytes } = await this.files.sendMail(message);
+    const { message: bytes } = await files.sendMail(message);
     await mkdir(this.folder, { recursive: true, mode: 0o700 });
     const path = join(this.folder, `${id}.eml`);
     await writeFile(`${path}.part`, bytes as Buffer, { mode: 0o600 });
@@ -54,6 +50,17 @@ export class MailTransport implements OnApplicationShutdown {
   }
 
   onApplicationShutdown(): void {
-    this.smtp?.close();
+    this.mailer?.smtp?.close();
   }
+}
+
+type Mailer = Awaited<ReturnType<typeof mailerOf>>;
+
+/** Reads nodemailer with the first message: most processes send none. */
+async function mailerOf({ email: { smtpUrl } }: Config) {
+  const { createTransport } = await import('nodemailer');
+  return {
+    smtp: smtpUrl === null ? null : createTransport({ url: smtpUrl, ...SMTP_TIMEOUTS }),
+    files: createTransport({ streamTransport: true, buffer: true }),
+  };
 }

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { ExchangeOutcome } from '@core/billing';
 import { StripeRefused, StripeUnavailable } from '@core/billing';
 import { Config } from '@io/platform';
-import { Stripe } from 'stripe';
+import type { Stripe } from 'stripe';
 
 /** Pinned: what is read of an answer is read as this version has it. */
 export const STRIPE_API_VERSION = '2026-10-28.endive';
@@ -33,6 +33,19 @@ const TAKEN_MEANWHILE = new Set([
   'status_transition_invalid',
 ]);
 
+let sdk: typeof Stripe | undefined;
+
+/** Stripe's SDK. It is read when something is asked or heard of Stripe first: a tenth of a second that no start has to take. */
+export async function stripeSdk(): Promise<typeof Stripe> {
+  sdk ??= (await import('stripe')).Stripe;
+  return sdk;
+}
+
+/** Whether it is an error of the SDK. */
+export function isStripeError(error: unknown): error is Stripe.errors.StripeError {
+  return sdk !== undefined && error instanceof sdk.errors.StripeError;
+}
+
 /** Clients of Stripe, one for each key. They retry nothing by themselves: the outbox does. */
 @Injectable()
 export class StripeClients {
@@ -40,12 +53,13 @@ export class StripeClients {
 
   constructor(private readonly config: Config) {}
 
-  of(secretKey: string): Stripe {
+  async of(secretKey: string): Promise<Stripe> {
     const known = this.clients.get(secretKey);
     if (known) return known;
+    const Sdk = await stripeSdk();
     const { protocol, hostname, port } = this.config.stripeApiBase;
     const isHttp = protocol === 'http:';
-    const client = new Stripe(secretKey, {
+    const client = new Sdk(secretKey, {
       apiVersion: STRIPE_API_VERSION,
       protocol: isHttp ? 'http' : 'https',
       host: hostname,
@@ -80,7 +94,7 @@ export function failureOf(error: unknown): {
   const failed = (fault: string, pauseMs = 0, isKeyUsedUp = false) =>
     ({ outcome: { kind: 'failed', fault, afterMs: pauseMs }, pauseMs, isKeyUsedUp }) as const;
   if (error instanceof NotAnAnswer) return failed(error.message);
-  if (!(error instanceof Stripe.errors.StripeError)) return null;
+  if (!isStripeError(error)) return null;
   const { statusCode = 0, code = '' } = error;
   const fault = `Stripe ${statusCode || 'does not answer'} ${code} ${error.message}`.replaceAll(
     '  ',
@@ -115,5 +129,4 @@ export async function asked<T extends object>(
 }
 
 const isBadKey = (error: unknown) =>
-  error instanceof Stripe.errors.StripeError &&
-  (error.statusCode === 401 || error.statusCode === 403);
+  isStripeError(error) && (error.statusCode === 401 || error.statusCode === 403);

@@ -66,7 +66,7 @@ export class StripeConnectionsService {
   async open(accountId: string): Promise<StripeAccount> {
     const connection = await this.connections.open(accountId);
     if (!connection) throw new StripeNotConnected();
-    return { ...connection, stripe: this.clients.of(connection.secretKey) };
+    return { ...connection, stripe: await this.clients.of(connection.secretKey) };
   }
 
   private async checkKey(
@@ -79,9 +79,8 @@ export class StripeConnectionsService {
         `must be a ${isTest ? 'test' : 'live'} key: the account is in ${isTest ? 'test' : 'live'} mode`,
       );
     }
-    const account = await asked('account', () =>
-      this.clients.of(secret).accounts.retrieveCurrent(),
-    );
+    const client = await this.clients.of(secret);
+    const account = await asked('account', () => client.accounts.retrieveCurrent());
     return { secret, stripeAccountId: account.id };
   }
 }

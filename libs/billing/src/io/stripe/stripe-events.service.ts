@@ -1,8 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { StripeEventRefused, type ExchangeOutcome } from '@core/billing';
 import { SystemClock } from '@io/platform';
-import { Stripe } from 'stripe';
+import type { Stripe } from 'stripe';
 import { HearingWakeUp } from './hearing-wake-up.js';
+import { stripeSdk } from './stripe-client.js';
 import { StripeConnectionsRepository } from './stripe-connections.repository.js';
 import { StripeEventsRepository } from './stripe-events.repository.js';
 
@@ -28,7 +29,7 @@ export class StripeEventsService {
     const known = await this.connections.webhookSecrets(accountId);
     if (!known || known.secrets.length === 0)
       throw new StripeEventRefused('its signature is not good');
-    const event = this.verified(body, signature ?? '', known.secrets);
+    const event = await this.verified(body, signature ?? '', known.secrets);
     if (event.livemode !== known.isLive) throw new StripeEventRefused('it is of the other mode');
     const { object } = event.data as { object?: { id?: unknown } };
     const isWhole = typeof event.id === 'string' && typeof event.type === 'string';
@@ -44,17 +45,22 @@ export class StripeEventsService {
     return { duplicate: !isNew };
   }
 
-  private verified(body: Buffer, signature: string, secrets: readonly string[]): Stripe.Event {
+  private async verified(
+    body: Buffer,
+    signature: string,
+    secrets: readonly string[],
+  ): Promise<Stripe.Event> {
     // The SDK takes a signature that is dated ahead, which would be good for as long as anybody likes.
     const at = Number(/(?:^|,)t=(\d{1,12})(?:,|$)/.exec(signature)?.[1] ?? Number.NaN);
     const nowSeconds = this.clock.nowMs() / 1_000;
     if (!(at <= nowSeconds + AHEAD_SECONDS_MAX))
       throw new StripeEventRefused('its signature is not good');
+    const { webhooks, errors } = await stripeSdk();
     for (const secret of secrets) {
       try {
-        return Stripe.webhooks.constructEvent(body, signature, secret, TOLERANCE_SECONDS);
+        return webhooks.constructEvent(body, signature, secret, TOLERANCE_SECONDS);
       } catch (error) {
-        if (!(error instanceof Stripe.errors.StripeSignatureVerificationError)) throw error;
+        if (!(error instanceof errors.StripeSignatureVerificationError)) throw error;
       }
     }
     throw new StripeEventRefused('its signature is not good');

@@ -3,10 +3,11 @@ import { Injectable } from '@nestjs/common';
 import { stripeAmount, stripeInvoiceContent, type ExchangeOutcome } from '@core/billing';
 import type { Money } from '@core/kernel';
 import { SystemClock } from '@io/platform';
-import { Stripe } from 'stripe';
+import type { Stripe } from 'stripe';
 import { CreditNotesRepository } from '../credit-notes.repository.js';
 import type { Invoice } from '../invoice-rows.js';
 import type { StripeCalls } from './stripe-calls.js';
+import { isStripeError } from './stripe-client.js';
 import { pushOf } from './stripe-push-content.js';
 import type { StripeInvoice } from './stripe-invoices.repository.js';
 import { StripeInvoicesRepository } from './stripe-invoices.repository.js';
@@ -358,7 +359,7 @@ function numberOf(money: Money): number {
 /** The customer's bank, or the customer, is in the way: no card, or one that is declined. */
 function isNoMoney(error: unknown): error is Stripe.errors.StripeError {
   return (
-    error instanceof Stripe.errors.StripeError &&
+    isStripeError(error) &&
     (error.statusCode === 402 || NO_CARD.test(`${error.code ?? ''} ${error.message}`))
   );
 }
