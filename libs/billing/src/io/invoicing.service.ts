@@ -42,8 +42,12 @@ export class InvoicingService {
       verb: 'closed',
       accounts: (systemNow) => this.closing.dueAccounts(systemNow),
       begin: ({ accountId }) => this.rating.rollUpNow(accountId),
-      slice: (account, wanted) =>
-        this.closing.closeSlice(account, wanted, this.by(account.accountId)),
+      slice: async (account, wanted) => {
+        const done = await this.closing.closeSlice(account, wanted, this.by(account.accountId));
+        const isFirstOfMany = wanted.after === null && done?.done === wanted.limit;
+        if (isFirstOfMany) await this.closing.tellPlanner();
+        return done;
+      },
       alone: (account, id) => this.closing.closeEnded(account, id, this.by(account.accountId)),
     });
   }
