@@ -7,7 +7,8 @@ import type { InvoiceLine } from './invoice-lines.js';
 export interface RatedInvoice {
   readonly subscription: BilledSubscription;
   readonly period: Period;
-  readonly lines: readonly Pick<InvoiceLine, 'rating'>[];
+  /** Its own, but for what they ask of other periods, and what other invoices ask for its period in advance. */
+  readonly lines: readonly Pick<InvoiceLine, 'rating' | 'source'>[];
   /** The parts of its period, by the terms that held. */
   readonly parts: readonly BilledPart[];
 }
@@ -41,15 +42,19 @@ export function whatIf(
     const billing = { subscription, period, parts: byOthers, timezone: 'UTC' };
     const { subtotal, unpriced } = draftOfParts(billing);
     for (const { meter, quantity } of unpriced) if (!quantity.isZero()) meters.add(meter);
-    for (const { rating } of lines) {
-      const minor = BigInt(rating?.roundedMinor ?? 0);
-      billed = addMoney(billed, { minor, currency: subscription.currency });
+    for (const line of lines) {
+      billed = addMoney(billed, { minor: askedBy(line), currency: subscription.currency });
     }
     rerated = addMoney(rerated, subtotal);
   }
   const difference = { minor: rerated.minor - billed.minor, currency: rateCard.currency };
   const unpricedMeters = [...meters].toSorted();
   return { invoices: invoices.length, billed, whatIf: rerated, difference, unpricedMeters };
+}
+
+/** What a line asks by a price for its period; corrections are left out. */
+function askedBy({ rating, source }: Pick<InvoiceLine, 'rating' | 'source'>): bigint {
+  return BigInt((source?.kind === 'in-advance' ? source : rating)?.roundedMinor ?? 0);
 }
 
 /** What a trial or a pause leaves free is free by any prices. */

@@ -1,5 +1,6 @@
 import { Decimal, decimal } from '@core/kernel';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { readCsv } from '../../../apps/cli/src/exports/read-csv.js';
 import { expectBooksToBalance } from '../../support/books.js';
 import { fee, perCall, startStories, type Stories } from '../../support/business.js';
 
@@ -37,6 +38,18 @@ describe('a fee that is asked for in advance', () => {
       'total = 20.00',
     ]);
     expect(await ada.invoices()).toHaveLength(3);
+    // The same prices would have asked for the same, in each month and in both.
+    const items = [ahead('20'), perCall('0.10')].map(({ id: _, ...item }) => item);
+    for (const [from, to, billed] of [
+      ['2027-01-01', '2027-02-01', '20.50'],
+      ['2027-02-01', '2027-03-01', '20.00'],
+      ['2027-01-01', '2027-03-01', '40.50'],
+    ]) {
+      const span = { from: `${from}T00:00:00Z`, to: `${to}T00:00:00Z` };
+      const answer = await shop.call('POST', '/v1/what-if', { currency: 'USD', items, ...span });
+      const [row] = readCsv(answer as unknown as string);
+      expect(row).toMatchObject({ billed, whatIf: billed, difference: '0.00' });
+    }
     await expectBooksToBalance(shop);
   });
 

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { Scope } from '@core/identity';
 import type { Period } from '@core/kernel';
 import { Database, type Prisma } from '@io/platform';
-import { allWithLines, type Invoice } from './invoice-rows.js';
+import { allWithLines, type Invoice, type StoredLine } from './invoice-rows.js';
 import { toSubscription } from './subscriptions.repository.js';
 import { overTime, type SubscriptionOverTime } from './timelines.js';
 
@@ -24,16 +24,19 @@ export class WhatIfRepository {
   async customers(scope: Scope, span: Period, customerId?: string): Promise<string[]> {
     const found = await this.db.invoice.groupBy({
       by: ['customerId'],
-      where: { ...within(scope, span), ...(customerId !== undefined && { customerId }) },
+      where: { ...this.within(scope, span), ...(customerId !== undefined && { customerId }) },
       orderBy: { customerId: 'asc' },
     });
     return found.map((one) => one.customerId);
   }
 
-  /** The invoices of a customer, of periods within the span, in the order of the periods. */
+  /**
+   * The invoices of a customer, of periods within the span, in the order of the periods. Each has the lines that are of its own period, also those
+   * by which it was asked for in advance.
+   */
   async invoices(scope: Scope, span: Period, customerId: string): Promise<SubscribedInvoice[]> {
     const rows = await this.db.invoice.findMany({
-      where: { ...within(scope, span), customerId },
+      where: { ...this.within(scope, span), customerId },
       orderBy: [{ periodFrom: 'asc' }, { id: 'asc' }],
     });
     const { accountId } = scope;
@@ -44,20 +47,52 @@ export class WhatIfRepository {
     const timed = await overTime(this.db, accountId, found.map(toSubscription));
     const byId = new Map(timed.map((subscription) => [subscription.id, subscription]));
     const invoices = await allWithLines(this.db, rows);
+    const before = await this.endingWith(scope, customerId, rows);
     return invoices.map((invoice) => {
       const subscription = byId.get(invoice.subscriptionId);
       if (!subscription) throw new Error(`${invoice.id} has no subscription.`);
-      return { ...invoice, subscription };
+      const { subscriptionId, period } = invoice;
+      const lines = [...before.filter(({ id }) => id !== invoice.id), invoice]
+        .filter((one) => one.subscriptionId === subscriptionId)
+        .flatMap((one) => one.lines.filter((line) => isOfPeriod(line, one, period)));
+      return { ...invoice, lines, subscription };
     });
+  }
+
+  /** The invoices whose periods end where others begin: what is asked for those in advance stands there. */
+  private async endingWith(
+    { accountId }: Scope,
+    customerId: string,
+    next: readonly { readonly subscriptionId: string; readonly periodFrom: Date }[],
+  ): Promise<Invoice[]> {
+    const rows = await this.db.invoice.findMany({
+      where: {
+        accountId,
+        customerId,
+        status: { not: 'void' },
+        OR: next.map(({ subscriptionId, periodFrom }) => ({
+          subscriptionId,
+          periodTo: periodFrom,
+        })),
+      },
+    });
+    return allWithLines(this.db, rows);
+  }
+
+  /** A void invoice asks for nothing; what replaced it is counted. One of the instant of a start is of no period. */
+  private within({ accountId }: Scope, { from, to }: Period): Prisma.InvoiceWhereInput {
+    return {
+      accountId,
+      status: { not: 'void' },
+      periodFrom: { gte: from },
+      periodTo: { lte: to, gt: this.db.invoice.fields.periodFrom },
+    };
   }
 }
 
-/** A void invoice asks for nothing; what replaced it is counted. */
-function within({ accountId }: Scope, { from, to }: Period): Prisma.InvoiceWhereInput {
-  return {
-    accountId,
-    status: { not: 'void' },
-    periodFrom: { gte: from },
-    periodTo: { lte: to },
-  };
+/** Whether a line is of a period: of that of its invoice, or of the one that it is asked for in advance. */
+function isOfPeriod({ source }: StoredLine, invoice: Invoice, { from, to }: Period): boolean {
+  if (source?.kind === 'in-advance') return Date.parse(source.periodFrom) === from.getTime();
+  const { period } = invoice;
+  return period.from.getTime() === from.getTime() && period.to.getTime() === to.getTime();
 }
