@@ -10,7 +10,7 @@ import {
   type Money,
 } from '@core/kernel';
 import { isInScope, type ChargeScope } from './charge-scope.js';
-import { ratingOf, type DraftLine, type InvoiceDraft } from './draft-invoice.js';
+import { ratingOf, withLines, type DraftLine, type InvoiceDraft } from './draft-invoice.js';
 import type { LineDiscount } from './line-discount.js';
 
 /** What a coupon takes off: a percentage, or an amount of each currency that it names, in minor units. */
@@ -63,10 +63,7 @@ export function couponedDraft(
     (left, coupon) => withCoupon(left, coupon, { draft, usagePlanId }),
     draft.lines,
   );
-  if (lines === draft.lines) return draft;
-  const zero = zeroMoney(draft.currency);
-  const subtotal = lines.reduce((sum, { amount }) => addMoney(sum, amount), zero);
-  return { ...draft, lines, subtotal, total: addMoney(subtotal, draft.tax) };
+  return lines === draft.lines ? draft : withLines(draft, lines);
 }
 
 interface Of {
@@ -92,8 +89,8 @@ function withCoupon(
     });
   }
   for (const [index, line] of lines.entries()) {
-    if (off.has(index) || coupon.percent === null) continue;
-    if (!isCorrection(line, coupon, of.draft) || !isFor(coupon, line, of)) continue;
+    if (coupon.percent === null || !isCorrection(line, coupon, of.draft)) continue;
+    if (!isFor(coupon, line, of)) continue;
     off.set(index, percentOf(line.amount, coupon.percent));
   }
   if ([...off.values()].every(({ minor }) => minor === 0n)) return lines;

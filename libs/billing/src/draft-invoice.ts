@@ -129,23 +129,20 @@ export function draftOfParts(billing: BillingInParts): InvoiceDraft {
     assert.equal(rateCard.currency, currency, 'A subscription is priced in its own currency.');
   }
   const priced = priceLines(parts, { period, timezone });
-  const subtotal = priced.lines.reduce(
-    (sum, { amount }) => addMoney(sum, amount),
-    zeroMoney(currency),
-  );
-  const draft = {
+  const zero = zeroMoney(currency);
+  const empty = {
     subscriptionId: subscription.id,
     customerId: subscription.customerId,
     currency,
     period,
     timezone,
-    lines: priced.lines,
-    subtotal,
-    tax: zeroMoney(currency),
-    total: subtotal,
+    lines: [],
+    subtotal: zero,
+    tax: zero,
+    total: zero,
     unpriced: priced.unpriced,
   };
-  return withAdjustments(draft, adjustments);
+  return withAdjustments(withLines(empty, priced.lines), adjustments);
 }
 
 /** A draft with a line more for each adjustment. */
@@ -155,7 +152,12 @@ export function withAdjustments(
 ): InvoiceDraft {
   if (adjustments.length === 0) return draft;
   const added = adjustments.map((adjustment) => ({ kind: 'adjustment' as const, ...adjustment }));
-  const subtotal = added.reduce((sum, { amount }) => addMoney(sum, amount), draft.subtotal);
-  const lines = [...draft.lines, ...added];
+  return withLines(draft, [...draft.lines, ...added]);
+}
+
+/** A draft with other lines, added up. */
+export function withLines(draft: InvoiceDraft, lines: readonly DraftLine[]): InvoiceDraft {
+  const zero = zeroMoney(draft.currency);
+  const subtotal = lines.reduce((sum, { amount }) => addMoney(sum, amount), zero);
   return { ...draft, lines, subtotal, total: addMoney(subtotal, draft.tax) };
 }

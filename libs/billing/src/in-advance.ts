@@ -1,10 +1,32 @@
-import { addMoney, zeroMoney, type Money, type Period } from '@core/kernel';
+import type { Period } from '@core/kernel';
 import { isInAdvance, type Price } from '@core/pricing';
-import { withAdjustments, type Adjustment, type InvoiceDraft } from './draft-invoice.js';
+import {
+  withAdjustments,
+  withLines,
+  type Adjustment,
+  type DraftLine,
+  type InvoiceDraft,
+} from './draft-invoice.js';
 import { daysOf } from './invoice-dates.js';
-import { adjustmentOf, type BilledPeriod } from './late-usage.js';
-import { chargeKey, type BilledPart, type RatingSnapshot } from './price-lines.js';
+import { adjustmentOf, unbilledAdjustments, type BilledPeriod } from './late-usage.js';
+import { chargeKey, type BilledPart, type PriceLine, type RatingSnapshot } from './price-lines.js';
 import { phaseParts, type Phase, type Timeline } from './timeline.js';
+
+/** The prices of a rate card. */
+interface Priced {
+  readonly prices: readonly { readonly price: Price }[];
+}
+
+/** Whether anything is asked for in advance while a phase lasts. */
+export function phaseAsksInAdvance(
+  { kind, priceOverrides, addOns }: Phase,
+  { prices }: Priced,
+): boolean {
+  if (kind !== 'active') return false;
+  return [prices, priceOverrides, addOns].some((all) =>
+    all.some(({ price }) => isInAdvance(price)),
+  );
+}
 
 /**
  * Whether anything is asked for a period before it begins. What follows a trial or a pause within it is not: nobody pays ahead for what they are
@@ -13,13 +35,12 @@ import { phaseParts, type Phase, type Timeline } from './timeline.js';
 export function periodAsksInAdvance(
   timeline: Timeline,
   period: Period,
-  cardOf: (phase: Phase) => { readonly prices: readonly { readonly price: Price }[] },
+  cardOf: (phase: Phase) => Priced,
 ): boolean {
   const phases = phaseParts(timeline, period).map(({ phase }) => phase);
-  return until(phases, ({ kind }) => kind !== 'active').some((phase) => {
-    const prices = [...cardOf(phase).prices, ...phase.priceOverrides, ...phase.addOns];
-    return prices.some(({ price }) => isInAdvance(price));
-  });
+  return until(phases, ({ kind }) => kind !== 'active').some((phase) =>
+    phaseAsksInAdvance(phase, cardOf(phase)),
+  );
 }
 
 /** The parts of a period with nothing but what is asked for it in advance, which no usage is needed for. */
@@ -36,17 +57,9 @@ export function partsInAdvance(parts: readonly BilledPart[]): BilledPart[] {
  * invoice of the period before, and of the first period on an invoice of its own, whose period is the instant of the start.
  */
 export function advanceAdjustments(rated: InvoiceDraft, billed: BilledPeriod): Adjustment[] {
-  const days = daysOf(rated.period, rated.timezone);
-  return rated.lines.flatMap((line): Adjustment[] => {
-    if (line.kind !== 'price') return [];
-    const before =
-      billed.billed.get(chargeKey(line.rating, billed.period.from.toISOString())) ?? 0n;
-    const minor = line.amount.minor - before;
-    if (minor === 0n) return [];
-    const when = line.rating.spans ? '' : `: ${days.first} to ${days.last}`;
-    const description = `${line.description}${when}, in advance`;
-    const amount = { minor, currency: rated.currency };
-    return [adjustmentOf({ kind: 'in-advance', description, amount, rating: line.rating }, billed)];
+  const { first, last } = daysOf(rated.period, rated.timezone);
+  return unbilledAdjustments(rated, billed, 'in-advance', ({ description, rating }) => {
+    return `${description}${rating.spans ? '' : `: ${first} to ${last}`}, in advance`;
   });
 }
 
@@ -57,34 +70,27 @@ export function advanceAdjustments(rated: InvoiceDraft, billed: BilledPeriod): A
 export function settledDraft(draft: InvoiceDraft, own: BilledPeriod): InvoiceDraft {
   if (own.inAdvance.size === 0) return draft;
   const from = own.period.from.toISOString();
-  const left = new Map(own.inAdvance);
-  const days = daysOf(own.period, draft.timezone);
-  const differences: Adjustment[] = [];
-  const lines = draft.lines.filter((line) => {
-    const key = line.kind === 'price' ? chargeKey(line.rating, from) : '';
-    if (line.kind !== 'price' || !left.delete(key)) return true;
-    const minor = line.amount.minor - (own.billed.get(key) ?? 0n);
-    if (minor === 0n) return false;
-    const description = `${line.description}: difference to what was asked in advance`;
-    const amount = { minor, currency: draft.currency };
-    const of = { kind: 'in-advance', description, amount, rating: line.rating } as const;
-    differences.push(adjustmentOf(of, own));
-    return false;
-  });
-  for (const [key, rating] of left) {
+  const wasAsked = (line: DraftLine): line is PriceLine =>
+    line.kind === 'price' && own.inAdvance.has(chargeKey(line.rating, from));
+  const asked = draft.lines.filter(wasAsked);
+  const differences = unbilledAdjustments(
+    withLines(draft, asked),
+    own,
+    'in-advance',
+    ({ description }) => `${description}: difference to what was asked in advance`,
+  );
+  const held = new Set(asked.map(({ rating }) => chargeKey(rating, from)));
+  const { first, last } = daysOf(own.period, draft.timezone);
+  for (const [key, rating] of own.inAdvance) {
     const minor = -(own.billed.get(key) ?? 0n);
-    if (minor === 0n) continue;
-    const amount: Money = { minor, currency: draft.currency };
-    const description = `Asked in advance for ${days.first} to ${days.last}, taken back`;
+    if (held.has(key) || minor === 0n) continue;
+    const description = `Asked in advance for ${first} to ${last}, taken back`;
+    const amount = { minor, currency: draft.currency };
     const of = { kind: 'in-advance', description, amount, rating: nothingOf(rating) } as const;
     differences.push(adjustmentOf(of, own));
   }
-  const subtotal = lines.reduce(
-    (sum, { amount }) => addMoney(sum, amount),
-    zeroMoney(draft.currency),
-  );
-  const rest = { ...draft, lines, subtotal, total: addMoney(subtotal, draft.tax) };
-  return withAdjustments(rest, differences);
+  const others = draft.lines.filter((line) => !wasAsked(line));
+  return withAdjustments(withLines(draft, others), differences);
 }
 
 /** A price that is asked for nothing after all. */

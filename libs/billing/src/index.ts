@@ -63,6 +63,7 @@ export { readPriceOverrides, withOverrides, type PriceOverride } from './price-o
 export {
   changedPhases,
   closingAt,
+  withPhases,
   currentPeriod,
   isSame,
   openPeriod,
@@ -163,6 +164,7 @@ export {
 } from './late-usage.js';
 export {
   advanceAdjustments,
+  phaseAsksInAdvance,
   partsInAdvance,
   periodAsksInAdvance,
   settledDraft,

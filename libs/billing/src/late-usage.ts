@@ -1,7 +1,7 @@
 import type { Money, Period } from '@core/kernel';
 import type { Adjustment, InvoiceDraft } from './draft-invoice.js';
 import { daysOf } from './invoice-dates.js';
-import { chargeKey, type RatingSnapshot } from './price-lines.js';
+import { chargeKey, type PriceLine, type RatingSnapshot } from './price-lines.js';
 
 /** What other invoices of the subscription charge for a period, by price (`chargeKey`), in minor units. */
 export type BilledByPrice = ReadonlyMap<string, bigint>;
@@ -22,17 +22,32 @@ export interface BilledPeriod {
  * rounded, so that what was charged once is never charged again for a fraction.
  */
 export function lateUsageAdjustments(rated: InvoiceDraft, finished: BilledPeriod): Adjustment[] {
-  const days = daysOf(rated.period, rated.timezone);
+  const { first, last } = daysOf(rated.period, rated.timezone);
+  return unbilledAdjustments(rated, finished, 'late-usage', ({ description }) => {
+    return `${description}: adjustment for ${first} to ${last}`;
+  });
+}
+
+/** What prices ask for a period and no invoice charges yet, or too much of: a line for each price that differs. */
+export function unbilledAdjustments(
+  rated: InvoiceDraft,
+  period: BilledPeriod,
+  kind: 'late-usage' | 'in-advance',
+  describe: (line: PriceLine) => string,
+): Adjustment[] {
   return rated.lines.flatMap((line): Adjustment[] => {
     if (line.kind !== 'price') return [];
     const { rating, amount } = line;
-    const before = finished.billed.get(chargeKey(rating, finished.period.from.toISOString())) ?? 0n;
-    const minor = amount.minor - before;
+    const minor = amount.minor - billedBefore(period, rating);
     if (minor === 0n) return [];
-    const description = `${line.description}: adjustment for ${days.first} to ${days.last}`;
-    const of = { kind: 'late-usage', description, rating } as const;
-    return [adjustmentOf({ ...of, amount: { ...amount, minor } }, finished)];
+    const description = describe(line);
+    return [adjustmentOf({ kind, description, amount: { ...amount, minor }, rating }, period)];
   });
+}
+
+/** What was billed for a period by a price. */
+function billedBefore({ period, billed }: BilledPeriod, rating: RatingSnapshot): bigint {
+  return billed.get(chargeKey(rating, period.from.toISOString())) ?? 0n;
 }
 
 /**
@@ -43,8 +58,8 @@ export function billedElsewhereAdjustments(draft: InvoiceDraft, own: BilledPerio
   return draft.lines.flatMap((line): Adjustment[] => {
     if (line.kind !== 'price') return [];
     const { rating } = line;
-    const before = own.billed.get(chargeKey(rating, own.period.from.toISOString()));
-    if (!before) return [];
+    const before = billedBefore(own, rating);
+    if (before === 0n) return [];
     const description = `${line.description}: billed already as an adjustment`;
     const amount = { minor: -before, currency: draft.currency };
     return [adjustmentOf({ kind: 'late-usage', description, amount, rating }, own)];
@@ -60,10 +75,10 @@ export function adjustmentOf(
     /** What the period costs by the price. */
     readonly rating: RatingSnapshot;
   },
-  { period, invoiceId, invoiceNumber, billed }: BilledPeriod,
+  of: BilledPeriod,
 ): Adjustment {
   const { kind, description, amount, rating } = line;
-  const from = period.from.toISOString();
+  const { period, invoiceId, invoiceNumber } = of;
   return {
     description,
     amount,
@@ -71,10 +86,10 @@ export function adjustmentOf(
       kind,
       invoiceId,
       invoiceNumber,
-      periodFrom: from,
+      periodFrom: period.from.toISOString(),
       periodTo: period.to.toISOString(),
       rating,
-      billedMinor: (billed.get(chargeKey(rating, from)) ?? 0n).toString(),
+      billedMinor: billedBefore(of, rating).toString(),
       roundedMinor: amount.minor.toString(),
     },
   };

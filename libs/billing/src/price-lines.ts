@@ -21,7 +21,7 @@ import {
 } from '@core/pricing';
 import { addOnAmount, addOnPriceId, type AddOn } from './add-ons.js';
 import { commitmentTrueUp, type CommitmentSnapshot } from './commitment.js';
-import { localDate } from './invoice-dates.js';
+import { daysOf } from './invoice-dates.js';
 import { proratedPrice, type ProrationShare } from './proration.js';
 
 /** One version of a rate card, which never changes, and its prices in the order of the lines. */
@@ -298,9 +298,9 @@ function priceLine(
 
 /** The days of spans, as they stand behind what a line is for: `2026-02-01 to 2026-02-13`. Nothing for the whole period. */
 function spanTexts(spans: readonly Period[], timezone: string): string[] {
-  const days = spans.map(({ from, to }) => {
-    const last = new Date(to.getTime() - 1);
-    return `${localDate(from, timezone)} to ${localDate(last, timezone)}`;
+  const days = spans.map((span) => {
+    const { first, last } = daysOf(span, timezone);
+    return `${first} to ${last}`;
   });
   return days.length === 0 ? [] : [days.join(', ')];
 }

@@ -115,6 +115,14 @@ export function resumedPhases(timeline: Timeline, at: Date): Phase[] {
   );
 }
 
+/** A timeline in which phases take the place of what was from the first of them on. */
+export function withPhases(timeline: Timeline, phases: readonly Phase[]): Timeline {
+  const [change] = phases;
+  const kept = change ? timeline.filter(({ startsAt }) => startsAt < change.startsAt) : timeline;
+  const [first = timeline[0], ...rest] = [...kept, ...phases];
+  return [first, ...rest];
+}
+
 /** The parts of a period, in order, without gap or overlap. Phases side by side with the same terms are one part. */
 export function phaseParts(timeline: Timeline, { from, to }: Period): PhasePart[] {
   const inside = timeline.filter(({ startsAt }) => startsAt > from && startsAt < to);
@@ -158,7 +166,9 @@ export function currentPeriod(
   timeline: Timeline,
   of: { readonly billedTo: Date; readonly closesAt: Date | null; readonly endsAt: Date | null },
 ): Period | null {
-  return of.closesAt && (openPeriod(timeline, of)?.period ?? null);
+  const { billedTo: from, closesAt: to } = of;
+  if (to === null || to > from) return to && { from, to };
+  return openPeriod(timeline, of)?.period ?? null;
 }
 
 /** Where what is open closes when the end of a subscription is moved: what is due at its start stays due. */

@@ -5,11 +5,9 @@ import {
   parsePeriodRule,
   periodAsksInAdvance,
   phaseAt,
-  phaseParts,
   readAddOns,
   readPriceOverrides,
   type AddOn,
-  type BilledRateCard,
   type PeriodRule,
   type PhaseTerms,
   type PriceOverride,
@@ -18,9 +16,10 @@ import {
 import type { Scope } from '@core/identity';
 import type { FieldFault } from '@core/kernel';
 import { InvalidRequest } from '@io/platform';
-import { cardKey, cardOf } from './parts-to-rate.js';
+import { cardOf } from './parts-to-rate.js';
 import { RateCardsService, type ChosenVersion } from './rate-cards.service.js';
 import { SubscriptionsRepository, type Subscription } from './subscriptions.repository.js';
+import { TermsRepository } from './terms.repository.js';
 import type { SubscriptionOverTime } from './timelines.js';
 
 /** What is to be different; what is left out stays. */
@@ -47,6 +46,7 @@ export class ChangedTermsService {
   constructor(
     private readonly subscriptions: SubscriptionsRepository,
     private readonly rateCards: RateCardsService,
+    private readonly billing: TermsRepository,
   ) {}
 
   /** How terms change from an instant on. Overrides of another card's prices are dropped with it. Throws `InvalidRequest`. */
@@ -107,15 +107,7 @@ export class ChangedTermsService {
     const [{ startsAt }] = timeline;
     const open = openPeriod(timeline, { billedTo: startsAt, endsAt });
     if (!open) return null;
-    const cards = new Map<string, BilledRateCard>();
-    for (const { phase } of phaseParts(timeline, open.period)) {
-      const { rateCardId: id, rateCardVersion } = phase;
-      const card = await this.rateCards.find(scope, id);
-      const version = card?.versions.find((one) => one.version === rateCardVersion);
-      if (!version) throw new Error(`${cardKey(phase)} holds and is not there.`);
-      const { currency, items } = version;
-      cards.set(cardKey(phase), { id, version: rateCardVersion, currency, prices: items });
-    }
+    const cards = await this.billing.cards({ accountId: scope.accountId, timeline });
     const isAsked = periodAsksInAdvance(timeline, open.period, (phase) => cardOf(cards, phase));
     return isAsked ? startsAt : open.period.to;
   }

@@ -98,17 +98,16 @@ function basisOf(
   const finished = invoices
     .filter(({ isFinal, periodFrom }) => isFinal && periodFrom < period.from)
     .filter(({ periodFrom, periodTo }) => periodFrom < periodTo)
-    .map(({ id, number, periodFrom, periodTo }) =>
-      billedPeriod(charges, { from: periodFrom, to: periodTo }, { id, number }),
-    );
+    .map(({ id: finishedId, number: invoiceNumber, periodFrom, periodTo }) => {
+      const of = { period: { from: periodFrom, to: periodTo }, invoiceId: finishedId };
+      return { ...of, invoiceNumber, ...billedFrom(charges, periodFrom) };
+    });
+  // Of the instant of a start nothing else is charged: what begins there is the first period.
+  const own = billedFrom(period.from < period.to ? charges : [], period.from);
   return {
     finished,
-    own: billedPeriod(period.from < period.to ? charges : [], period, {
-      id: invoiceId,
-      number: null,
-    }),
-    next: billedPeriod(charges, { from: period.to, to: period.to }, { id: null, number: null })
-      .billed,
+    own: { period, invoiceId, invoiceNumber: null, ...own },
+    next: billedFrom(charges, period.to).billed,
     manual: manual.map(({ id, description, amountMinor: minor, reason, createdBy }) => ({
       description,
       amount: { minor, currency },
@@ -149,17 +148,17 @@ function chargeElsewhere({
   return { ...charge(periodFrom, rating, roundedMinor), inAdvance };
 }
 
-function billedPeriod(
+/** What is charged for the period that begins at an instant, by price. */
+function billedFrom(
   charges: readonly Charge[],
-  period: Period,
-  { id: invoiceId, number: invoiceNumber }: { id: string | null; number: string | null },
-): BilledPeriod {
+  start: Date,
+): Pick<BilledPeriod, 'billed' | 'inAdvance'> {
   const billed = new Map<string, bigint>();
   const asked = new Map<string, RatingSnapshot>();
   for (const { from, key, minor, inAdvance } of charges) {
-    if (from !== period.from.toISOString()) continue;
+    if (from !== start.toISOString()) continue;
     billed.set(key, (billed.get(key) ?? 0n) + minor);
     if (inAdvance) asked.set(key, inAdvance);
   }
-  return { period, invoiceId, invoiceNumber, billed, inAdvance: asked };
+  return { billed, inAdvance: asked };
 }

@@ -4,6 +4,7 @@ import {
   currentPeriod,
   openPeriod,
   projectionStanding,
+  withPhases,
   type ProjectionStanding,
   type TaxedDraft,
 } from '@core/billing';
@@ -63,12 +64,11 @@ export class PreviewsService {
     const { at, phases } = await this.changes.planned(scope, id, change);
     const terms = await this.get(scope, id);
     const { subscription } = terms;
-    const { timeline } = subscription;
-    const [first = timeline[0], ...rest] = [
-      ...timeline.filter(({ startsAt }) => phases.length === 0 || startsAt < at),
-      ...phases,
-    ];
-    const changed = await this.terms.changed(scope, terms, [first, ...rest]);
+    const changed = await this.terms.changed(
+      scope,
+      terms,
+      withPhases(subscription.timeline, phases),
+    );
     const before = periodAt(subscription, at);
     const after = before && periodAt(changed.subscription, before.from);
     return {

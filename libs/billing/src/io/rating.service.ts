@@ -10,7 +10,7 @@ import {
   metersByProtocol,
   openPeriod,
   partsInAdvance,
-  periodAsksInAdvance,
+  phaseAsksInAdvance,
   projectedUsage,
   settledDraft,
   taxedDraft,
@@ -138,9 +138,9 @@ function ratedPeriod(
 function askedInAdvance({ terms, period, basis }: RatingTask): Adjustment[] {
   const { subscription, cards } = terms;
   const { timeline, endsAt } = subscription;
+  if (!timeline.some((phase) => phaseAsksInAdvance(phase, cardOf(cards, phase)))) return [];
   const open = openPeriod(timeline, { billedTo: period.to, endsAt });
-  if (!open || !periodAsksInAdvance(timeline, open.period, (phase) => cardOf(cards, phase)))
-    return [];
+  if (!open) return [];
   const parts = partsToRate(subscription, open.period);
   const usage = parts.map(() => []);
   const rated = draftOfParts({

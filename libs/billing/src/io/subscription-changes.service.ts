@@ -10,8 +10,8 @@ import {
   resumedPhases,
   SubscriptionEnded,
   SubscriptionNotActive,
+  withPhases,
   type Phase,
-  type Timeline,
 } from '@core/billing';
 import type { Scope } from '@core/identity';
 import {
@@ -190,13 +190,13 @@ export class SubscriptionChangesService {
       const isEnd = action === CANCEL;
       const written = await act(seen, instantOf(seen, { at, isEnd }, now), now);
       if (!written) return { ...seen, now };
-      const { endsAt, closesAt, cancelledAt } = { ...seen, ...written.dates };
+      const { endsAt, cancelledAt, ...planned } = { ...seen, ...written.dates };
+      // Before its start it has no invoice, and may begin by other terms.
+      const closesAt =
+        now < seen.startsAt
+          ? await this.terms.firstClosing(scope, withPhases(seen.timeline, written.phases), endsAt)
+          : planned.closesAt;
       const dates = { endsAt, cancelledAt, closesAt };
-      if (now < seen.startsAt) {
-        // It has no invoice yet, and begins by other terms.
-        const timeline = withPhases(seen.timeline, written.phases);
-        dates.closesAt = await this.terms.firstClosing(scope, timeline, endsAt);
-      }
       try {
         const done = { ...written, action, dates, now };
         return { ...(await this.subscriptions.write(scope, seen, done)), now };
@@ -218,14 +218,6 @@ function ensureRuleAtEnd({ periodRule }: TermsChange, at: ChangeInstant): void {
   if (periodRule === undefined || at === 'period-end') return;
   const detail = 'takes effect with the end of the period only: send "period-end" as `at`';
   throw new InvalidRequest([{ pointer: '/periodRule', detail }]);
-}
-
-/** A timeline in which phases take the place of what was from the first of them on. */
-function withPhases(timeline: Timeline, phases: readonly Phase[]): Timeline {
-  const [change] = phases;
-  const kept = change ? timeline.filter(({ startsAt }) => startsAt < change.startsAt) : timeline;
-  const [first = timeline[0], ...rest] = [...kept, ...phases];
-  return [first, ...rest];
 }
 
 /** What holds from an instant on as it stands, to compare with what would. */

@@ -31,7 +31,7 @@ const CARDS_MAX = 1_000;
 @Injectable()
 export class TermsRepository {
   /** By account, card and version: a version never changes, so it is read once. */
-  private readonly cards = new Map<string, BilledRateCard>();
+  private readonly versions = new Map<string, BilledRateCard>();
 
   constructor(private readonly db: Database) {}
 
@@ -100,10 +100,14 @@ export class TermsRepository {
     timeline: Timeline,
   ): Promise<BillingTerms> {
     const subscription = { ...terms.subscription, timeline };
-    return { ...terms, subscription, cards: await this.cardsOf(this.db, { accountId, timeline }) };
+    return { ...terms, subscription, cards: await this.cards({ accountId, timeline }) };
   }
 
   /** The rate cards of all phases. */
+  cards(of: Pick<SubscriptionOverTime, 'accountId' | 'timeline'>): Promise<RateCards> {
+    return this.cardsOf(this.db, of);
+  }
+
   private async cardsOf(
     db: Prisma.TransactionClient,
     { accountId, timeline }: Pick<SubscriptionOverTime, 'accountId' | 'timeline'>,
@@ -125,16 +129,16 @@ export class TermsRepository {
     }: Pick<Subscription, 'accountId' | 'rateCardId' | 'rateCardVersion'>,
   ): Promise<BilledRateCard> {
     const key = `${accountId} ${rateCardId} ${version}`;
-    const known = this.cards.get(key);
+    const known = this.versions.get(key);
     if (known) return known;
     const { currency, items } = await db.rateCardVersion.findUniqueOrThrow({
       where: { rateCardId_version: { rateCardId, version }, accountId },
     });
     const prices = parseRateCardItems({ currency, items: items as readonly object[] });
     const card = { id: rateCardId, version, currency, prices };
-    const [oldest] = this.cards.keys();
-    if (this.cards.size >= CARDS_MAX && oldest !== undefined) this.cards.delete(oldest);
-    this.cards.set(key, card);
+    const [oldest] = this.versions.keys();
+    if (this.versions.size >= CARDS_MAX && oldest !== undefined) this.versions.delete(oldest);
+    this.versions.set(key, card);
     return card;
   }
 }

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { Scope } from '@core/identity';
 import type { Period } from '@core/kernel';
 import { Database, type Prisma } from '@io/platform';
-import { allWithLines, type Invoice, type StoredLine } from './invoice-rows.js';
+import { allWithLines, type HeadRow, type Invoice, type StoredLine } from './invoice-rows.js';
 import { toSubscription } from './subscriptions.repository.js';
 import { overTime, type SubscriptionOverTime } from './timelines.js';
 
@@ -47,30 +47,31 @@ export class WhatIfRepository {
     const timed = await overTime(this.db, accountId, found.map(toSubscription));
     const byId = new Map(timed.map((subscription) => [subscription.id, subscription]));
     const invoices = await allWithLines(this.db, rows);
-    const before = await this.endingWith(scope, customerId, rows);
+    const all = [...invoices, ...(await this.othersBefore(scope, customerId, rows))];
     return invoices.map((invoice) => {
       const subscription = byId.get(invoice.subscriptionId);
       if (!subscription) throw new Error(`${invoice.id} has no subscription.`);
       const { subscriptionId, period } = invoice;
-      const lines = [...before.filter(({ id }) => id !== invoice.id), invoice]
+      const lines = all
         .filter((one) => one.subscriptionId === subscriptionId)
         .flatMap((one) => one.lines.filter((line) => isOfPeriod(line, one, period)));
       return { ...invoice, lines, subscription };
     });
   }
 
-  /** The invoices whose periods end where others begin: what is asked for those in advance stands there. */
-  private async endingWith(
+  /** Other invoices whose periods end where these begin: what is asked for these in advance stands there. */
+  private async othersBefore(
     { accountId }: Scope,
     customerId: string,
-    next: readonly { readonly subscriptionId: string; readonly periodFrom: Date }[],
+    these: readonly HeadRow[],
   ): Promise<Invoice[]> {
     const rows = await this.db.invoice.findMany({
       where: {
         accountId,
         customerId,
         status: { not: 'void' },
-        OR: next.map(({ subscriptionId, periodFrom }) => ({
+        id: { notIn: these.map(({ id }) => id) },
+        OR: these.map(({ subscriptionId, periodFrom }) => ({
           subscriptionId,
           periodTo: periodFrom,
         })),
