@@ -16,6 +16,7 @@ import { newApiKeyValue } from '@core/kernel';
 import { Config, Keyring } from '@io/platform';
 import { entryOf } from '../scripts/build.mjs';
 import { startPostgres } from '../scripts/embedded-postgres.mjs';
+import { NODE_FLAGS } from '../scripts/launcher/processes.mjs';
 import { freePort } from '../scripts/free-port.mjs';
 import { applyMigrations } from '../scripts/migrate.mjs';
 import { checkRequest, encoded, EnvoyClient } from '../test/support/envoy.js';
@@ -150,7 +151,7 @@ function compare(
 /** Starts a program on core 0, with its gRPC port, and resolves once it answers there. */
 async function startServer(entry: string, environment: Record<string, string>): Promise<Server> {
   const port = await freePort();
-  const child = spawn('taskset', ['-c', '0', process.execPath, '--max-semi-space-size=32', entry], {
+  const child = spawn('taskset', ['-c', '0', process.execPath, ...NODE_FLAGS, entry], {
     env: {
       PATH: process.env['PATH'] ?? '',
       PORT: String(await freePort()),

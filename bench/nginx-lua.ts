@@ -24,6 +24,7 @@ import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { entryOf } from '../scripts/build.mjs';
 import { startPostgres } from '../scripts/embedded-postgres.mjs';
+import { NODE_FLAGS } from '../scripts/launcher/processes.mjs';
 import { freePort } from '../scripts/free-port.mjs';
 import { applyMigrations } from '../scripts/migrate.mjs';
 import { newSubject } from './subject.js';
@@ -62,7 +63,7 @@ async function main(): Promise<void> {
     const databaseUrl = postgres.connectionString();
     await applyMigrations({ connectionString: databaseUrl });
     const port = await freePort();
-    const api = start(process.execPath, ['--max-semi-space-size=32', entryOf('api')], {
+    const api = start(process.execPath, [...NODE_FLAGS, entryOf('api')], {
       PORT: String(port),
       DATABASE_URL: databaseUrl,
       TOLLGATE_SECRET: randomBytes(32).toString('base64'),

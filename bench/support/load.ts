@@ -9,6 +9,7 @@ import { promisify } from 'node:util';
 import pg from 'pg';
 import { newApiKeyValue } from '@core/kernel';
 import { Config, Keyring } from '@io/platform';
+import { LARGE_PAGES, NODE_FLAGS } from '../../scripts/launcher/processes.mjs';
 import { freePort } from '../../scripts/free-port.mjs';
 
 /** What every api of a bench starts with, beside its database. */
@@ -50,10 +51,10 @@ export async function startServer(
   environment: Record<string, string>,
 ): Promise<Server> {
   const port = await freePort();
-  const child = spawn('taskset', ['-c', '0', process.execPath, '--max-semi-space-size=32', entry], {
+  const child = spawn('taskset', ['-c', '0', process.execPath, ...NODE_FLAGS, entry], {
     env: {
       PATH: process.env['PATH'] ?? '',
-      GLIBC_TUNABLES: 'glibc.malloc.hugetlb=1',
+      ...LARGE_PAGES,
       PORT: String(port),
       ...environment,
     },

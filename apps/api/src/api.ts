@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { createServer, type RequestListener, type ServerResponse } from 'node:http';
+import { createServer, type RequestListener } from 'node:http';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import {
@@ -18,19 +18,21 @@ import {
   type FastifyRequest,
 } from 'fastify';
 import { ApiModule } from './api.module.js';
-import { DecisionListener } from './decisions/decision.listener.js';
+import { DecisionListener, DECISIONS_URL } from './decisions/decision.listener.js';
 import { DECISION_PATHS } from './decisions/decision-paths.js';
 import { EVENTS_PATHS } from './events/events-paths.js';
 import { EventsRoutes } from './events/events.routes.js';
-import { ForwardAuthListener } from './decisions/forward-auth.listener.js';
+import { FORWARD_AUTH_PREFIX, ForwardAuthListener } from './decisions/forward-auth.listener.js';
 import { GATEWAY_EVENTS_PATHS } from './gateway-events/gateway-events-paths.js';
 import { GatewayEventsRoutes } from './gateway-events/gateway-events.routes.js';
 import { refuseBytes, sendProblem } from './http/bare-problems.js';
+import { KEEP_ALIVE_MS } from './http/hot-answer.js';
+import { nodeReply, takeFromNode, type HotRoute } from './http/hot-route.js';
 import { registerBodyParsers } from './http/json-body.js';
+import { readPlainConnections } from './http/plain-connections.js';
+import { HEAD_MAX } from './http/plain-request.js';
 import { requestIds } from './http/request-ids.js';
 import { registerStrictRequests } from './http/strict-requests.js';
-import { KEEP_ALIVE_MS } from './http/whole-answer.js';
-import { WholeRequest } from './http/whole-request.js';
 import { serveOpenApi } from './openapi.js';
 import { USAGE_BATCHES_PATHS } from './usage/usage-batches-paths.js';
 import { LEASE_PATHS } from './leases/lease-paths.js';
@@ -41,17 +43,17 @@ const BODY_MAX = 8 * 1024 * 1024;
 
 /** Bounds on slow and large requests. */
 const SERVER = {
-  maxHeaderSize: 16_384,
+  maxHeaderSize: HEAD_MAX,
   headersTimeout: 10_000,
   requestTimeout: 60_000,
   keepAliveTimeout: KEEP_ALIVE_MS,
-  IncomingMessage: WholeRequest,
 };
 
 /** Builds the api, not yet listening: pipes, filter, parsers and hooks are the same for the process and for tests. */
 export async function createApi(config: Config): Promise<NestFastifyApplication> {
   const logger = makeLogger(config);
-  const hot: { handle?: (request: WholeRequest, response: ServerResponse) => boolean } = {};
+  // Known once the application is made.
+  let hot: HotRoute = () => false;
   const genReqId = requestIds();
   const adapter = new FastifyAdapter({
     loggerInstance: logger,
@@ -68,16 +70,20 @@ export async function createApi(config: Config): Promise<NestFastifyApplication>
       { raw }: FastifyReply,
     ) =>
       sendProblem(
-        raw,
+        nodeReply(raw),
         toProblem(Object.assign(new Error('The URL is not valid.'), { statusCode }), id),
         id,
       ),
     clientErrorHandler: (error, socket) => refuseBytes(error, socket, genReqId()),
     serverFactory: (fastify: RequestListener) => {
-      const server = createServer<typeof WholeRequest>(SERVER, (request, response) => {
+      const server = createServer(SERVER, (request, response) => {
         // A connection that is never idle would keep a server that is closing open for ever.
         if (!server.listening) response.shouldKeepAlive = false;
-        if (!hot.handle?.(request, response)) fastify(request, response);
+        if (!takeFromNode(hot, request, response)) fastify(request, response);
+      });
+      readPlainConnections(server, {
+        route: (request, reply) => hot(request, reply),
+        isHot: (url) => url === DECISIONS_URL || url.startsWith(FORWARD_AUTH_PREFIX),
       });
       // Node drops what is past its count in silence, the gateway's own headers with it; a check counts instead.
       server.maxHeadersCount = 0;
@@ -99,8 +105,7 @@ export async function createApi(config: Config): Promise<NestFastifyApplication>
   app.get(LeasesRoutes).register(fastify);
   const decisions = app.get(DecisionListener);
   const forwardAuth = app.get(ForwardAuthListener);
-  hot.handle = (request, response) =>
-    decisions.handle(request, response) || forwardAuth.handle(request, response);
+  hot = (request, reply) => decisions.handle(request, reply) || forwardAuth.handle(request, reply);
   app.setGlobalPrefix('v1', {
     exclude: [
       'health/live',

@@ -19,11 +19,26 @@ export interface AllowedCalls extends CallName {
 const HOUR_MS = 3_600_000;
 
 /** The count of one name: found once, so that a call that passes costs an increment. */
-export class AllowedCount {
+export class AllowedCount implements AllowedCalls {
   allowed = 0;
   hourMs = 0;
+  readonly accountId: string;
+  readonly customerId: string;
+  readonly keyId: string;
+  readonly apiId: string;
+  readonly stage: string;
+  readonly method: string;
+  readonly resourcePath: string;
 
-  constructor(readonly name: CallName) {}
+  constructor(name: CallName) {
+    this.accountId = name.accountId;
+    this.customerId = name.customerId;
+    this.keyId = name.keyId;
+    this.apiId = name.apiId;
+    this.stage = name.stage;
+    this.method = name.method;
+    this.resourcePath = name.resourcePath;
+  }
 }
 
 /** Counts allowed calls until they are taken. A count is listed by its first call after that; others only increment. */
@@ -69,8 +84,14 @@ export class DecisionTally {
   }
 }
 
-const rowOf = ({ name, hourMs, allowed }: AllowedCount): AllowedCalls => ({
-  ...name,
-  hourMs,
-  allowed,
+const rowOf = (count: AllowedCount): AllowedCalls => ({
+  accountId: count.accountId,
+  customerId: count.customerId,
+  keyId: count.keyId,
+  apiId: count.apiId,
+  stage: count.stage,
+  method: count.method,
+  resourcePath: count.resourcePath,
+  hourMs: count.hourMs,
+  allowed: count.allowed,
 });

@@ -1,4 +1,3 @@
-import type { ServerResponse } from 'node:http';
 import { Injectable, Logger } from '@nestjs/common';
 import type { Principal } from '@core/identity';
 import { Authenticator } from '@io/identity';
@@ -7,16 +6,17 @@ import { toProblem } from '@io/platform';
 import { gatewayOf } from '../access/access.js';
 import { tokenReader } from '../access/access.guard.js';
 import { sendProblem } from '../http/bare-problems.js';
-import { checkIsJson, parseJson, takeBody } from '../http/json-body.js';
+import { HotAnswer } from '../http/hot-answer.js';
+import type { HotReply, HotRequest } from '../http/hot-route.js';
+import { checkIsJson, parseJson } from '../http/json-body.js';
 import { requestIds } from '../http/request-ids.js';
-import { API_HEADERS, readHeaders, type HotHeaders } from '../http/strict-requests.js';
-import { WholeAnswer } from '../http/whole-answer.js';
-import type { WholeRequest } from '../http/whole-request.js';
+import { API_HEADERS, type HotHeaders } from '../http/strict-requests.js';
 import { decisionJson, isoText } from './decision-answer.js';
 import { DecisionMeter, type MeteredFace } from './decision-meter.js';
 import { readDecisions } from './decision-request.js';
 import { readPlainQuestions } from './plain-questions.js';
 
+export const DECISIONS_URL = '/v1/decisions';
 const BODY_MAX = 1024 * 1024;
 
 /**
@@ -27,7 +27,7 @@ const BODY_MAX = 1024 * 1024;
 export class DecisionListener {
   private readonly logger = new Logger('Decisions');
   private readonly nextRequestId = requestIds();
-  private readonly decided = new WholeAnswer(200, [
+  private readonly decided = new HotAnswer(200, [
     'Content-Type',
     'application/json; charset=utf-8',
     ...API_HEADERS,
@@ -45,18 +45,18 @@ export class DecisionListener {
   }
 
   /** Takes the request if it is one of its own; false leaves it to Fastify. */
-  handle(request: WholeRequest, response: ServerResponse): boolean {
-    if (request.url !== '/v1/decisions' || request.method !== 'POST') return false;
-    const fail = (error: unknown) => this.fail(error, response);
-    const headers = readHeaders(request.rawHeaders);
+  handle(request: HotRequest, reply: HotReply): boolean {
+    if (request.url !== DECISIONS_URL || request.method !== 'POST') return false;
+    const fail = (error: unknown) => this.fail(error, reply);
+    const { headers } = request;
     if (headers instanceof Error) {
       fail(headers);
       return true;
     }
-    takeBody(headers, request, BODY_MAX, (error, bytes) => {
+    request.readBody(headers, BODY_MAX, (error, body) => {
       if (error) return fail(error);
       try {
-        this.answer(headers, bytes, response)?.catch(fail);
+        this.answer(headers, body, reply)?.catch(fail);
       } catch (fault) {
         fail(fault);
       }
@@ -65,69 +65,66 @@ export class DecisionListener {
   }
 
   /** Answers at once when nothing has to be asked first. 200 in either case, since a refusal is an answer. */
-  private answer(
-    headers: HotHeaders,
-    bytes: Buffer,
-    response: ServerResponse,
-  ): Promise<void> | null {
+  private answer(headers: HotHeaders, body: string, reply: HotReply): Promise<void> | null {
     const token = this.token(headers.authorization);
     const principal = this.authenticator.known(token);
     if (principal === undefined) {
       return this.authenticator
         .principal(token)
-        .then((found) => this.decide(found, headers, bytes, response) ?? undefined);
+        .then((found) => this.decide(found, headers, body, reply) ?? undefined);
     }
-    return this.decide(principal, headers, bytes, response);
+    return this.decide(principal, headers, body, reply);
   }
 
   private decide(
     principal: Principal | null,
     headers: HotHeaders,
-    bytes: Buffer,
-    response: ServerResponse,
+    body: string,
+    reply: HotReply,
   ): Promise<void> | null {
     const { accountId } = gatewayOf(principal);
     checkIsJson(headers);
     const asked =
-      readPlainQuestions(bytes, accountId) ?? readDecisions(parseJson(bytes), accountId);
+      readPlainQuestions(body, accountId) ??
+      readDecisions(parseJson(Buffer.from(body, 'latin1')), accountId);
     if ('one' in asked) {
       const decision = this.decisions.decide(asked.one);
       if (decision instanceof Promise)
-        return decision.then((decided) => this.send(response, decisionJson(decided), decided));
-      this.send(response, decisionJson(decision), decision);
+        return decision.then((decided) => this.send(reply, decisionJson(decided), decided));
+      this.send(reply, decisionJson(decision), decision);
       return null;
     }
     const decisions = asked.many.map((one) => this.batch.decide(one));
     if (areDecided(decisions)) {
-      this.sendMany(response, decisions);
+      this.sendMany(reply, decisions);
       return null;
     }
     return Promise.all(decisions.map(async (one) => one)).then((decided) =>
-      this.sendMany(response, decided),
+      this.sendMany(reply, decided),
     );
   }
 
-  private sendMany(response: ServerResponse, decisions: readonly Decision[]): void {
+  private sendMany(reply: HotReply, decisions: readonly Decision[]): void {
     let json = '{"decisions":[';
     for (const [i, decision] of decisions.entries())
       json += (i === 0 ? '' : ',') + decisionJson(decision);
     this.send(
-      response,
+      reply,
       `${json}]}`,
       decisions.find(({ keyId }) => keyId !== null),
     );
   }
 
   /** The text is ASCII: ids, words and numbers of ours, and templates that the catalogue keeps percent-encoded. */
-  private send(response: ServerResponse, json: string, decision: Decision | undefined): void {
+  private send(reply: HotReply, json: string, decision: Decision | undefined): void {
     const fields = ['X-Request-Id', this.nextRequestId()];
     // The clock is that of the key's account. Without a key nothing is said, since whoever asked would go by it.
     if (decision && decision.keyId !== null) fields.push('X-Tollgate-Time', isoText(decision.atMs));
-    this.decided.send(response, fields, json);
+    reply.send(this.decided, fields, json);
   }
 
-  private fail(error: unknown, response: ServerResponse): void {
-    if (response.headersSent) return;
+  private fail(error: unknown, reply: HotReply): void {
+    if (reply.isSent) return;
     const id = this.nextRequestId();
     const problem = toProblem(error, id);
     if (problem.status === 500) {
@@ -136,7 +133,7 @@ export class DecisionListener {
         error instanceof Error ? error.stack : undefined,
       );
     }
-    sendProblem(response, problem, id);
+    sendProblem(reply, problem, id);
   }
 }
 

@@ -9,8 +9,6 @@ export interface ForwardedCall {
   readonly method: string;
   readonly path: string;
   readonly sourceIp: string | null;
-  /** Some gateways send the client's body on; nothing in it is asked for. */
-  readonly hasBody: boolean;
 }
 
 /** The request as it came over the wire. */
@@ -42,7 +40,7 @@ const SOURCES: Readonly<Record<string, Source>> = {
   apisix: FORWARDED,
 };
 
-/** The places of what is read; all but the last must come once. */
+/** The places of what is read; each must come once. */
 const API_KEY = 0;
 const TOKEN = 1;
 const PATH = 2;
@@ -51,14 +49,13 @@ const ADDRESS = 4;
 /** Two of these are a trick, and proxies disagree which counts. */
 const HOST = 5;
 const AUTHORIZATION = 6;
-const BODY = 7;
-const PLACES = 8;
+const PLACES = 7;
 
 /** Where each header field is kept that one kind of gateway is read from. */
 class Reader {
   private readonly places: ReadonlyMap<string, number>;
-  /** Most headers are told apart from these by their length alone. */
-  private readonly lengths: ReadonlySet<number>;
+  /** A bit for the length of each: most headers are told apart from these by it. */
+  private readonly lengths: number;
   private readonly readsForwardedFor: boolean;
 
   constructor({ path, method, address }: Source) {
@@ -70,10 +67,8 @@ class Reader {
       [address, ADDRESS],
       ['host', HOST],
       ['authorization', AUTHORIZATION],
-      ['content-length', BODY],
-      ['transfer-encoding', BODY],
     ]);
-    this.lengths = new Set([...this.places.keys()].map((name) => name.length));
+    this.lengths = [...this.places.keys()].reduce((bits, { length }) => bits | (1 << length), 0);
     this.readsForwardedFor = address === 'x-forwarded-for';
   }
 
@@ -83,10 +78,10 @@ class Reader {
     for (let i = 0; i < rawHeaders.length; i += 2) {
       const raw = rawHeaders[i] ?? '';
       if (raw.includes('_') && ALIAS.test(raw)) return null;
-      if (!this.lengths.has(raw.length)) continue;
+      if (((this.lengths >>> raw.length) & 1) === 0) continue;
       const place = this.places.get(raw.toLowerCase());
       if (place === undefined) continue;
-      if (found[place] !== null && place !== BODY) return null;
+      if (found[place] !== null) return null;
       found[place] = rawHeaders[i + 1] ?? '';
     }
     return found;
@@ -133,7 +128,6 @@ export function readForwardedCall(
     method,
     path: query === -1 ? path : path.slice(0, query),
     sourceIp: reader.address(found[ADDRESS] ?? null, trustedProxies),
-    hasBody: found[BODY] != null,
   };
 }
 

@@ -1,21 +1,20 @@
-import type { ServerResponse } from 'node:http';
 import { Injectable, Logger } from '@nestjs/common';
 import type { Principal } from '@core/identity';
 import { pushClientFields, refusalAnswer } from '@core/limits';
 import { Authenticator } from '@io/identity';
 import type { Decision } from '@io/limits';
 import { Config } from '@io/platform';
+import { HotAnswer } from '../http/hot-answer.js';
+import type { HotReply, HotRequest } from '../http/hot-route.js';
 import { requestIds } from '../http/request-ids.js';
 import { API_HEADERS, excessOf } from '../http/strict-requests.js';
-import { WholeAnswer } from '../http/whole-answer.js';
-import type { WholeRequest } from '../http/whole-request.js';
 import { isoText } from './decision-answer.js';
 import { DecisionMeter, type MeteredFace } from './decision-meter.js';
 import { isFixedTail, readForwardedCall, type ForwardedCall } from './forward-auth-request.js';
 
 /** `/v1/forward-auth/{apiId}/{stage}/{tail}`, the tail as it came. */
 const TARGET = /^\/v1\/forward-auth\/([^/?]+)\/([^/?]+)\/([^?]*)/;
-const PREFIX = '/v1/forward-auth/';
+export const FORWARD_AUTH_PREFIX = '/v1/forward-auth/';
 const TARGETS_MAX = 1_000;
 /** No token of ours is as long. */
 const TOKEN_LENGTH_MAX = 256;
@@ -44,12 +43,12 @@ export class ForwardAuthListener {
   }
 
   /** Takes the request if it is one of its own; false leaves it to Fastify. */
-  handle(request: WholeRequest, response: ServerResponse): boolean {
-    const { url = '' } = request;
-    if (!url.startsWith(PREFIX)) return false;
+  handle(request: HotRequest, reply: HotReply): boolean {
+    const { url } = request;
+    if (!url.startsWith(FORWARD_AUTH_PREFIX)) return false;
     const question = this.read(request, url);
     const answer = (decision: Decision | typeof BROKEN | null) =>
-      this.send({ request, response, question }, decision);
+      this.send({ reply, question }, decision);
     const broken = (error: unknown) => {
       this.logger.error('Forward-auth failed', error instanceof Error ? error.stack : undefined);
       answer(BROKEN);
@@ -65,8 +64,8 @@ export class ForwardAuthListener {
   }
 
   /** What is asked; nobody is asked about a call that cannot be believed. */
-  private read(request: WholeRequest, url: string): Question {
-    const { method = '', rawHeaders } = request;
+  private read(request: HotRequest, url: string): Question {
+    const { method, rawHeaders } = request;
     const target = this.target(url);
     if (!target || excessOf(request)) return { target: target ?? NOWHERE, call: null };
     const { tail } = target;
@@ -120,10 +119,7 @@ export class ForwardAuthListener {
   }
 
   /** Exactly 200, 403 or 429. Every `X-Tollgate-*` is there, so that none of the client's own survives at a gateway. */
-  private send(
-    { request, response, question }: Asked,
-    outcome: Decision | typeof BROKEN | null,
-  ): void {
+  private send({ reply, question }: Asked, outcome: Decision | typeof BROKEN | null): void {
     const decision = outcome === BROKEN ? null : outcome;
     const isNginx = question.target.tail === 'nginx';
     const refusal = decision?.allowed
@@ -153,21 +149,14 @@ export class ForwardAuthListener {
     const answer = !refusal ? ALLOWED : isNginx || refusal.status === 403 ? FORBIDDEN : THROTTLED;
     // nginx and Caddy read no body of a call that passes, and close a connection on which one is left.
     const body = refusal ? `{"message":"${refusal.message}"}` : '';
-    const isHead = request.method === 'HEAD';
-    if (question.call?.hasBody === false && (isHead || request.method === 'GET')) {
-      request.leave();
-      answer.send(response, fields, body, { isHead });
-      return;
-    }
-    request.resume();
-    answer.sendByNode(response, fields, body);
+    reply.send(answer, fields, body);
   }
 }
 
 const CONTENT = ['Content-Type', 'application/json; charset=utf-8', ...API_HEADERS];
-const ALLOWED = new WholeAnswer(200, CONTENT);
-const FORBIDDEN = new WholeAnswer(403, CONTENT);
-const THROTTLED = new WholeAnswer(429, CONTENT);
+const ALLOWED = new HotAnswer(200, CONTENT);
+const FORBIDDEN = new HotAnswer(403, CONTENT);
+const THROTTLED = new HotAnswer(429, CONTENT);
 
 interface Question {
   readonly target: Target;
@@ -176,8 +165,7 @@ interface Question {
 }
 
 interface Asked {
-  readonly request: WholeRequest;
-  readonly response: ServerResponse;
+  readonly reply: HotReply;
   readonly question: Question;
 }
 

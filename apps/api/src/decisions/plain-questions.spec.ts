@@ -6,7 +6,7 @@ import { readDecisions } from './decision-request.js';
 import { readPlainQuestions } from './plain-questions.js';
 
 const ACCOUNT = 'acc_1';
-const plain = (text: string) => readPlainQuestions(Buffer.from(text), ACCOUNT);
+const plain = (text: string) => readPlainQuestions(Buffer.from(text).toString('latin1'), ACCOUNT);
 
 /** What the general reader makes of it; undefined when it refuses it. */
 function general(text: string): unknown {

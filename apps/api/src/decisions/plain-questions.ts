@@ -1,15 +1,12 @@
-import { isAscii } from 'node:buffer';
 import type { DecisionRequest } from '@io/limits';
 import { BATCH_MAX, DECISION_SCHEMA } from './decision-request.js';
 
 const { apiKey, apiId, stage, path, resourcePath, sourceIp, ...others } =
   DECISION_SCHEMA.properties;
 const METHOD = new RegExp(others.method.pattern);
-/** The verbs that need no pattern to be known. */
-const VERBS = new Set(['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS']);
-/** A backslash begins an escape, and what is below a space belongs into no text. */
+/** A backslash begins an escape, what is below a space belongs into no text, and what is no ASCII is told in several bytes. */
 // oxlint-disable-next-line no-control-regex
-const NOT_PLAIN = /[\\\u0000-\u001f]/;
+const NOT_PLAIN = /[\\\u0000-\u001f\u0080-\u00ff]/;
 const DIGITS = /(?:0|[1-9]\d{0,6})(?=[,}])/y;
 const BATCH = '{"decisions":[';
 const [QUOTE, COMMA, COLON, OPEN, CLOSE] = [0x22, 0x2c, 0x3a, 0x7b, 0x7d];
@@ -17,14 +14,12 @@ const [QUOTE, COMMA, COLON, OPEN, CLOSE] = [0x22, 0x2c, 0x3a, 0x7b, 0x7d];
 /**
  * Reads questions as gateways send them: a flat JSON object, or `{"decisions":[…]}` of such, in ASCII without spaces
  * between the fields and without escapes. Null for everything else: the general reader takes it, or refuses it with the
- * reason. What is read here that one reads the same (plain-questions.spec.ts), at three times the price.
+ * reason. `text` has one character a byte. What is read here that one reads the same (plain-questions.spec.ts), at three times the price.
  */
 export function readPlainQuestions(
-  bytes: Buffer,
+  text: string,
   accountId: string,
 ): { readonly one: DecisionRequest } | { readonly many: DecisionRequest[] } | null {
-  if (!isAscii(bytes)) return null;
-  const text = bytes.toString('latin1');
   if (NOT_PLAIN.test(text)) return null;
   const reader = new PlainReader(text, accountId);
   if (!text.startsWith(BATCH)) {
@@ -149,4 +144,5 @@ class PlainReader {
 const REQUIRED = 2 | 4 | 8 | 16;
 const MAX_NAME = 'resourcePath'.length;
 const METHOD_MAX = 64;
-const isMethod = (method: string) => VERBS.has(method) || METHOD.test(method);
+/** Most calls need no pattern to be known. */
+const isMethod = (method: string) => method === 'GET' || method === 'POST' || METHOD.test(method);

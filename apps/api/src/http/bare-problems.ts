@@ -1,13 +1,13 @@
-import { STATUS_CODES, type ServerResponse } from 'node:http';
+import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { PROBLEM_TYPE, problemHeaders, toProblem, type Problem } from '@io/platform';
+import type { HotReply } from './hot-route.js';
 import { API_HEADERS } from './strict-requests.js';
 
 /** Answers a problem outside Fastify, with the header fields of every answer. */
-export function sendProblem(response: ServerResponse, problem: Problem, requestId: string): void {
+export function sendProblem(reply: HotReply, problem: Problem, requestId: string): void {
   const body = JSON.stringify(problem);
-  response.writeHead(problem.status, fieldsOf(problem, requestId, body));
-  response.end(body);
+  reply.sendAny(problem.status, fieldsOf(problem, requestId, body), body);
 }
 
 /** Answers bytes that are no request, or that came too slowly: there is no response for them, only a socket. */

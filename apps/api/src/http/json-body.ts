@@ -3,7 +3,6 @@ import type { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { DomainError } from '@core/kernel';
 import { InvalidRequest } from '@io/platform';
-import { takeFrom, type BodyTaker, type WholeRequest } from './whole-request.js';
 
 const BODY_MAX = 256 * 1024;
 const DEPTH_MAX = 32;
@@ -66,7 +65,7 @@ export function registerBodyParsers(fastify: FastifyInstance): void {
         const value = parseJson(bytes);
         // Nest reads null as "nothing sent", and a change of nothing would be answered 200; of a list it checks no field.
         if (typeof value !== 'object' || value === null || Array.isArray(value))
-          throw bodyFault('must be a JSON object');
+          throw shapeFault('must be a JSON object');
         done(null, value);
       } catch (fault) {
         done(
@@ -101,7 +100,7 @@ export interface BodyHeaders {
 }
 
 /** Gathers a body, and calls back once, with all of it or with why it is refused; past the limit the rest is not kept. */
-class GatheredBody implements BodyTaker {
+class GatheredBody {
   // Nearly all bodies are one part.
   private first: Buffer | null = null;
   private more: Buffer[] | null = null;
@@ -136,29 +135,28 @@ class GatheredBody implements BodyTaker {
 }
 
 /** Calls back once, with the whole body or with why it is refused. */
-function readBody(headers: BodyHeaders, payload: Readable, bytesMax: number, read: BodyRead): void {
-  const fault = headerFault(headers, bytesMax);
-  if (fault) read(fault, NOTHING);
-  else takeFrom(payload, new GatheredBody(bytesMax, read));
-}
-
-/** The same past the stream; to be called at once, and never called back when the client goes away meanwhile. */
-export function takeBody(
+export function readBody(
   headers: BodyHeaders,
-  request: WholeRequest,
+  payload: Readable,
   bytesMax: number,
   read: BodyRead,
 ): void {
-  const fault = headerFault(headers, bytesMax);
-  if (fault) read(fault, NOTHING);
-  else request.giveBodyTo(new GatheredBody(bytesMax, read));
+  const fault = bodyFault(headers, Number(headers['content-length'] ?? 0), bytesMax);
+  if (fault) return read(fault, NOTHING);
+  const body = new GatheredBody(bytesMax, read);
+  payload.on('data', (part: Buffer) => body.add(part));
+  payload.on('end', () => body.end());
+  payload.on('error', (error) => body.fail(error));
 }
 
-/** Why a body is refused before it is read. */
-function headerFault(headers: BodyHeaders, bytesMax: number): Error | null {
-  const encoding = headers['content-encoding'];
+/** Why a body of this many bytes is refused before it is read. */
+export function bodyFault(
+  { 'content-encoding': encoding }: BodyHeaders,
+  bytes: number,
+  bytesMax: number,
+): Error | null {
   if (encoding !== undefined && encoding !== 'identity') return new UnsupportedEncoding();
-  return Number(headers['content-length'] ?? 0) > bytesMax ? new BodyTooLarge(bytesMax) : null;
+  return bytes > bytesMax ? new BodyTooLarge(bytesMax) : null;
 }
 
 /** Whether a content type is JSON, with or without parameters. */
@@ -173,13 +171,13 @@ export function checkIsJson(headers: BodyHeaders): void {
 
 /** The value of a JSON text. Refuses broken UTF-8, prototype keys, and nesting that would overflow a stack. */
 export function parseJson(bytes: Buffer): unknown {
-  if (bytes.length === 0) throw bodyFault('must not be empty');
+  if (bytes.length === 0) throw shapeFault('must not be empty');
   let value: unknown;
   try {
     if (!isUtf8(bytes)) throw new SyntaxError('not UTF-8');
     value = JSON.parse(bytes.toString('utf8'));
   } catch {
-    throw bodyFault('is not valid JSON in UTF-8');
+    throw shapeFault('is not valid JSON in UTF-8');
   }
   checkShape(value, '', 0);
   return value;
@@ -188,20 +186,20 @@ export function parseJson(bytes: Buffer): unknown {
 function checkShape(value: unknown, pointer: string, depth: number): void {
   if (typeof value !== 'object' || value === null) return;
   if (depth >= DEPTH_MAX)
-    throw bodyFault(`is nested deeper than ${DEPTH_MAX} levels`, pointer.slice(0, 200));
+    throw shapeFault(`is nested deeper than ${DEPTH_MAX} levels`, pointer.slice(0, 200));
   if (Array.isArray(value)) {
     for (const [index, item] of value.entries()) checkShape(item, `${pointer}/${index}`, depth + 1);
     return;
   }
   const keys = Object.keys(value);
-  if (keys.length > KEYS_MAX) throw bodyFault(`has more than ${KEYS_MAX} members`, pointer);
+  if (keys.length > KEYS_MAX) throw shapeFault(`has more than ${KEYS_MAX} members`, pointer);
   for (const key of keys) {
     if (key === '__proto__' || key === 'constructor' || key === 'prototype') {
-      throw bodyFault('is not a name that a member may have', `${pointer}/${key}`);
+      throw shapeFault('is not a name that a member may have', `${pointer}/${key}`);
     }
     checkShape((value as Record<string, unknown>)[key], `${pointer}/${key}`, depth + 1);
   }
 }
 
-const bodyFault = (detail: string, pointer = '') =>
+const shapeFault = (detail: string, pointer = '') =>
   new InvalidRequest([{ pointer: pointer || '/', detail }]);

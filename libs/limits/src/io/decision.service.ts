@@ -140,7 +140,7 @@ class Resolved implements Levels, DecisionSubject {
     const name = { accountId, customerId, keyId, apiId, stage, method, resourcePath };
     const count = new AllowedCount(name);
     if (this.allowed) {
-      this.others ??= new Map([[this.allowed.name.method, this.allowed]]);
+      this.others ??= new Map([[this.allowed.method, this.allowed]]);
       if (this.others.size >= VERBS_MAX) this.others.clear();
       this.others.set(method, count);
     }
@@ -334,7 +334,7 @@ export class DecisionService {
     const refused = isShadowed ? null : refusal;
     if (refused === null && !request.dryRun) {
       const last = buckets.allowed;
-      this.tally.add(last?.name.method === request.method ? last : buckets.countOf(request), atMs);
+      this.tally.add(last?.method === request.method ? last : buckets.countOf(request), atMs);
     }
     return {
       allowed: refused === null,

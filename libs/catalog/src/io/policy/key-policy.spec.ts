@@ -1,4 +1,4 @@
-import { compileStagePolicy } from '@core/limits';
+import { compileStagePolicy, type StagePolicy } from '@core/limits';
 import { expect, it } from 'vitest';
 import { keyPolicy } from './key-policy.js';
 
@@ -19,6 +19,11 @@ const aStage = (apiId: string, stage: string) =>
     methods: [],
   });
 
+const loaded = (stages: readonly (StagePolicy | null)[]) => ({
+  source: { row: '', stages },
+  loadedAtMs: 0,
+});
+
 const aRow = {
   id: 'key',
   accountId: 'account',
@@ -37,8 +42,8 @@ const aRow = {
 
 it('finds each stage of a key by api and name, and no other', () => {
   const stages = [aStage('a', 'prod'), aStage('a', 'test'), aStage('b', 'prod')];
-  const key = keyPolicy(aRow, [...stages, null], 0);
+  const key = keyPolicy(aRow, loaded([...stages, null]), 0);
   for (const stage of stages) expect(key.stage(stage.apiId, stage.stage)).toBe(stage);
   expect(key.stage('b', 'test')).toBeNull();
-  expect(keyPolicy(aRow, [], 0).stage('a', 'prod')).toBeNull();
+  expect(keyPolicy(aRow, loaded([]), 0).stage('a', 'prod')).toBeNull();
 });

@@ -12,11 +12,24 @@ import {
 import type { KeyRow, OverrideRow } from './policy.repository.js';
 import { throttle } from './stage-rules.js';
 
+/** What a policy was made of; the same again is the same policy. */
+export interface KeySource {
+  readonly row: string;
+  readonly stages: readonly (StagePolicy | null)[];
+}
+
+/** What a key may do, with when it was read. */
+export interface LoadedKey extends KeyPolicy {
+  readonly source: KeySource;
+  /** By the monotonic clock; a whole number, which stands in the object itself. */
+  loadedAtMs: number;
+}
+
 /**
  * A key, in one object: each one apart that a decision reads is one more that is in no cache of the processor, where
  * thousands of keys are in use. So it is its own memo, and its first stage, which few keys have more than, stands in it.
  */
-class KeyOfAccount extends Memo<MethodPolicy> implements KeyPolicy {
+class KeyOfAccount extends Memo<MethodPolicy> implements LoadedKey {
   readonly accountId: string;
   readonly enabled: boolean;
   readonly isCustomerBlocked: boolean;
@@ -29,9 +42,16 @@ class KeyOfAccount extends Memo<MethodPolicy> implements KeyPolicy {
   readonly allowsAddress: (sourceIp: string | null) => boolean;
   private readonly first: StagePolicy | null;
   private readonly others: readonly StagePolicy[];
+  loadedAtMs: number;
 
-  constructor(row: KeyRow, covered: readonly StagePolicy[]) {
+  constructor(
+    row: KeyRow,
+    covered: readonly StagePolicy[],
+    readonly source: KeySource,
+    loadedAtMs: number,
+  ) {
     super();
+    this.loadedAtMs = loadedAtMs;
     this.accountId = row.accountId;
     this.enabled = row.enabled && !row.isCustomerBlocked;
     this.isCustomerBlocked = row.isCustomerBlocked;
@@ -58,20 +78,23 @@ class KeyOfAccount extends Memo<MethodPolicy> implements KeyPolicy {
   }
 }
 
-/** What a key may do, as the tables say it; at this instant of the system's clock, since a boost ends by itself. */
+/**
+ * What a key may do, as the tables say it; at this instant of the system's clock, since a boost ends by itself.
+ * `source` is what they said.
+ */
 export function keyPolicy(
   row: KeyRow,
-  stages: readonly (StagePolicy | null)[],
+  { source, loadedAtMs }: Pick<LoadedKey, 'source' | 'loadedAtMs'>,
   nowMs: number,
-): KeyPolicy {
+): LoadedKey {
   const overrides = new Map(row.overrides.map((own) => [own.usagePlanId, keyOverride(own)]));
-  const covered = stages.flatMap((policy) => {
+  const covered = source.stages.flatMap((policy) => {
     if (!policy) return [];
     const override = overrides.get(policy.plan.id);
     const atMs = nowMs + Number(row.clockOffsetMs);
     return [override ? overridden(policy, override, atMs) : policy];
   });
-  return new KeyOfAccount(row, covered);
+  return new KeyOfAccount(row, covered, source, loadedAtMs);
 }
 
 /** Until the next boost of the key ends, in one of its plans; null when none lasts. */

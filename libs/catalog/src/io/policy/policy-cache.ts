@@ -19,7 +19,7 @@ import {
   SystemClock,
   type PolicyChange,
 } from '@io/platform';
-import { boostEndsInMs, keyPolicy } from './key-policy.js';
+import { boostEndsInMs, keyPolicy, type KeySource, type LoadedKey } from './key-policy.js';
 import { PolicyRepository, type KeyRow, type StageRef } from './policy.repository.js';
 import { stageRules } from './stage-rules.js';
 
@@ -32,14 +32,6 @@ const UNKNOWN_MAX = 100_000;
 const VALUE_LENGTH_MAX = 256;
 /** The longest wait of a timer. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
-
-interface Entry {
-  policy: KeyPolicy;
-  /** What it was made of; the same again is the same policy. */
-  readonly source: Source;
-  /** A whole number, which stands in the object itself. */
-  loadedAtMs: number;
-}
 
 /** What is read once and kept until the account changes. */
 interface OfAccount<T> {
@@ -57,11 +49,6 @@ type ReadKey = () => Promise<KeyRow | null>;
 
 const idOf = (keyId: string) => `id ${keyId}`;
 
-interface Source {
-  readonly row: string;
-  readonly stages: readonly (StagePolicy | null)[];
-}
-
 /**
  * What keys may do, kept in memory: a decision finds it without asking Postgres. The database tells of every change
  * on commit, and what was being loaded meanwhile is not kept, so that a revoked key cannot come back. A key whose
@@ -71,7 +58,7 @@ interface Source {
 export class PolicyCache extends PolicySource implements PolicyDetails {
   private readonly logger = new Logger('PolicyCache');
   /** By a hash of the key's value, or by `idOf` where only its id was given. */
-  private readonly entries = new Map<string, Entry>();
+  private readonly keys = new Map<string, LoadedKey>();
   /** A key that was rotated lately has more than one. */
   private readonly hashesOfKey = new Map<string, Set<string>>();
   /** Of the value that a key has now. */
@@ -84,7 +71,7 @@ export class PolicyCache extends PolicySource implements PolicyDetails {
   private readonly unknown = new Map<string, number>();
   private readonly loading = new Map<string, Promise<KeyPolicy | null>>();
   private readonly refreshing = new Set<string>();
-  /** Of entries whose throttle is lifted for a while. */
+  /** Of keys whose throttle is lifted for a while. */
   private readonly boosts = new Map<string, NodeJS.Timeout>();
   private refreshes: Promise<unknown> = Promise.resolve();
   private changes = 0;
@@ -104,10 +91,10 @@ export class PolicyCache extends PolicySource implements PolicyDetails {
   override find(apiKey: string): KeyPolicy | null | Promise<KeyPolicy | null> {
     if (apiKey.length > VALUE_LENGTH_MAX) return null;
     const hash = memoryKey(apiKey);
-    const entry = this.entries.get(hash);
-    if (entry) {
-      if (this.clock.monotonicMs() - entry.loadedAtMs < TTL_MS) return entry.policy;
-      return this.use(hash, entry, () => this.readByValue(apiKey));
+    const key = this.keys.get(hash);
+    if (key) {
+      if (this.clock.monotonicMs() - key.loadedAtMs < TTL_MS) return key;
+      return this.use(hash, key, () => this.readByValue(apiKey));
     }
     if (looksLikeTollgateKey(apiKey) && !hasValidChecksum(apiKey)) return null;
     return this.isUnknown(hash) ? null : this.load(hash, () => this.readByValue(apiKey));
@@ -115,13 +102,13 @@ export class PolicyCache extends PolicySource implements PolicyDetails {
 
   async inPlan(accountId: string, { keyId, usagePlanId }: KeyInPlanRef): Promise<KeyInPlan | null> {
     const hash = this.hashOfKey.get(keyId);
-    const id = hash !== undefined && this.entries.has(hash) ? hash : idOf(keyId);
+    const id = hash !== undefined && this.keys.has(hash) ? hash : idOf(keyId);
     const read = () => this.repository.keyById(keyId);
-    const known = this.entries.get(id);
+    const known = this.keys.get(id);
     if (!known && this.isUnknown(id)) return null;
     const key = await (known ? this.use(id, known, read) : this.load(id, read));
     if (key?.accountId !== accountId) return null;
-    const plan = planOf(key, this.entries.get(id)?.source.stages ?? [], usagePlanId);
+    const plan = planOf(key, this.keys.get(id)?.source.stages ?? [], usagePlanId);
     return plan && { key, plan };
   }
 
@@ -152,10 +139,10 @@ export class PolicyCache extends PolicySource implements PolicyDetails {
   }
 
   /** What is known, as long as it is young enough. */
-  private use(id: string, entry: Entry, read: ReadKey): KeyPolicy | Promise<KeyPolicy | null> {
-    const ageMs = this.clock.monotonicMs() - entry.loadedAtMs;
+  private use(id: string, key: LoadedKey, read: ReadKey): KeyPolicy | Promise<KeyPolicy | null> {
+    const ageMs = this.clock.monotonicMs() - key.loadedAtMs;
     if (ageMs >= TTL_MS) this.refresh(id, read);
-    return ageMs < 2 * TTL_MS ? entry.policy : this.load(id, read);
+    return ageMs < 2 * TTL_MS ? key : this.load(id, read);
   }
 
   private isUnknown(id: string): boolean {
@@ -169,12 +156,12 @@ export class PolicyCache extends PolicySource implements PolicyDetails {
 
   /** How many keys are known, and how many values are known to be nobody's. */
   stats(): { readonly keys: number; readonly unknown: number; readonly isFailing: boolean } {
-    return { keys: this.entries.size, unknown: this.unknown.size, isFailing: this.failing };
+    return { keys: this.keys.size, unknown: this.unknown.size, isFailing: this.failing };
   }
 
   /** Whether there are keys that can be decided about though Postgres may be away: it was not so long ago that it answered. */
   get isUsable(): boolean {
-    return this.entries.size > 0 && this.clock.monotonicMs() - this.readAtMs < STALE_MS_MAX;
+    return this.keys.size > 0 && this.clock.monotonicMs() - this.readAtMs < STALE_MS_MAX;
   }
 
   /** Reads a policy again that is in use meanwhile, one after the other, so that many at once are no burst. */
@@ -206,15 +193,14 @@ export class PolicyCache extends PolicySource implements PolicyDetails {
         this.tell(null);
       } catch (error) {
         this.tell(error);
-        const stale = this.entries.get(id);
-        if (stale && this.clock.monotonicMs() - stale.loadedAtMs < STALE_MS_MAX)
-          return stale.policy;
+        const stale = this.keys.get(id);
+        if (stale && this.clock.monotonicMs() - stale.loadedAtMs < STALE_MS_MAX) return stale;
         throw error;
       }
       if (changesBefore !== this.changes) continue;
       const now = this.clock.monotonicMs();
       if (found) return this.keep(id, found, Math.floor(now));
-      this.entries.delete(id);
+      this.keys.delete(id);
       if (this.unknown.size >= UNKNOWN_MAX) this.unknown.clear();
       this.unknown.set(id, now + UNKNOWN_TTL_MS);
       return null;
@@ -228,22 +214,22 @@ export class PolicyCache extends PolicySource implements PolicyDetails {
     now: number,
   ): KeyPolicy {
     const source = { row: JSON.stringify(row), stages };
-    const known = this.entries.get(hash);
+    const known = this.keys.get(hash);
     if (known && isSameSource(known.source, source)) {
       known.loadedAtMs = now;
-      return known.policy;
+      return known;
     }
-    const policy = keyPolicy(this.withSharedId(row), stages, this.clock.nowMs());
-    const entry = { policy, source, loadedAtMs: now };
-    this.entries.set(hash, entry);
-    if (hash !== idOf(policy.keyId)) {
-      const hashes = this.hashesOfKey.get(policy.keyId);
+    const loaded = { source, loadedAtMs: now };
+    const key = keyPolicy(this.withSharedId(row), loaded, this.clock.nowMs());
+    this.keys.set(hash, key);
+    if (hash !== idOf(key.keyId)) {
+      const hashes = this.hashesOfKey.get(key.keyId);
       if (hashes) hashes.add(hash);
-      else this.hashesOfKey.set(policy.keyId, new Set([hash]));
-      if (!row.isPast) this.hashOfKey.set(policy.keyId, hash);
+      else this.hashesOfKey.set(key.keyId, new Set([hash]));
+      if (!row.isPast) this.hashOfKey.set(key.keyId, hash);
     }
-    this.endBoost(hash, entry, row);
-    return policy;
+    this.endBoost(hash, key, row);
+    return key;
   }
 
   private withSharedId(row: KeyRow): KeyRow {
@@ -253,7 +239,7 @@ export class PolicyCache extends PolicySource implements PolicyDetails {
   }
 
   /** Ends a boost when its time is over: here also without Postgres, elsewhere, in gateways too, by the news of it. */
-  private endBoost(hash: string, entry: Entry, row: KeyRow): void {
+  private endBoost(hash: string, key: LoadedKey, row: KeyRow): void {
     const { id: keyId, accountId } = row;
     clearTimeout(this.boosts.get(hash));
     this.boosts.delete(hash);
@@ -262,9 +248,10 @@ export class PolicyCache extends PolicySource implements PolicyDetails {
     const timer = setTimeout(
       () => {
         this.boosts.delete(hash);
-        if (this.entries.get(hash) !== entry) return;
-        entry.policy = keyPolicy(this.withSharedId(row), entry.source.stages, this.clock.nowMs());
-        this.endBoost(hash, entry, row);
+        if (this.keys.get(hash) !== key) return;
+        const fresh = keyPolicy(this.withSharedId(row), key, this.clock.nowMs());
+        this.keys.set(hash, fresh);
+        this.endBoost(hash, fresh, row);
         this.repository.tell({ accountId, keyId }).catch((error: unknown) => this.tell(error));
       },
       Math.min(endsInMs, TIMER_MS_MAX),
@@ -296,17 +283,17 @@ export class PolicyCache extends PolicySource implements PolicyDetails {
     this.changes += 1;
     this.unknown.clear();
     if (change?.keyId !== undefined) {
-      for (const hash of this.hashesOfKey.get(change.keyId) ?? []) this.entries.delete(hash);
-      this.entries.delete(idOf(change.keyId));
+      for (const hash of this.hashesOfKey.get(change.keyId) ?? []) this.keys.delete(hash);
+      this.keys.delete(idOf(change.keyId));
       this.hashesOfKey.delete(change.keyId);
       this.hashOfKey.delete(change.keyId);
       return;
     }
-    for (const [hash, { policy }] of this.entries) {
-      if (change !== null && policy.accountId !== change.accountId) continue;
-      this.entries.delete(hash);
-      this.hashesOfKey.delete(policy.keyId);
-      this.hashOfKey.delete(policy.keyId);
+    for (const [hash, { accountId, keyId }] of this.keys) {
+      if (change !== null && accountId !== change.accountId) continue;
+      this.keys.delete(hash);
+      this.hashesOfKey.delete(keyId);
+      this.hashOfKey.delete(keyId);
     }
     for (const known of [this.stages, this.plansOfStage, this.accounts]) {
       for (const [id, { accountId }] of known) {
@@ -353,7 +340,7 @@ function planOf(
   return (covered && key.stage(covered.apiId, covered.stage)?.plan) ?? null;
 }
 
-const isSameSource = (a: Source, b: Source) =>
+const isSameSource = (a: KeySource, b: KeySource) =>
   a.row === b.row &&
   a.stages.length === b.stages.length &&
   a.stages.every((stage, i) => stage === b.stages[i]);
