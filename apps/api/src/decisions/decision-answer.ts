@@ -52,14 +52,18 @@ const text = (word: string | null) => (word === null ? 'null' : `"${word}"`);
 
 let second = -1;
 let secondText = '';
+let last = NaN;
+let lastText = '';
 
-/** `toISOString`, with the second's text kept from the time before. */
+/** `toISOString`, with the second's text kept from the time before, and the whole where it is the same instant. */
 export function isoText(ms: number): string {
   const whole = Math.floor(ms);
+  if (whole === last) return lastText;
   const seconds = Math.floor(whole / 1000);
   if (seconds !== second) {
     second = seconds;
     secondText = new Date(seconds * 1000).toISOString().slice(0, 20);
   }
-  return `${secondText}${String(whole - seconds * 1000).padStart(3, '0')}Z`;
+  last = whole;
+  return (lastText = `${secondText}${String(whole - seconds * 1000).padStart(3, '0')}Z`);
 }

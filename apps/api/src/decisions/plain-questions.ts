@@ -3,13 +3,41 @@ import { BATCH_MAX, DECISION_SCHEMA } from './decision-request.js';
 
 const { apiKey, apiId, stage, path, resourcePath, sourceIp, ...others } =
   DECISION_SCHEMA.properties;
-const METHOD = new RegExp(others.method.pattern);
+const METHOD_PATTERN = new RegExp(others.method.pattern);
 /** A backslash begins an escape, what is below a space belongs into no text, and what is no ASCII is told in several bytes. */
 // oxlint-disable-next-line no-control-regex
 const NOT_PLAIN = /[\\\u0000-\u001f\u0080-\u00ff]/;
 const DIGITS = /(?:0|[1-9]\d{0,6})(?=[,}])/y;
 const BATCH = '{"decisions":[';
-const [QUOTE, COMMA, COLON, OPEN, CLOSE] = [0x22, 0x2c, 0x3a, 0x7b, 0x7d];
+const [QUOTE, COMMA, OPEN, CLOSE] = [0x22, 0x2c, 0x7b, 0x7d];
+
+/** The fields, a bit each; both paths have one in common, since a question has one of them. */
+const API_KEY = 1;
+const API_ID = 2;
+const STAGE = 4;
+const METHOD = 8;
+const PATH = 16;
+const RESOURCE_PATH = 16 | 256;
+const SOURCE_IP = 32;
+const COST = 64;
+const DRY_RUN = 128;
+const REQUIRED = API_ID | STAGE | METHOD | PATH;
+
+/** How each begins, by its first letter: told apart without making a text of its name. */
+const FIELDS: [string, number][][] = [];
+for (const [name, field] of Object.entries({
+  apiKey: API_KEY,
+  apiId: API_ID,
+  stage: STAGE,
+  method: METHOD,
+  path: PATH,
+  resourcePath: RESOURCE_PATH,
+  sourceIp: SOURCE_IP,
+  cost: COST,
+  dryRun: DRY_RUN,
+})) {
+  (FIELDS[name.charCodeAt(0)] ??= []).push([`"${name}":`, field]);
+}
 
 /**
  * Reads questions as gateways send them: a flat JSON object, or `{"decisions":[…]}` of such, in ASCII without spaces
@@ -62,45 +90,34 @@ class PlainReader {
     if (!this.takes(OPEN)) return null;
     let seen = 0;
     do {
-      const name = this.quoted(MAX_NAME);
-      if (name === null || !this.takes(COLON)) return null;
-      let field: number;
-      switch (name) {
-        case 'apiKey':
-          field = 1;
+      const field = this.field();
+      switch (field) {
+        case API_KEY:
           if ((asked.apiKey = this.quoted(apiKey.maxLength)) === null) return null;
           break;
-        case 'apiId':
-          field = 2;
+        case API_ID:
           if (!(asked.apiId = this.quoted(apiId.maxLength) ?? '')) return null;
           break;
-        case 'stage':
-          field = 4;
+        case STAGE:
           if (!(asked.stage = this.quoted(stage.maxLength) ?? '')) return null;
           break;
-        case 'method':
-          field = 8;
+        case METHOD:
           if (!isMethod((asked.method = this.quoted(METHOD_MAX) ?? ''))) return null;
           break;
-        case 'path':
-          field = 16;
+        case PATH:
           if ((asked.path = this.quoted(path.maxLength) ?? undefined) === undefined) return null;
           break;
-        case 'resourcePath':
-          field = 16;
+        case RESOURCE_PATH:
           asked.resourcePath = this.quoted(resourcePath.maxLength) ?? undefined;
           if (asked.resourcePath === undefined) return null;
           break;
-        case 'sourceIp':
-          field = 32;
+        case SOURCE_IP:
           if ((asked.sourceIp = this.quoted(sourceIp.maxLength)) === null) return null;
           break;
-        case 'cost':
-          field = 64;
+        case COST:
           if (Number.isNaN((asked.cost = this.digits()))) return null;
           break;
-        case 'dryRun':
-          field = 128;
+        case DRY_RUN:
           asked.dryRun = this.text.startsWith('true', this.at);
           if (!asked.dryRun && !this.text.startsWith('false', this.at)) return null;
           this.at += asked.dryRun ? 4 : 5;
@@ -119,6 +136,18 @@ class PlainReader {
     if (this.text.charCodeAt(this.at) !== char) return false;
     this.at += 1;
     return true;
+  }
+
+  /** The field whose name begins here; 0 when it is none. */
+  private field(): number {
+    const known = FIELDS[this.text.charCodeAt(this.at + 1)];
+    if (known === undefined) return 0;
+    for (const [name, field] of known) {
+      if (!this.text.startsWith(name, this.at)) continue;
+      this.at += name.length;
+      return field;
+    }
+    return 0;
   }
 
   /** The text between the quotes that begin here. */
@@ -140,9 +169,7 @@ class PlainReader {
   }
 }
 
-/** apiId, stage, method and one of path and resourcePath. */
-const REQUIRED = 2 | 4 | 8 | 16;
-const MAX_NAME = 'resourcePath'.length;
 const METHOD_MAX = 64;
 /** Most calls need no pattern to be known. */
-const isMethod = (method: string) => method === 'GET' || method === 'POST' || METHOD.test(method);
+const isMethod = (method: string) =>
+  method === 'GET' || method === 'POST' || METHOD_PATTERN.test(method);

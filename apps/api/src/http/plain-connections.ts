@@ -71,7 +71,7 @@ class PlainConnection {
   /** What the client says with each request, as far as it does. */
   private pattern: HeadPattern | null = null;
   private head: PlainHead | null = null;
-  private headers: HotHeaders | Error = {};
+  private fields = NO_FIELDS;
   private isAnswering = false;
   private hasEnded = false;
 
@@ -125,7 +125,7 @@ class PlainConnection {
       if (read === null || !this.server.isHot(read.url)) return this.handOver(bytes);
       ({ bodyAt, bodyLength } = head = read);
       pattern = head.digitsAt === -1 ? null : new HeadPattern(text, head);
-      this.headers = readHeaders(head.rawHeaders);
+      this.fields = new PlainFields(head.rawHeaders);
     }
     const size = bodyAt + bodyLength;
     if (text.length < size && size <= REQUEST_MAX) return this.await(bytes);
@@ -135,7 +135,7 @@ class PlainConnection {
     this.head = pattern && head;
     this.pattern = pattern;
     this.isAnswering = true;
-    const asked = new PlainAsked(this, head, this.headers, text.slice(bodyAt));
+    const asked = new PlainAsked(this, head, this.fields, text.slice(bodyAt));
     if (!this.server.route(asked, asked)) return this.handOver(bytes);
     // What comes meanwhile waits for its turn.
     if (!asked.isSent) this.socket.pause();
@@ -189,6 +189,19 @@ class PlainConnection {
 
 const NO_PARTS: readonly Buffer[] = [];
 
+/** The fields of a head that must be single, read when they are asked for first. */
+class PlainFields {
+  private known: HotHeaders | Error | null = null;
+
+  constructor(private readonly rawHeaders: readonly string[]) {}
+
+  get read(): HotHeaders | Error {
+    return (this.known ??= readHeaders(this.rawHeaders));
+  }
+}
+
+const NO_FIELDS = new PlainFields([]);
+
 /** One request and its answer. */
 class PlainAsked implements HotRequest, HotReply {
   isSent = false;
@@ -196,7 +209,7 @@ class PlainAsked implements HotRequest, HotReply {
   constructor(
     private readonly connection: PlainConnection,
     private readonly head: PlainHead,
-    readonly headers: HotHeaders | Error,
+    private readonly fields: PlainFields,
     private readonly body: string,
   ) {}
 
@@ -210,6 +223,10 @@ class PlainAsked implements HotRequest, HotReply {
 
   get rawHeaders(): readonly string[] {
     return this.head.rawHeaders;
+  }
+
+  get headers(): HotHeaders | Error {
+    return this.fields.read;
   }
 
   readBody(headers: BodyHeaders, bytesMax: number, read: TextRead): void {

@@ -182,24 +182,30 @@ export class DecisionService {
   decide(request: DecisionRequest): Decision | Promise<Decision> {
     if (request.apiKey === null || request.apiKey === '')
       return this.refuse('missing-key', null, null);
+    const now = this.clock.monotonicMs();
     let policy;
     try {
-      policy = this.policies.find(request.apiKey);
+      policy = this.policies.find(request.apiKey, now);
     } catch {
       return this.refuse('unavailable', null, null);
     }
     if (policy instanceof Promise) {
       return policy.then(
-        (found) => this.decideFor(found, request),
+        (found) => this.decideFor(found, request, this.clock.monotonicMs()),
         () => this.refuse('unavailable', null, null),
       );
     }
-    return this.decideFor(policy, request);
+    return this.decideFor(policy, request, now);
   }
 
-  private decideFor(key: KeyPolicy | null, request: DecisionRequest): Decision | Promise<Decision> {
+  private decideFor(
+    key: KeyPolicy | null,
+    request: DecisionRequest,
+    now: number,
+  ): Decision | Promise<Decision> {
     if (!key || key.accountId !== request.accountId) return this.refuse('unknown-key', null, null);
-    const atMs = this.clock.nowMs() + key.clockOffsetMs;
+    const nowMs = this.clock.nowMs();
+    const atMs = nowMs + key.clockOffsetMs;
     if (!key.enabled) {
       const reason = key.isCustomerBlocked ? 'blocked-customer' : 'disabled-key';
       return this.refuse(reason, key, null, atMs);
@@ -215,16 +221,24 @@ export class DecisionService {
     if (!method) return this.refuse('ambiguous-path', key, stage, atMs);
     // Written out, since spreading a constant into it takes half as long as the rest of a decision.
     return this.consume(
-      { key, stage, method, atMs, rounds: 0, isQuotaUnknown: false, isRateUnknown: false },
+      {
+        key,
+        stage,
+        method,
+        now,
+        nowMs,
+        atMs,
+        rounds: 0,
+        isQuotaUnknown: false,
+        isRateUnknown: false,
+      },
       request,
     );
   }
 
   /** Throttles and quota, all or nothing; asks for blocks and begins again when there is none at hand. */
   private consume(call: CallInPlan, request: DecisionRequest): Decision | Promise<Decision> {
-    const { key, stage, method } = call;
-    const now = this.clock.monotonicMs();
-    const atMs = call.atMs;
+    const { key, stage, method, now, atMs } = call;
     const buckets = this.bucketsOf(key, stage, method, now);
     this.quotas.checkVoid(now);
     const quota = call.isQuotaUnknown
@@ -240,20 +254,20 @@ export class DecisionService {
     });
     switch (outcome.kind) {
       case 'allowed':
-        return this.answer(call, request, null, { buckets, quota, now });
+        return this.answer(call, request, null, { buckets, quota });
       case 'throttled':
         return this.answer(
           call,
           request,
           { reason: 'throttled', level: outcome.level, retryAfterMs: outcome.retryAfterMs },
-          { buckets, quota, now },
+          { buckets, quota },
         );
       case 'quota-exceeded':
         return this.answer(
           call,
           request,
           { reason: 'quota-exceeded', level: 'usage-plan', retryAfterMs: outcome.retryAfterMs },
-          { buckets, quota, now },
+          { buckets, quota },
         );
       case 'needs-blocks':
         return this.consumeWithBlocks(call, request, { buckets, quota, needs: outcome });
@@ -276,17 +290,19 @@ export class DecisionService {
     ]);
     const { onFailure } = call.stage.plan;
     const isDegraded = !ofRates || !ofQuota;
+    const [now, nowMs] = [this.clock.monotonicMs(), this.clock.nowMs()];
     if (isDegraded && !call.isRateUnknown && !call.isQuotaUnknown && !request.dryRun)
       this.degraded[onFailure] += 1;
     if (isDegraded && onFailure === 'deny') {
       const level = ofRates ? null : needs.level;
-      const now = this.clock.monotonicMs();
       const refusal = { reason: 'unavailable', level, retryAfterMs: 1_000 } as const;
-      return this.answer(call, request, refusal, { buckets, quota, now });
+      return this.answer({ ...call, now, nowMs }, request, refusal, { buckets, quota });
     }
     return this.consume(
       {
         ...call,
+        now,
+        nowMs,
         rounds: call.rounds + 1,
         isRateUnknown: call.isRateUnknown || !ofRates,
         isQuotaUnknown: call.isQuotaUnknown || !ofQuota,
@@ -324,12 +340,13 @@ export class DecisionService {
   }
 
   private answer(
-    { stage, atMs }: CallInPlan,
+    call: CallInPlan,
     request: DecisionRequest,
     refusal: { reason: RefusalReason; level: Level | null; retryAfterMs: number } | null,
-    { buckets, quota, now }: { buckets: Resolved; quota: HeldQuota | null; now: number },
+    { buckets, quota }: { buckets: Resolved; quota: HeldQuota | null },
   ): Decision {
-    const { plan } = stage;
+    const { atMs } = call;
+    const { plan } = call.stage;
     const isShadowed = refusal !== null && plan.shadow;
     const refused = isShadowed ? null : refusal;
     if (refused === null && !request.dryRun) {
@@ -347,7 +364,7 @@ export class DecisionService {
       customerId: buckets.customerId,
       usagePlanId: buckets.usagePlanId,
       resourcePath: buckets.resourcePath,
-      rate: plan.throttle && this.rate(buckets.usagePlan, plan.throttle, now),
+      rate: plan.throttle && this.rate(buckets.usagePlan, plan.throttle, call),
       quota: quota && {
         limit: quota.terms.limit,
         remaining: this.quotas.remaining(quota),
@@ -364,7 +381,7 @@ export class DecisionService {
   private rate(
     bucket: number,
     { rateLimit, burstLimit }: ThrottleLimit,
-    now: number,
+    { now, nowMs }: CallInPlan,
   ): RateAllowance {
     const resetMs = this.rates.resetMs(bucket, now);
     return {
@@ -372,7 +389,7 @@ export class DecisionService {
       rateLimit,
       remaining: this.rates.remaining(bucket, now),
       resetMs,
-      resetsAtMs: this.clock.nowMs() + (Number.isFinite(resetMs) ? resetMs : 0),
+      resetsAtMs: nowMs + (Number.isFinite(resetMs) ? resetMs : 0),
     };
   }
 
@@ -411,6 +428,10 @@ interface CallInPlan {
   readonly key: KeyPolicy;
   readonly stage: StagePolicy;
   readonly method: MethodPolicy;
+  /** The monotonic and the system's clock when it began, or when its last question was answered. */
+  readonly now: number;
+  readonly nowMs: number;
+  /** The account's clock when it began. */
   readonly atMs: number;
   readonly rounds: number;
   /** The authority of the quotas is gone and the plan lets calls pass then: only the throttles count. */

@@ -26,8 +26,8 @@ export interface AccountPolicy {
  * business. Answers at once when it knows, which is what keeps a decision synchronous.
  */
 export abstract class PolicySource {
-  /** Null when there is no such key. Rejects when it cannot be found out. */
-  abstract find(apiKey: string): KeyPolicy | null | Promise<KeyPolicy | null>;
+  /** Null when there is no such key. Rejects when it cannot be found out. `now` is the monotonic clock, where it was read. */
+  abstract find(apiKey: string, now?: number): KeyPolicy | null | Promise<KeyPolicy | null>;
 }
 
 /** The same in parts, by the ids that gateways know, for those who decide by themselves. Null is what the account has not. */

@@ -88,12 +88,15 @@ export class PolicyCache extends PolicySource implements PolicyDetails {
     events.subscribe((change) => this.forget(change));
   }
 
-  override find(apiKey: string): KeyPolicy | null | Promise<KeyPolicy | null> {
+  override find(
+    apiKey: string,
+    now = this.clock.monotonicMs(),
+  ): KeyPolicy | null | Promise<KeyPolicy | null> {
     if (apiKey.length > VALUE_LENGTH_MAX) return null;
     const hash = memoryKey(apiKey);
     const key = this.keys.get(hash);
     if (key) {
-      if (this.clock.monotonicMs() - key.loadedAtMs < TTL_MS) return key;
+      if (now - key.loadedAtMs < TTL_MS) return key;
       return this.use(hash, key, () => this.readByValue(apiKey));
     }
     if (looksLikeTollgateKey(apiKey) && !hasValidChecksum(apiKey)) return null;
