@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { load } from 'js-yaml';
 import { describe, expect, it } from 'vitest';
+import { NODE_FLAGS } from './launcher/processes.mjs';
 
 const read = (name: string) => readFileSync(new URL(`../${name}`, import.meta.url), 'utf8');
 
@@ -99,6 +100,13 @@ describe('Dockerfile', () => {
   it('runs as a user without rights, by number so that an orchestrator can see it', () => {
     expect(final).toMatch(/^USER 10001:10001$/m);
     expect(final.indexOf('USER')).toBeGreaterThan(final.indexOf('COPY'));
+  });
+
+  it('starts Node as npm start does, in the compose file too', () => {
+    const image = JSON.parse(/^CMD (\[.*\])$/m.exec(final)?.[1] ?? '[]') as string[];
+    for (const command of [image, service('api').command!, service('worker').command!]) {
+      expect(command.slice(1, -1)).toEqual(NODE_FLAGS);
+    }
   });
 
   it('brings no package of development, no compiler and no sources', () => {
