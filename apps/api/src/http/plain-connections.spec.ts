@@ -256,6 +256,22 @@ describe('readPlainConnections', () => {
     await stopped;
   });
 
+  it('closes with the server though clients keep their side open', async () => {
+    await start();
+    const port = (server.address() as AddressInfo).port;
+    const half = () => {
+      const client = connect({ port, host: '127.0.0.1', allowHalfOpen: true }).resume();
+      clients.push(client);
+      return client;
+    };
+    half().write(get('/a'));
+    half().write(get('/waits'));
+    await expect.poll(() => plain).toBe(2);
+    const stopped = new Promise((resolve) => server.close(resolve));
+    replies[0]?.send(found, [], '<last>');
+    await stopped;
+  });
+
   it('is bounded in what waits for a client that does not read', async () => {
     await start();
     const { client } = open();

@@ -98,13 +98,13 @@ class PlainConnection {
     this.isAnswering = false;
     if (!socket.writable) return;
     socket.write(text, encoding);
-    if (isLast) return void socket.end();
+    if (isLast) return socket.destroySoon();
     if (socket.isPaused()) socket.resume();
     if (socket.timeout !== KEEP_ALIVE_MS) socket.setTimeout(KEEP_ALIVE_MS);
   }
 
   endIfIdle(): void {
-    if (!this.isAnswering && this.parts.length === 0) this.socket.end();
+    if (!this.isAnswering && this.parts.length === 0) this.socket.destroySoon();
   }
 
   destroy(): void {
