@@ -259,11 +259,14 @@ async function measure(keys: number): Promise<void> {
 }
 
 // Each count has a process of its own: what one leaves behind, until it is collected, would be taken off the next one's bytes.
-if (KEY_COUNTS.length === 1) await measure(KEY_COUNTS[0] ?? 0);
-for (const keys of KEY_COUNTS.length > 1 ? KEY_COUNTS : []) {
+const [first = 0, ...others] = KEY_COUNTS;
+if (others.length === 0) {
+  await measure(first);
+  process.exit(0);
+}
+for (const keys of KEY_COUNTS) {
   execFileSync(process.execPath, [...process.execArgv, fileURLToPath(import.meta.url)], {
     env: { ...process.env, KEYS: String(keys) },
     stdio: 'inherit',
   });
 }
-process.exit(0);

@@ -19,25 +19,14 @@ export interface AllowedCalls extends CallName {
 const HOUR_MS = 3_600_000;
 
 /** The count of one name: found once, so that a call that passes costs an increment. */
-export class AllowedCount implements AllowedCalls {
+export class AllowedCount {
   allowed = 0;
   hourMs = 0;
-  readonly accountId: string;
-  readonly customerId: string;
-  readonly keyId: string;
-  readonly apiId: string;
-  readonly stage: string;
+  /** That of the name, which a call is compared with: the name itself is read when the count is stored. */
   readonly method: string;
-  readonly resourcePath: string;
 
-  constructor(name: CallName) {
-    this.accountId = name.accountId;
-    this.customerId = name.customerId;
-    this.keyId = name.keyId;
-    this.apiId = name.apiId;
-    this.stage = name.stage;
+  constructor(readonly name: CallName) {
     this.method = name.method;
-    this.resourcePath = name.resourcePath;
   }
 }
 
@@ -84,14 +73,8 @@ export class DecisionTally {
   }
 }
 
-const rowOf = (count: AllowedCount): AllowedCalls => ({
-  accountId: count.accountId,
-  customerId: count.customerId,
-  keyId: count.keyId,
-  apiId: count.apiId,
-  stage: count.stage,
-  method: count.method,
-  resourcePath: count.resourcePath,
-  hourMs: count.hourMs,
-  allowed: count.allowed,
+const rowOf = ({ name, hourMs, allowed }: AllowedCount): AllowedCalls => ({
+  ...name,
+  hourMs,
+  allowed,
 });

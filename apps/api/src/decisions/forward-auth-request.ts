@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { isInRanges, parseIpAddress, type IpRange } from '@core/kernel';
+import { NameLengths } from '../http/name-lengths.js';
 
 /** What a gateway asks about. */
 export interface ForwardedCall {
@@ -54,8 +55,7 @@ const PLACES = 7;
 /** Where each header field is kept that one kind of gateway is read from. */
 class Reader {
   private readonly places: ReadonlyMap<string, number>;
-  /** A bit for the length of each: most headers are told apart from these by it. */
-  private readonly lengths: number;
+  private readonly lengths: NameLengths;
   private readonly readsForwardedFor: boolean;
 
   constructor({ path, method, address }: Source) {
@@ -68,7 +68,7 @@ class Reader {
       ['host', HOST],
       ['authorization', AUTHORIZATION],
     ]);
-    this.lengths = [...this.places.keys()].reduce((bits, { length }) => bits | (1 << length), 0);
+    this.lengths = new NameLengths(this.places.keys());
     this.readsForwardedFor = address === 'x-forwarded-for';
   }
 
@@ -78,7 +78,7 @@ class Reader {
     for (let i = 0; i < rawHeaders.length; i += 2) {
       const raw = rawHeaders[i] ?? '';
       if (raw.includes('_') && ALIAS.test(raw)) return null;
-      if (((this.lengths >>> raw.length) & 1) === 0) continue;
+      if (!this.lengths.mayBe(raw)) continue;
       const place = this.places.get(raw.toLowerCase());
       if (place === undefined) continue;
       if (found[place] !== null) return null;

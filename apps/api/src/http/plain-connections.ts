@@ -70,8 +70,8 @@ class PlainConnection {
   private beganAtMs = 0;
   /** What the client says with each request, as far as it does. */
   private pattern: HeadPattern | null = null;
-  private head: PlainHead | null = null;
-  private fields = NO_FIELDS;
+  /** Of the head that was read last. */
+  private fields = new PlainFields([]);
   private isAnswering = false;
   private hasEnded = false;
 
@@ -114,17 +114,17 @@ class PlainConnection {
   private readonly onData = (part: Buffer): void => {
     const bytes = this.gathered(part);
     const text = bytes.toString('latin1');
-    let { head, pattern } = this;
+    let head: PlainHead;
     let bodyAt: number;
     let bodyLength: number;
-    if (head !== null && pattern?.matches(text)) {
-      ({ bodyAt, bodyLength } = pattern);
+    if (this.pattern?.matches(text)) {
+      ({ head, bodyAt, bodyLength } = this.pattern);
     } else {
       const read = readPlainHead(text);
       if (read === 'partial') return this.await(bytes);
       if (read === null || !this.server.isHot(read.url)) return this.handOver(bytes);
       ({ bodyAt, bodyLength } = head = read);
-      pattern = head.digitsAt === -1 ? null : new HeadPattern(text, head);
+      this.pattern = head.digitsAt === -1 ? null : new HeadPattern(text, head);
       this.fields = new PlainFields(head.rawHeaders);
     }
     const size = bodyAt + bodyLength;
@@ -132,8 +132,6 @@ class PlainConnection {
     // More than one at once, or an answer that the client does not take.
     if (text.length !== size || this.socket.writableLength > 0) return this.handOver(bytes);
     this.parts = NO_PARTS;
-    this.head = pattern && head;
-    this.pattern = pattern;
     this.isAnswering = true;
     const asked = new PlainAsked(this, head, this.fields, text.slice(bodyAt));
     if (!this.server.route(asked, asked)) return this.handOver(bytes);
@@ -199,8 +197,6 @@ class PlainFields {
     return (this.known ??= readHeaders(this.rawHeaders));
   }
 }
-
-const NO_FIELDS = new PlainFields([]);
 
 /** One request and its answer. */
 class PlainAsked implements HotRequest, HotReply {

@@ -1,3 +1,5 @@
+import { NameLengths } from './name-lengths.js';
+
 /** The head of a request without anything that two readers could take for two things. */
 export interface PlainHead {
   readonly method: string;
@@ -22,7 +24,7 @@ const DIGITS = /^\d{1,9}$/;
 const [SPACE, TAB, ZERO] = [0x20, 0x09, 0x30];
 
 /** Fields that say how long the request is or what becomes of the connection. */
-const MARKS = [
+const MARKS = new NameLengths([
   'connection',
   'content-length',
   'expect',
@@ -30,9 +32,7 @@ const MARKS = [
   'proxy-connection',
   'transfer-encoding',
   'upgrade',
-];
-/** A bit for the length of each: most fields are told apart from them by it. */
-const LENGTHS = MARKS.reduce((bits, { length }) => bits | (1 << length), 0);
+]);
 
 /**
  * Reads the head of a request from the beginning of a text of one byte a character. `partial` when its end has not come
@@ -64,7 +64,7 @@ export function readPlainHead(text: string): PlainHead | 'partial' | null {
     const value = text.slice(valueAt, withoutBlanksAtEnd(text, valueAt, end));
     rawHeaders.push(name, value);
     at = end + 2;
-    if (((LENGTHS >>> name.length) & 1) === 0) continue;
+    if (!MARKS.mayBe(name)) continue;
     switch (name.toLowerCase()) {
       case 'host':
         hasHost = true;

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance } from 'fastify';
+import { NameLengths } from './name-lengths.js';
 
 const HEADERS_MAX = 200;
 const URL_BYTES_MAX = 8 * 1024;
@@ -34,8 +35,7 @@ type SingleHeader = (typeof SINGLE_NAMES)[number];
 const BY_NAME: ReadonlyMap<string, SingleHeader> = new Map(
   SINGLE_NAMES.map((name) => [name, name]),
 );
-/** A bit for the length of each: most headers are told apart from these by it. */
-const LENGTHS = SINGLE_NAMES.reduce((bits, { length }) => bits | (1 << length), 0);
+const LENGTHS = new NameLengths(SINGLE_NAMES);
 
 const ALWAYS = {
   'X-Content-Type-Options': 'nosniff',
@@ -89,7 +89,7 @@ export function readHeaders(rawHeaders: readonly string[]): HotHeaders | Error {
   const found: HotHeaders = {};
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const raw = rawHeaders[i] ?? '';
-    if (((LENGTHS >>> raw.length) & 1) === 0) continue;
+    if (!LENGTHS.mayBe(raw)) continue;
     const name = BY_NAME.get(raw.toLowerCase());
     if (name === undefined) continue;
     if (found[name] !== undefined) return refusal(400, `The header "${name}" came twice.`);
