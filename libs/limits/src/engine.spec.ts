@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   Buckets,
@@ -360,5 +361,86 @@ describe('Engine', () => {
       expect(engine.decide(aCall({ apiKey: `other${n}`, cost: 3 })).buckets).toHaveLength(4);
     }
     expect(engine.rates.returns(0, { everyMs: 250, all: true })).toEqual([]);
+  });
+
+  const aStep = fc.record({
+    passedMs: fc.constantFrom(0, 0, 1, 40, 700, 1_100),
+    cost: fc.constantFrom(0, 1, 1, 2, 7, 60),
+    path: fc.constantFrom('/pets/1', '/pets', '/other'),
+    granted: fc.integer({ min: 0, max: 70 }),
+    apiKey: fc.constantFrom('value', 'free'),
+  });
+
+  it('takes at once what the levels one by one would have let pass, and nothing else', () => {
+    const period = (at: number) => ({
+      limit: 50,
+      periodFromMs: at - (at % 2_000),
+      periodToMs: at - (at % 2_000) + 2_000,
+    });
+    fc.assert(
+      fc.property(fc.array(aStep, { minLength: 20, maxLength: 80 }), (steps) => {
+        const engine = new Engine(toBucket);
+        engine.learnAccount(burst(1_000), 0);
+        engine.learn(
+          'value',
+          facts({ throttle: { rateLimit: 9, burstLimit: 60 }, quota: period(0) }),
+          0,
+        );
+        engine.learn('free', facts({ keyId: 'free', throttle: null, quota: null }), 0);
+        engine.quotasHoldUntilMs = 9_000;
+        const buckets = new Set<number>();
+        let now = 0;
+        for (const { passedMs, granted, ...asked } of steps) {
+          now += passedMs;
+          const call = aCall({
+            ...asked,
+            method: asked.path === '/pets' ? 'POST' : 'GET',
+            now,
+            at: now,
+          });
+          // A dry run goes by the levels one by one.
+          const { kind, level, quota, bucket, missingQuota } = engine.decide({
+            ...call,
+            isDryRun: true,
+          });
+          const told = { kind, level: kind === 'allowed' ? null : level };
+          const inHand = () => ({
+            quota: quota === -1 ? 0 : engine.quotas.inHand(quota),
+            rates: new Map([...buckets].map((id) => [id, engine.rates.inHand(id, now)])),
+          });
+          const before = inHand();
+          const verdict = engine.decide(call);
+          expect({ kind: verdict.kind, level: kind === 'allowed' ? null : verdict.level }).toEqual(
+            told,
+          );
+          expect(verdict.bucket).toBe(bucket);
+          const after = inHand();
+          const passes = verdict.kind === 'allowed';
+          expect(after.quota).toBe(before.quota - (passes && quota !== -1 ? call.cost : 0));
+          const spent = [...buckets].filter((id) => after.rates.get(id) !== before.rates.get(id));
+          for (const id of spent) {
+            expect(after.rates.get(id)).toBe((before.rates.get(id) ?? 0) - call.cost);
+          }
+          const levels = [call.path === '/pets/1', call.apiKey === 'value', true, true];
+          expect(spent).toHaveLength(passes && call.cost > 0 ? levels.filter(Boolean).length : 0);
+          if (verdict.kind !== 'needs-blocks') continue;
+          for (const id of verdict.buckets) {
+            buckets.add(id);
+            engine.rates.want(id, call.cost);
+          }
+          const { ids, wishes } = engine.rates.wishes(now);
+          for (const [index, wish] of wishes.entries()) {
+            const grant = { granted, remaining: 100, retryAfterMs: 0, resetMs: 0 };
+            engine.rates.grant(ids[index]!, { wish, grant, sentAtMs: now }, now);
+          }
+          if (quota === -1) continue;
+          engine.quotas.want(quota, missingQuota);
+          for (const wish of engine.quotas.wishes(now).wishes) {
+            const grant = { granted, remaining: 100, terms: period(now) };
+            engine.quotas.grant(quota, { wish, grant }, now);
+          }
+        }
+      }),
+    );
   });
 });

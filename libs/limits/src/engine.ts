@@ -10,11 +10,9 @@ import {
   IS_QUOTA_MADE,
   IS_THROTTLE_MADE,
   KeySeats,
-  LINES_OF_SEAT,
   type KeyFacts,
 } from './key-seats.js';
 import { LeasedRates } from './leased-rates.js';
-import { Lines } from './lines.js';
 import type { MethodPolicy, StagePolicy, ThrottleLimit } from './policy.js';
 import { QuotaBook } from './quota-book.js';
 import type { RateBucket } from './rate-authority.js';
@@ -122,7 +120,7 @@ const PATHS_MAX = 10_000;
  * fit into 300 MB and a decision touches few lines of memory. The checks and their order are `DecisionService`'s.
  */
 export class Engine {
-  readonly keys: KeySeats;
+  readonly keys = new KeySeats();
   readonly rates: LeasedRates;
   readonly quotas: QuotaBook<QuotaRef>;
   /** For how long a policy is used, and from when on it is stale. */
@@ -148,10 +146,12 @@ export class Engine {
 
   /** `toBucket` makes what the authority knows a bucket by. */
   constructor(private readonly toBucket: (ref: BucketRef, limit: ThrottleLimit) => RateBucket) {
-    const lines = new Lines({ group: LINES_OF_SEAT });
-    this.keys = new KeySeats(lines);
-    this.rates = new LeasedRates((owner, limit, id) => this.#bucketOf(owner, limit, id), lines);
-    this.quotas = new QuotaBook((seat) => this.#quotaRef(seat), lines);
+    const { bucketPlaces, quotaPlaces } = this.keys;
+    this.rates = new LeasedRates(
+      (owner, limit, id) => this.#bucketOf(owner, limit, id),
+      bucketPlaces,
+    );
+    this.quotas = new QuotaBook((seat) => this.#quotaRef(seat), quotaPlaces);
   }
 
   /** Notes what a key may do. What changed of its limits makes void, or gives back, what is in hand of them. */
@@ -272,6 +272,11 @@ export class Engine {
       (flags & HAS_QUOTA) === 0 || call.isQuotaUnknown ? NO_QUOTA : keys.quotaLine(home);
     verdict.bucket = levels.usagePlan;
     verdict.quota = quota;
+    if (!call.isDryRun && this.#takesAtOnce(quota, call)) {
+      verdict.kind = 'allowed';
+      verdict.reason = null;
+      return verdict;
+    }
     const asked = this.#call;
     asked.cost = call.cost;
     asked.now = now;
@@ -283,6 +288,16 @@ export class Engine {
     }
     const block = quota === NO_QUOTA ? null : this.quotas.block(quota, now);
     return this.#tell(decide(this.rates, levels, block, asked), stage.policy.plan.shadow);
+  }
+
+  /** Takes what the call costs of its levels and its quota where all of it is at hand; else nothing, and `decide` finds out why. */
+  #takesAtOnce(quota: number, { cost, now, at }: EngineCall): boolean {
+    const { rates, quotas } = this;
+    if (quota === NO_QUOTA) return rates.takeOfAll(this.#levels, cost, now);
+    if (now >= this.quotasHoldUntilMs || !quotas.covers(quota, cost, at)) return false;
+    if (!rates.takeOfAll(this.#levels, cost, now)) return false;
+    quotas.spend(quota, cost, now);
+    return true;
   }
 
   #reasonAgainst(seat: number, sourceIp: string | null, at: number): RefusalReason | null {

@@ -159,4 +159,16 @@ describe('KeySeats', () => {
     expect(keys.find('value', 30_000, 31_001)).toBe(-1);
     expect(keys.find('value', Infinity, 1e9)).toBe(0);
   });
+
+  it('tells keys apart whose ids differ in either half', () => {
+    const keys = new KeySeats();
+    const ids = Array.from({ length: 400 }, (_, n) => {
+      const half = String(n >> 1).padStart(5, '0');
+      return n % 2 === 0 ? `${half}00000` : `00000${half}`;
+    });
+    for (const id of new Set(ids)) keys.learn(`value of ${id}`, facts(id), 0);
+    for (const id of new Set(ids)) {
+      expect([...keys.ofKeyId(id)].map((seat) => keys.keyId(seat))).toEqual([id]);
+    }
+  });
 });

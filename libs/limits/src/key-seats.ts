@@ -1,7 +1,9 @@
 import assert from 'node:assert';
+import { KeyIds } from './key-ids.js';
+import type { BucketPlaces } from './leased-rates.js';
 import { LINE, Lines } from './lines.js';
 import type { StagePolicy, ThrottleLimit } from './policy.js';
-import type { QuotaTerms } from './quota-book.js';
+import type { QuotaPlaces, QuotaTerms } from './quota-book.js';
 
 /** What a key may do on one stage, as the service says it (docs/leases.md). */
 export interface KeyFacts {
@@ -19,21 +21,33 @@ export interface KeyFacts {
   readonly quota: QuotaTerms | null;
 }
 
-// A seat has four lines side by side: who sits there, its bucket, its quota, and its bucket of one method. Of the first:
-export const LINES_OF_SEAT = 4;
+// A seat has four lines side by side, which are its bucket's, its quota's and that of its bucket of one method, too. The
+// first two have what each call reads, the others what only questions for blocks do:
+//   0 bucket   4 text of the key   15 flags   16 bucket of a method   20 quota   26 key id   28 stage, customer, age, method
+//  32 bucket  44 quota             48 bucket of a method              60 quota
+const LINES_OF_SEAT = 4;
 const STRIDE = LINES_OF_SEAT * LINE;
-/** The text of the key, four characters in each of the first numbers, 0 after its end. */
-const TEXT = 0;
+const BUCKET_LINE = 0;
+const METHOD_LINE = 1;
+const QUOTA_LINE = 1;
+const REST_OF_BUCKET = 2 * LINE;
+const TOLD_OF_QUOTA = 28;
+const REST_OF_QUOTA = 44;
+
+/** The text of the key, four characters in each of its numbers, 0 after its end. */
+const TEXT = 4;
 const TEXT_NUMBERS = 11;
 const TEXT_CHARS_MAX = TEXT_NUMBERS * 4;
-const FLAGS = 11;
-const STAGE = 12;
-const CUSTOMER = 13;
+const FLAGS = 15;
+/** Its id, as `KeyIds` has it. */
+const KEY_ID_HIGH = 26;
+const KEY_ID_LOW = 27;
+const STAGE = 28;
+const CUSTOMER = 29;
 /** Seconds since `#base`. */
-const LEARNED_AT = 14;
-// Its last number is 0: of no book. In the line of the quota, a number that its book does not use:
-/** Of which method the fourth line is, 0 while of none. */
-const METHOD = 2 * LINE + 13;
+const LEARNED_AT = 30;
+/** Of which method its bucket of one is, 0 while of none. */
+const METHOD = 31;
 
 const NONE = -1;
 /** Stands in `#table` for a seat that was there. */
@@ -53,9 +67,10 @@ export const IS_QUOTA_MADE = 128;
 export const IS_METHOD_MADE = 256;
 /** It has another value, whose seat's limits are its own: while a key is rotated. */
 export const IS_SECOND = 512;
+const IS_TAKEN = 1_024;
 const FLAG_BITS = 16;
 const MADE = IS_THROTTLE_MADE | IS_QUOTA_MADE | IS_METHOD_MADE;
-const KEPT = (-1 << FLAG_BITS) | MADE | IS_SECOND;
+const KEPT = (-1 << FLAG_BITS) | MADE | IS_SECOND | IS_TAKEN;
 
 /** Texts of forgotten keys that are kept in case they come again. */
 const FORGOTTEN_MAX = 1_000;
@@ -72,7 +87,7 @@ export class KeySeats {
   /** Values that do not fit into a line. */
   readonly #long = new Map<string, number>();
   readonly #longTexts = new Map<number, string>();
-  readonly #keyIds: (string | undefined)[] = [];
+  readonly ids = new KeyIds();
   /** The next seat in the chain of its key id, or the next free one. */
   #next = new Int32Array(64).fill(NONE);
   /** Chains of seats by the hash of their key id. */
@@ -94,8 +109,22 @@ export class KeySeats {
   /** The text that was last packed. */
   readonly #packed = new Int32Array(TEXT_NUMBERS);
 
-  /** Seats are groups of `lines`. */
-  constructor(private readonly lines = new Lines({ group: LINES_OF_SEAT })) {}
+  /** Seats are groups of them. */
+  readonly lines = new Lines({ group: LINES_OF_SEAT, singles: 2 });
+
+  /** Where limits of keys are beside them, for the books of limits. */
+  get bucketPlaces(): BucketPlaces {
+    return { lines: this.lines, rest: REST_OF_BUCKET };
+  }
+
+  get quotaPlaces(): QuotaPlaces {
+    return { lines: this.lines, told: TOLD_OF_QUOTA, rest: REST_OF_QUOTA };
+  }
+
+  /** Groups of lines that were ever taken: what is not taken, or is a group of single lines, has no `IS_TAKEN`. */
+  get #groups(): number {
+    return this.lines.size / LINES_OF_SEAT;
+  }
 
   /** How many values there are, forgotten ones included. */
   get size(): number {
@@ -124,10 +153,12 @@ export class KeySeats {
 
   /** The seats of a key, forgotten or not: one for each of its values. */
   *ofKeyId(keyId: string): Iterable<number> {
-    let seat = this.#heads[hashOf(keyId) & (this.#heads.length - 1)] ?? NONE;
+    this.ids.pack(keyId);
+    const { high, low } = this.ids.packed;
+    let seat = this.#heads[this.#headOf(high, low)] ?? NONE;
     while (seat !== NONE) {
       const next = this.#next[seat] ?? NONE;
-      if (this.#keyIds[seat] === keyId) yield seat;
+      if (this.keyIdHigh(seat) === high && this.keyIdLow(seat) === low) yield seat;
       seat = next;
     }
   }
@@ -173,19 +204,18 @@ export class KeySeats {
 
   /** All seats whose policy is known. */
   *known(): Iterable<number> {
-    for (let index = 0; index < this.#keyIds.length; index++) {
-      if (this.#keyIds[index] === undefined) continue;
-      if ((this.flags(index) & IS_FORGOTTEN) === 0) yield index;
+    for (let seat = 0; seat < this.#groups; seat++) {
+      if ((this.flags(seat) & (IS_TAKEN | IS_FORGOTTEN)) === IS_TAKEN) yield seat;
     }
   }
 
   /** Of the next `share` of the seats those whose policy is older than that. */
   *older(ageMs: number, share: number, now: number): Iterable<number> {
-    const count = Math.ceil(this.#keyIds.length * share);
+    const count = Math.ceil(this.#groups * share);
     for (let seen = 0; seen < count; seen++) {
-      this.#swept = this.#swept + 1 < this.#keyIds.length ? this.#swept + 1 : 0;
+      this.#swept = this.#swept + 1 < this.#groups ? this.#swept + 1 : 0;
       const seat = this.#swept;
-      if (this.#keyIds[seat] === undefined || (this.flags(seat) & IS_FORGOTTEN) !== 0) continue;
+      if ((this.flags(seat) & (IS_TAKEN | IS_FORGOTTEN)) !== IS_TAKEN) continue;
       if (this.ageMs(seat, now) > ageMs) yield seat;
     }
   }
@@ -213,15 +243,21 @@ export class KeySeats {
 
   /** The lines of the key's bucket in its plan, of its quota, and of its bucket of a method: in use once they were made. */
   bucketLine(home: number): number {
-    return home * LINES_OF_SEAT + 1;
+    return home * LINES_OF_SEAT + BUCKET_LINE;
   }
 
   quotaLine(home: number): number {
-    return home * LINES_OF_SEAT + 2;
+    return home * LINES_OF_SEAT + QUOTA_LINE;
   }
 
   methodLine(home: number): number {
-    return home * LINES_OF_SEAT + 3;
+    return home * LINES_OF_SEAT + METHOD_LINE;
+  }
+
+  /** Whether the limits on that line are of this key. */
+  hasLine(line: number, keyIdHigh: number, keyIdLow: number): boolean {
+    const seat = Math.floor(line / LINES_OF_SEAT);
+    return this.keyIdHigh(seat) === keyIdHigh && this.keyIdLow(seat) === keyIdLow;
   }
 
   /** The method that `methodLine` is the bucket of; 0 while it is of none, so numbers of methods begin with 1. */
@@ -239,9 +275,16 @@ export class KeySeats {
   }
 
   keyId(seat: number): string {
-    const keyId = this.#keyIds[seat];
-    assert(keyId !== undefined, `seat ${seat} is taken`);
-    return keyId;
+    return this.ids.text(this.keyIdHigh(seat), this.keyIdLow(seat));
+  }
+
+  /** The key's id, which `ids.text` tells of both however often the seat changes hands. */
+  keyIdHigh(seat: number): number {
+    return this.lines.ints[seat * STRIDE + KEY_ID_HIGH] ?? 0;
+  }
+
+  keyIdLow(seat: number): number {
+    return this.lines.ints[seat * STRIDE + KEY_ID_LOW] ?? 0;
   }
 
   /** What `customer` tells of, however often the seat changes hands. */
@@ -300,25 +343,27 @@ export class KeySeats {
   }
 
   *#forgottenSeats(): Iterable<number> {
-    for (let index = 0; index < this.#keyIds.length; index++) {
-      const isForgotten = (this.flags(index) & IS_FORGOTTEN) !== 0;
-      if (this.#keyIds[index] !== undefined && isForgotten) yield index;
+    for (let seat = 0; seat < this.#groups; seat++) {
+      const flags = this.flags(seat);
+      if ((flags & IS_TAKEN) !== 0 && (flags & IS_FORGOTTEN) !== 0) yield seat;
     }
   }
 
   #take(keyId: string): number {
     let seat = this.#firstFree;
     if (seat === NONE) {
-      seat = this.lines.take(LINES_OF_SEAT) / LINES_OF_SEAT;
-      assert(Number.isInteger(seat), 'a seat is a whole group of lines');
-      while (this.#keyIds.length < seat) this.#keyIds.push(undefined);
+      seat = this.lines.takeGroup() / LINES_OF_SEAT;
       if (seat >= this.#next.length) this.#growChains();
     } else {
       this.#firstFree = this.#next[seat] ?? NONE;
     }
     // The lines of its limits stay made, also when it was another's.
-    this.lines.ints[seat * STRIDE + FLAGS] = this.flags(seat) & MADE;
-    this.#keyIds[seat] = keyId;
+    const { ints } = this.lines;
+    const at = seat * STRIDE;
+    ints[at + FLAGS] = (this.flags(seat) & MADE) | IS_TAKEN;
+    this.ids.pack(keyId);
+    ints[at + KEY_ID_HIGH] = this.ids.packed.high;
+    ints[at + KEY_ID_LOW] = this.ids.packed.low;
     this.#chain(seat);
     return seat;
   }
@@ -328,7 +373,7 @@ export class KeySeats {
     if (this.#textIsHere(seat)) this.#loseText(seat);
     this.#unchain(seat);
     this.#firsts.delete(seat);
-    this.#keyIds[seat] = undefined;
+    this.lines.ints[seat * STRIDE + FLAGS] = this.flags(seat) & ~IS_TAKEN;
     this.#next[seat] = this.#firstFree;
     this.#firstFree = seat;
     this.#forgotten -= 1;
@@ -384,7 +429,7 @@ export class KeySeats {
       const at = seat * STRIDE;
       if ((ints[at + FLAGS] ?? 0) >>> FLAG_BITS !== length) continue;
       let number = 0;
-      while (number < TEXT_NUMBERS && ints[at + number] === packed[number]) number += 1;
+      while (number < TEXT_NUMBERS && ints[at + TEXT + number] === packed[number]) number += 1;
       if (number === TEXT_NUMBERS) return place;
     }
   }
@@ -448,41 +493,52 @@ export class KeySeats {
       this.#size * 2 > this.#table.length ? this.#table.length * 2 : this.#table.length;
     this.#table = new Int32Array(places).fill(NONE);
     this.#used = 0;
-    for (let index = 0; index < this.#keyIds.length; index++) {
-      const seat = index;
-      const isHere = this.#keyIds[index] !== undefined && this.flags(seat) >>> FLAG_BITS !== 0;
+    for (let seat = 0; seat < this.#groups; seat++) {
+      const flags = this.flags(seat);
+      const isHere = (flags & IS_TAKEN) !== 0 && flags >>> FLAG_BITS !== 0;
       if (isHere) this.#put(this.#pack(this.#textAt(seat)), seat);
     }
   }
 
   // The chains of key ids.
 
-  #chain(index: number): void {
-    const head = hashOf(this.#keyIds[index] ?? '') & (this.#heads.length - 1);
-    this.#next[index] = this.#heads[head] ?? NONE;
-    this.#heads[head] = index;
+  #headOf(high: number, low: number): number {
+    const mixed = Math.imul(high, 0x9e3779b1) ^ Math.imul(low, 0x85ebca6b);
+    return (mixed ^ (mixed >>> 15)) & (this.#heads.length - 1);
   }
 
-  #unchain(index: number): void {
-    const head = hashOf(this.#keyIds[index] ?? '') & (this.#heads.length - 1);
-    const next = this.#next[index] ?? NONE;
+  #headOfSeat(seat: number): number {
+    return this.#headOf(this.keyIdHigh(seat), this.keyIdLow(seat));
+  }
+
+  #chain(seat: number): void {
+    const head = this.#headOfSeat(seat);
+    this.#next[seat] = this.#heads[head] ?? NONE;
+    this.#heads[head] = seat;
+  }
+
+  #unchain(seat: number): void {
+    const head = this.#headOfSeat(seat);
+    const next = this.#next[seat] ?? NONE;
     let before = this.#heads[head] ?? NONE;
-    if (before === index) {
+    if (before === seat) {
       this.#heads[head] = next;
       return;
     }
-    while (this.#next[before] !== index) {
+    while (this.#next[before] !== seat) {
       before = this.#next[before] ?? NONE;
       assert(before !== NONE, 'a taken seat is in the chain of its key id');
     }
     this.#next[before] = next;
   }
 
-  /** Only called while no seat is free, so that all of them are in chains. */
+  /** Only called while no seat is free, so that all that are taken are in chains. */
   #growChains(): void {
     this.#next = new Int32Array(this.#next.length * 2).fill(NONE);
     this.#heads = new Int32Array(this.#heads.length * 2).fill(NONE);
-    for (let index = 0; index < this.#keyIds.length; index++) this.#chain(index);
+    for (let seat = 0; seat < this.#groups; seat++) {
+      if ((this.flags(seat) & IS_TAKEN) !== 0) this.#chain(seat);
+    }
   }
 }
 
@@ -492,11 +548,4 @@ function placeOf(text: string, places: Map<string, number>): number {
   if (known !== undefined) return known;
   places.set(text, places.size);
   return places.size - 1;
-}
-
-/** FNV-1a over the character codes. */
-function hashOf(text: string): number {
-  let sum = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) sum = Math.imul(sum ^ text.charCodeAt(i), 0x01000193);
-  return sum >>> 0;
 }

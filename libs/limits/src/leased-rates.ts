@@ -1,6 +1,7 @@
 import assert from 'node:assert';
+import type { Levels } from './decide.js';
 import { BLOCK_SHARE, measuredPace } from './lease.js';
-import { LINE as STRIDE, Lines, RATE_LINE } from './lines.js';
+import { LINE as STRIDE, Lines } from './lines.js';
 import { Marks } from './marks.js';
 import {
   RATE_LEASE_MS,
@@ -9,38 +10,44 @@ import {
   type RateReturn,
   type RateWish,
 } from './rate-authority.js';
-import { NEEDS_BLOCK, type Rates } from './rates.js';
+import { NEEDS_BLOCK, NO_LIMIT, type Rates } from './rates.js';
 
-// One bucket is a line. Calls are whole; instants are whole milliseconds since `#base`.
+// A bucket is four numbers that a call reads, and eleven that only questions for blocks and headers do, at `#rest` from
+// them. Calls are whole; instants are whole milliseconds since `#base`.
 /** The older block: what is left of it, and until when that may be spent. It is spent first. */
 const HAND = 0;
 const UNTIL = 1;
-/** The block after it, 0 when there is none. */
-const NEXT_HAND = 2;
-const NEXT_UNTIL = 3;
-/** Which of `#limits` it has. */
-const LIMIT = 4;
 /** Spent since the pace was measured. */
-const SPENT = 5;
+const SPENT = 2;
+/** Which of `#limits` it has. */
+const LIMIT = 3;
+
+// The rest:
+/** The block after it, 0 when there is none. */
+const NEXT_HAND = 0;
+const NEXT_UNTIL = 1;
 /** Until when less than `REFUSED` was left at the authority, as it told at `TOLD_AT`. */
-const RETRY_AT = 6;
-const REFUSED = 7;
-const TOLD_AT = 8;
-const REMAINING = 9;
-const RESET_AT = 10;
+const RETRY_AT = 2;
+const REFUSED = 3;
+const TOLD_AT = 4;
+const REMAINING = 5;
+const RESET_AT = 6;
 /** Calls per second, a fraction. */
-const PACE = 11;
-const MEASURED_AT = 12;
+const PACE = 7;
+const MEASURED_AT = 8;
 /** How often what was in hand became void: an answer to a question from before is void, too. */
-const GENERATION = 13;
+const GENERATION = 9;
 /** Who describes the bucket, where it has no name of its own here. */
-const OWNER = 14;
+const OWNER = 10;
+
+/** Where the rest of a bucket lies, from its line on: on the same line, where nothing else is. */
+const REST_ON_LINE = 4;
 
 const NEVER = 2 ** 31 - 1;
 const LONG_AGO = -(2 ** 31);
 /** After so long all instants are counted from a later base, long before they overflow. */
 const REBASE_MS = 2 ** 30;
-const INSTANTS = [UNTIL, NEXT_UNTIL, RETRY_AT, TOLD_AT, RESET_AT, MEASURED_AT];
+const INSTANTS_OF_REST = [NEXT_UNTIL, RETRY_AT, TOLD_AT, RESET_AT, MEASURED_AT];
 
 /** Fewer calls than that in a lease are not worth a question before they come. */
 const CALLS_AHEAD_MIN = 0.5;
@@ -84,6 +91,12 @@ class SentWish implements RateWish {
   }
 }
 
+/** Where buckets are: the first four numbers of a line, and `rest` numbers after its start eleven more. */
+export interface BucketPlaces {
+  readonly lines: Lines;
+  readonly rest: number;
+}
+
 /** What waiting calls cost together, and the smallest of them: 0 and Infinity while only what comes is thought of. */
 interface Waiting {
   asked: number;
@@ -101,8 +114,11 @@ export class LeasedRates implements Rates {
   readonly #ids = new Map<string, number>();
   /** Those with a name, by id; the others are described by their owner. */
   readonly #buckets = new Map<number, RateBucket>();
+  /** Those that there are. */
+  readonly #made = new Marks();
   #size = 0;
   readonly #lines: Lines;
+  readonly #rest: number;
   readonly #limits: (Limit & { readonly ratePerMs: number })[] = [];
   readonly #limitIds = new Map<string, number>();
   #base = NaN;
@@ -111,14 +127,15 @@ export class LeasedRates implements Rates {
   /** Buckets of which something may be in hand. */
   readonly #held = new Marks();
 
-  /** `describe` makes the bucket of an owner, see `owned`. Buckets are lines of `lines`, their ids those of the lines. */
+  /** `describe` makes the bucket of an owner, see `owned`. Buckets have the numbers of their lines. */
   constructor(
     private readonly describe: (owner: number, limit: Limit, id: number) => RateBucket = () => {
       throw new Error('Nobody owns buckets here.');
     },
-    lines = new Lines(),
+    { lines, rest }: BucketPlaces = { lines: new Lines(), rest: REST_ON_LINE },
   ) {
     this.#lines = lines;
+    this.#rest = rest;
   }
 
   get size(): number {
@@ -132,7 +149,7 @@ export class LeasedRates implements Rates {
       if (this.setLimit(known, bucket)) this.#buckets.set(known, bucket);
       return known;
     }
-    const id = this.#add({ owner: -1, limit: bucket, line: this.#lines.take(1) }, now);
+    const id = this.#add({ owner: -1, limit: bucket, line: this.#lines.takeSingle() }, now);
     this.#buckets.set(id, bucket);
     this.#ids.set(bucket.name, id);
     return id;
@@ -142,7 +159,7 @@ export class LeasedRates implements Rates {
    * A bucket without a name, made anew by each call, on a line of its own: `describe` tells what it is when it has to be
    * asked for.
    */
-  owned(owner: number, limit: Limit, now: number, line = this.#lines.take(1)): number {
+  owned(owner: number, limit: Limit, now: number, line = this.#lines.takeSingle()): number {
     return this.#add({ owner, limit, line }, now);
   }
 
@@ -159,12 +176,13 @@ export class LeasedRates implements Rates {
   /** What is in hand is void, and nothing is known of the bucket any more. */
   forget(id: number): void {
     const at = id * STRIDE;
+    const rest = at + this.#rest;
     this.#lines.ints[at + HAND] = 0;
-    this.#lines.ints[at + NEXT_HAND] = 0;
-    this.#lines.ints[at + GENERATION] = (this.#lines.ints[at + GENERATION] ?? 0) + 1;
-    this.#lines.ints[at + RETRY_AT] = LONG_AGO;
-    this.#lines.ints[at + TOLD_AT] = LONG_AGO;
-    this.#lines.ints[at + RESET_AT] = LONG_AGO;
+    this.#lines.ints[rest + NEXT_HAND] = 0;
+    this.#lines.ints[rest + GENERATION] = (this.#lines.ints[rest + GENERATION] ?? 0) + 1;
+    this.#lines.ints[rest + RETRY_AT] = LONG_AGO;
+    this.#lines.ints[rest + TOLD_AT] = LONG_AGO;
+    this.#lines.ints[rest + RESET_AT] = LONG_AGO;
   }
 
   /** Like `forget`, before the bucket becomes another owner's. Calls that wait for it ask anew. */
@@ -177,7 +195,7 @@ export class LeasedRates implements Rates {
 
   /** `forget` for all buckets. */
   forgetAll(): void {
-    for (const id of this.#lines.ofKind(RATE_LINE)) this.forget(id);
+    for (const id of this.#made) this.forget(id);
   }
 
   /** The number of a limit that buckets may have. */
@@ -196,6 +214,7 @@ export class LeasedRates implements Rates {
 
   wait(id: number, cost: number, now: number): number {
     const at = id * STRIDE;
+    const rest = at + this.#rest;
     const ints = this.#lines.ints;
     const t = now - this.#base;
     if (cost <= (ints[at + HAND] ?? 0) && t < (ints[at + UNTIL] ?? 0)) return 0;
@@ -204,9 +223,9 @@ export class LeasedRates implements Rates {
       return Infinity;
     const missing = cost - this.inHand(id, now);
     if (missing <= 0) return 0;
-    const refused = ints[at + REFUSED] ?? 0;
-    const retryAt = ints[at + RETRY_AT] ?? 0;
-    if (missing >= refused && t < Math.min(retryAt, (ints[at + TOLD_AT] ?? 0) + BELIEF_MS)) {
+    const refused = ints[rest + REFUSED] ?? 0;
+    const retryAt = ints[rest + RETRY_AT] ?? 0;
+    if (missing >= refused && t < Math.min(retryAt, (ints[rest + TOLD_AT] ?? 0) + BELIEF_MS)) {
       return retryAt === NEVER ? Infinity : retryAt - t + (missing - refused) / limit.ratePerMs;
     }
     return NEEDS_BLOCK;
@@ -218,31 +237,69 @@ export class LeasedRates implements Rates {
     const older = now - this.#base < (ints[at + UNTIL] ?? 0) ? (ints[at + HAND] ?? 0) : 0;
     const fromOlder = older < cost ? older : cost;
     ints[at + HAND] = older - fromOlder;
-    if (cost > fromOlder) ints[at + NEXT_HAND] = (ints[at + NEXT_HAND] ?? 0) - (cost - fromOlder);
+    if (cost > fromOlder) {
+      const next = at + this.#rest + NEXT_HAND;
+      ints[next] = (ints[next] ?? 0) - (cost - fromOlder);
+    }
     ints[at + SPENT] = (ints[at + SPENT] ?? 0) + cost;
+  }
+
+  /**
+   * Takes the cost of all four levels if the older block of each covers it, else of none: what `wait` and `take` do with
+   * nearly all calls, in one step that reads eight numbers.
+   */
+  takeOfAll(
+    { method, usagePlan, stageMethod, account }: Levels,
+    cost: number,
+    now: number,
+  ): boolean {
+    const { ints } = this.#lines;
+    const t = now - this.#base;
+    const methodAt = method * STRIDE;
+    const planAt = usagePlan * STRIDE;
+    const stageAt = stageMethod * STRIDE;
+    const accountAt = account * STRIDE;
+    const isCovered =
+      (method === NO_LIMIT ||
+        (cost <= (ints[methodAt + HAND] ?? 0) && t < (ints[methodAt + UNTIL] ?? 0))) &&
+      (usagePlan === NO_LIMIT ||
+        (cost <= (ints[planAt + HAND] ?? 0) && t < (ints[planAt + UNTIL] ?? 0))) &&
+      (stageMethod === NO_LIMIT ||
+        (cost <= (ints[stageAt + HAND] ?? 0) && t < (ints[stageAt + UNTIL] ?? 0))) &&
+      (account === NO_LIMIT ||
+        (cost <= (ints[accountAt + HAND] ?? 0) && t < (ints[accountAt + UNTIL] ?? 0)));
+    if (!isCovered) return false;
+    if (method !== NO_LIMIT) spend(ints, methodAt, cost);
+    if (usagePlan !== NO_LIMIT) spend(ints, planAt, cost);
+    if (stageMethod !== NO_LIMIT) spend(ints, stageAt, cost);
+    if (account !== NO_LIMIT) spend(ints, accountAt, cost);
+    return true;
   }
 
   /** What may be spent of it now. */
   inHand(id: number, now: number): number {
-    return this.#left(id, HAND, now) + this.#left(id, NEXT_HAND, now);
+    const at = id * STRIDE;
+    return this.#leftAt(at + HAND, now) + this.#leftAt(at + this.#rest + NEXT_HAND, now);
   }
 
   /** What the authority last told, refilled since, and what is in hand: others may have spent some of it. */
   remaining(id: number, now: number): number {
     const at = id * STRIDE;
+    const rest = at + this.#rest;
     const limit = this.#limits[this.#lines.ints[at + LIMIT] ?? -1];
     if (!limit || !(limit.ratePerMs > 0)) return 0;
-    const toldAt = this.#lines.ints[at + TOLD_AT] ?? 0;
+    const toldAt = this.#lines.ints[rest + TOLD_AT] ?? 0;
     if (toldAt === LONG_AGO) return Math.floor(limit.burstLimit);
     const refilled = (now - this.#base - toldAt) * limit.ratePerMs;
     const left =
-      Math.floor((this.#lines.ints[at + REMAINING] ?? 0) + refilled) + this.inHand(id, now);
+      Math.floor((this.#lines.ints[rest + REMAINING] ?? 0) + refilled) + this.inHand(id, now);
     return Math.floor(Math.min(limit.burstLimit, left));
   }
 
   resetMs(id: number, now: number): number {
     const at = id * STRIDE;
-    const resetAt = this.#lines.ints[at + RESET_AT] ?? 0;
+    const rest = at + this.#rest;
+    const resetAt = this.#lines.ints[rest + RESET_AT] ?? 0;
     if (resetAt === NEVER || !(this.#ratePerMs(id) > 0)) return Infinity;
     return resetAt === LONG_AGO ? 0 : Math.max(0, resetAt - (now - this.#base));
   }
@@ -281,15 +338,15 @@ export class LeasedRates implements Rates {
     const waiting = this.#waiting;
     this.#waiting = new Map();
     const wishes = Array.from(waiting, ([id, needs]): RateWish => {
-      const at = id * STRIDE;
+      const rest = id * STRIDE + this.#rest;
       const hand = this.inHand(id, now);
       const isAhead = needs.asked === 0;
       const least = isAhead ? 1 : Math.max(1, needs.least - hand);
       const asked = isAhead ? 0 : Math.max(least, needs.asked - hand);
-      this.#measure(at, now);
-      const wanted = callsAhead(this.#lines.floats[at + PACE] ?? 0);
+      this.#measure(id, now);
+      const wanted = callsAhead(this.#lines.floats[rest + PACE] ?? 0);
       const wish = { bucket: this.#bucketOf(id), asked, least, wanted };
-      return new SentWish(wish, this.#lines.ints[at + GENERATION] ?? 0);
+      return new SentWish(wish, this.#lines.ints[rest + GENERATION] ?? 0);
     });
     return { ids: [...waiting.keys()], wishes };
   }
@@ -303,17 +360,17 @@ export class LeasedRates implements Rates {
     { wish, grant, sentAtMs }: { wish: RateWish; grant: RateGrant; sentAtMs: number },
     now: number,
   ): void {
-    const at = id * STRIDE;
+    const rest = id * STRIDE + this.#rest;
     const ints = this.#lines.ints;
-    if (SentWish.generationOf(wish) !== ints[at + GENERATION]) return;
+    if (SentWish.generationOf(wish) !== ints[rest + GENERATION]) return;
     // The lease is over at the whole millisecond before, so that rounding makes it no longer.
     const sentAt = Math.floor(sentAtMs - this.#base);
-    ints[at + REMAINING] = whole(grant.remaining);
-    ints[at + TOLD_AT] = sentAt;
-    ints[at + RESET_AT] = whole(sentAt + grant.resetMs);
+    ints[rest + REMAINING] = whole(grant.remaining);
+    ints[rest + TOLD_AT] = sentAt;
+    ints[rest + RESET_AT] = whole(sentAt + grant.resetMs);
     const isRefused = grant.granted === 0 && grant.retryAfterMs > 0;
-    ints[at + RETRY_AT] = isRefused ? whole(sentAt + Math.ceil(grant.retryAfterMs)) : LONG_AGO;
-    ints[at + REFUSED] = wish.least;
+    ints[rest + RETRY_AT] = isRefused ? whole(sentAt + Math.ceil(grant.retryAfterMs)) : LONG_AGO;
+    ints[rest + REFUSED] = wish.least;
     const until = sentAt + RATE_LEASE_MS;
     if (grant.granted > 0 && now - this.#base < until) {
       this.#hold(id, { units: whole(grant.granted), until }, now);
@@ -329,17 +386,18 @@ export class LeasedRates implements Rates {
     const returns: RateReturn[] = [];
     for (const id of this.#held) {
       const at = id * STRIDE;
+      const rest = at + this.#rest;
       const isIdle =
         this.#lines.ints[at + SPENT] === 0 &&
-        t - (this.#lines.ints[at + MEASURED_AT] ?? 0) >= IDLE_MS;
-      for (const hand of [HAND, NEXT_HAND]) {
-        const until = this.#lines.ints[at + hand + 1] ?? 0;
-        const units = this.#left(id, hand, now);
+        t - (this.#lines.ints[rest + MEASURED_AT] ?? 0) >= IDLE_MS;
+      for (const hand of [at + HAND, rest + NEXT_HAND]) {
+        const until = this.#lines.ints[hand + 1] ?? 0;
+        const units = this.#leftAt(hand, now);
         const heldMs = t - (until - RATE_LEASE_MS) + RETURN_MS_MAX;
         const isWorthIt = units - heldMs * this.#ratePerMs(id) >= 1;
         if (isWorthIt && (all || isIdle || until - t <= everyMs + RETURN_MS_MAX)) {
           returns.push({ bucket: this.#bucketOf(id), units, heldMs });
-          this.#lines.ints[at + hand] = 0;
+          this.#lines.ints[hand] = 0;
         }
       }
       if (this.inHand(id, now) === 0) this.#held.delete(id);
@@ -353,72 +411,79 @@ export class LeasedRates implements Rates {
   ): number {
     if (Number.isNaN(this.#base)) this.#base = Math.floor(now);
     this.#size += 1;
-    this.#lines.setKind(id, RATE_LINE);
+    this.#made.add(id);
     const at = id * STRIDE;
+    const rest = at + this.#rest;
     this.#lines.ints[at + LIMIT] = this.#limitId(limit);
-    this.#lines.ints[at + OWNER] = owner;
-    this.#lines.ints[at + MEASURED_AT] = Math.floor(now - this.#base);
+    this.#lines.ints[rest + OWNER] = owner;
+    this.#lines.ints[rest + MEASURED_AT] = Math.floor(now - this.#base);
     this.forget(id);
     return id;
   }
 
-  #left(id: number, hand: number, now: number): number {
-    const at = id * STRIDE + hand;
-    return now - this.#base < (this.#lines.ints[at + 1] ?? 0) ? (this.#lines.ints[at] ?? 0) : 0;
+  /** What is left of the block that these two numbers are about. */
+  #leftAt(hand: number, now: number): number {
+    const { ints } = this.#lines;
+    return now - this.#base < (ints[hand + 1] ?? 0) ? (ints[hand] ?? 0) : 0;
   }
 
   #hold(id: number, block: { units: number; until: number }, now: number): void {
     const at = id * STRIDE;
+    const rest = at + this.#rest;
     const ints = this.#lines.ints;
     this.#held.add(id);
-    const hand = this.#left(id, HAND, now);
-    const next = this.#left(id, NEXT_HAND, now);
+    const hand = this.#leftAt(at + HAND, now);
+    const next = this.#leftAt(rest + NEXT_HAND, now);
     if (hand > 0 && next > 0) {
       // Three blocks at once are rare: two of them are spent as one, by the earlier end.
-      ints[at + NEXT_HAND] = whole(next + block.units);
-      ints[at + NEXT_UNTIL] = Math.min(ints[at + NEXT_UNTIL] ?? 0, block.until);
+      ints[rest + NEXT_HAND] = whole(next + block.units);
+      ints[rest + NEXT_UNTIL] = Math.min(ints[rest + NEXT_UNTIL] ?? 0, block.until);
     } else if (hand > 0 || next > 0) {
       ints[at + HAND] = hand + next;
-      if (next > 0) ints[at + UNTIL] = ints[at + NEXT_UNTIL] ?? 0;
-      ints[at + NEXT_HAND] = block.units;
-      ints[at + NEXT_UNTIL] = block.until;
+      if (next > 0) ints[at + UNTIL] = ints[rest + NEXT_UNTIL] ?? 0;
+      ints[rest + NEXT_HAND] = block.units;
+      ints[rest + NEXT_UNTIL] = block.until;
     } else {
       ints[at + HAND] = block.units;
       ints[at + UNTIL] = block.until;
-      ints[at + NEXT_HAND] = 0;
+      ints[rest + NEXT_HAND] = 0;
     }
   }
 
   /** Whether more than what calls wait for would be granted, as far as is known: see `grantSize`. */
   #lendsAhead(id: number, now: number): boolean {
     const at = id * STRIDE;
+    const rest = at + this.#rest;
     const limit = this.#limits[this.#lines.ints[at + LIMIT] ?? -1];
     if (!limit || limit.burstLimit < BLOCK_SHARE) return false;
-    const toldAt = this.#lines.ints[at + TOLD_AT] ?? LONG_AGO;
+    const toldAt = this.#lines.ints[rest + TOLD_AT] ?? LONG_AGO;
     if (toldAt === LONG_AGO) return false;
     const refilled = (now - this.#base - toldAt) * limit.ratePerMs;
-    return (this.#lines.ints[at + REMAINING] ?? 0) + refilled >= BLOCK_SHARE;
+    return (this.#lines.ints[rest + REMAINING] ?? 0) + refilled >= BLOCK_SHARE;
   }
 
   /** The pace as it would be measured now. */
   #paceOf(id: number, now: number): number {
     const at = id * STRIDE;
-    const elapsedMs = now - this.#base - (this.#lines.ints[at + MEASURED_AT] ?? 0);
+    const rest = at + this.#rest;
+    const elapsedMs = now - this.#base - (this.#lines.ints[rest + MEASURED_AT] ?? 0);
     const spent = this.#lines.ints[at + SPENT] ?? 0;
-    return measuredPace(this.#lines.floats[at + PACE] ?? 0, { spent, elapsedMs });
+    return measuredPace(this.#lines.floats[rest + PACE] ?? 0, { spent, elapsedMs });
   }
 
-  #measure(at: number, now: number): void {
+  #measure(id: number, now: number): void {
+    const at = id * STRIDE;
+    const rest = at + this.#rest;
     const t = Math.floor(now - this.#base);
-    const elapsedMs = t - (this.#lines.ints[at + MEASURED_AT] ?? 0);
+    const elapsedMs = t - (this.#lines.ints[rest + MEASURED_AT] ?? 0);
     const spent = this.#lines.ints[at + SPENT] ?? 0;
     if (elapsedMs <= 0) return;
-    this.#lines.floats[at + PACE] = measuredPace(this.#lines.floats[at + PACE] ?? 0, {
+    this.#lines.floats[rest + PACE] = measuredPace(this.#lines.floats[rest + PACE] ?? 0, {
       spent,
       elapsedMs,
     });
     this.#lines.ints[at + SPENT] = 0;
-    this.#lines.ints[at + MEASURED_AT] = t;
+    this.#lines.ints[rest + MEASURED_AT] = t;
   }
 
   /** Counts all instants from now on, before they are too large; every twelve days. */
@@ -426,13 +491,16 @@ export class LeasedRates implements Rates {
     const passed = Math.floor(now - this.#base);
     if (!(passed > REBASE_MS)) return;
     this.#base += passed;
-    for (const id of this.#lines.ofKind(RATE_LINE)) {
+    for (const id of this.#made) {
       const at = id * STRIDE;
-      for (const instant of INSTANTS) {
-        const before = this.#lines.ints[at + instant] ?? 0;
-        if (before !== NEVER) this.#lines.ints[at + instant] = Math.max(LONG_AGO, before - passed);
-      }
+      this.#countAnew(at + UNTIL, passed);
+      for (const instant of INSTANTS_OF_REST) this.#countAnew(at + this.#rest + instant, passed);
     }
+  }
+
+  #countAnew(instant: number, passed: number): void {
+    const before = this.#lines.ints[instant] ?? 0;
+    if (before !== NEVER) this.#lines.ints[instant] = Math.max(LONG_AGO, before - passed);
   }
 
   #ratePerMs(id: number): number {
@@ -443,9 +511,10 @@ export class LeasedRates implements Rates {
     const bucket = this.#buckets.get(id);
     if (bucket) return bucket;
     const at = id * STRIDE;
+    const rest = at + this.#rest;
     const limit = this.#limits[this.#lines.ints[at + LIMIT] ?? -1];
     assert(limit, `bucket ${id} exists`);
-    return this.describe(this.#lines.ints[at + OWNER] ?? -1, limit, id);
+    return this.describe(this.#lines.ints[rest + OWNER] ?? -1, limit, id);
   }
 
   /** Plans are few, keys are many: keys share the numbers of their limit. */
@@ -465,6 +534,12 @@ export class LeasedRates implements Rates {
     this.#limitIds.set(name, id);
     return id;
   }
+}
+
+/** Of the older block of the bucket there. */
+function spend(ints: Int32Array, at: number, cost: number): void {
+  ints[at + HAND] = (ints[at + HAND] ?? 0) - cost;
+  ints[at + SPENT] = (ints[at + SPENT] ?? 0) + cost;
 }
 
 /** What calls of this pace will need of a lease: as they come by chance, it is enough in 19 of 20. */

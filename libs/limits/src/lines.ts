@@ -1,16 +1,15 @@
 /** How many numbers of four bytes a line has: as much as a processor reads from memory at once. */
 export const LINE = 16;
 
-// The last number of a line says whose it is, so that a book finds its own lines among those of others.
-const KIND = 15;
-/** Of the line of a bucket, of a quota. */
-export const RATE_LINE = 1;
-export const QUOTA_LINE = 2;
-
 /** Lines up to which their memory doubles as it grows; past them it grows by an eighth. */
 const DOUBLES_UNTIL = 2 ** 16;
-/** Large blocks of memory begin so many bytes after the start of a line of the processor's, with what malloc keeps. */
+/** Large blocks of memory begin so many bytes after the start of a page, with what malloc keeps; groups do at a multiple of their size. */
 const MALLOC_BYTES = 16;
+
+export interface LineGroups {
+  readonly group: number;
+  readonly singles: number;
+}
 
 /**
  * Numbers in lines, for books whose entries lie side by side: what belongs to one key is read with few looks into
@@ -22,12 +21,14 @@ export class Lines {
   doubles = new Float64Array(0);
   #size = 0;
   readonly #group: number;
+  readonly #singles: number;
   /** Single lines of a group that nobody has yet. */
-  readonly #singles: number[] = [];
+  readonly #free: number[] = [];
 
-  /** Lines come in groups: one that is taken alone is of a group that is for such lines. */
-  constructor({ group }: { readonly group: number } = { group: 1 }) {
+  /** Lines come in groups; of one that is for lines that are taken alone, the first `singles` are given away. */
+  constructor({ group, singles }: LineGroups = { group: 1, singles: 1 }) {
     this.#group = group;
+    this.#singles = singles;
     this.#grow(64 * group);
   }
 
@@ -35,37 +36,27 @@ export class Lines {
     return this.#size;
   }
 
-  /** The first line of a new group, or a single one; all 0. Arrays that were read before are stale after it. */
-  take(count: number): number {
-    if (count < this.#group) return this.#takeSingle();
+  /** The first line of a new group; all 0. Arrays that were read before are stale after it, and after `takeSingle`. */
+  takeGroup(): number {
     const first = this.#size;
-    this.#size += count;
+    this.#size += this.#group;
     const has = this.ints.length / LINE;
-    if (this.#size > has) this.#grow(has + Math.max(count, has < DOUBLES_UNTIL ? has : has >> 3));
+    if (this.#size > has)
+      this.#grow(has + Math.max(this.#group, has < DOUBLES_UNTIL ? has : has >> 3));
     return first;
   }
 
-  setKind(line: number, kind: number): void {
-    this.ints[line * LINE + KIND] = kind;
-  }
-
-  /** The lines of a kind. */
-  *ofKind(kind: number): Iterable<number> {
-    for (let line = 0; line < this.#size; line++) {
-      if (this.ints[line * LINE + KIND] === kind) yield line;
-    }
-  }
-
-  #takeSingle(): number {
-    const known = this.#singles.pop();
+  /** A line for whoever needs no group. */
+  takeSingle(): number {
+    const known = this.#free.pop();
     if (known !== undefined) return known;
-    const first = this.take(this.#group);
-    for (let line = first + this.#group - 1; line > first; line--) this.#singles.push(line);
+    const first = this.takeGroup();
+    for (let line = first + this.#singles - 1; line > first; line--) this.#free.push(line);
     return first;
   }
 
   #grow(lines: number): void {
-    const pad = LINE * 4 - MALLOC_BYTES;
+    const pad = this.#group * LINE * 4 - MALLOC_BYTES;
     const bytes = new ArrayBuffer(pad + lines * LINE * 4);
     const ints = new Int32Array(bytes, pad);
     ints.set(this.ints);

@@ -1,7 +1,7 @@
 import assert from 'node:assert';
 import type { QuotaBlock } from './decide.js';
 import { blockSize, isIdle, measuredPace } from './lease.js';
-import { LINE as STRIDE, Lines, QUOTA_LINE } from './lines.js';
+import { LINE as STRIDE, Lines } from './lines.js';
 import { Marks } from './marks.js';
 
 /** A quota in one of its periods: half-open, in milliseconds of the business clock. Kept once for all keys that have it. */
@@ -36,28 +36,38 @@ export interface QuotaReturn<Ref> {
   readonly spent: number;
 }
 
-// One quota is a line; instants are whole milliseconds since `#base`, on the clock of `now`.
-const IN_HAND = 0;
+// A quota is six numbers that a call reads, and eight that only questions for blocks do: four at `#told` from the start
+// of its line, four at `#rest`. Instants are whole milliseconds since `#base`, on the clock of `now`.
+const IN_HAND = 4;
 /** Which of `#terms` it has. */
-const TERMS = 1;
-/** What the authority had left, in this and the next place as one number of eight bytes. */
-const REMAINING = 2;
-const BELIEVED_UNTIL = 4;
-/** Spent since the pace was measured. */
-const SPENT = 5;
-/** Calls per second, a fraction. */
-const PACE = 6;
-const MEASURED_AT = 7;
+const TERMS = 5;
+const BELIEVED_UNTIL = 6;
+/** Spent since ever, less what went over a whole number of 32 bits: only differences of it mean anything. */
+const SPENT = 7;
 const SPENT_AT = 8;
-/** Spent since the authority was told. */
-const UNTOLD = 9;
-/** How often its terms changed: what is granted for others goes back. */
-const GENERATION = 10;
-/** Who it is of. */
-const OWNER = 11;
-
 /** How much was granted last. */
-const BLOCK = 12;
+const BLOCK = 9;
+
+// What was told:
+/** What the authority had left, in this and the next place as one number of eight bytes. */
+const REMAINING = 0;
+/** Calls per second, a fraction. */
+const PACE = 2;
+const MEASURED_AT = 3;
+
+// The rest:
+/** `SPENT` when the pace was measured. */
+const SPENT_MEASURED = 0;
+/** `SPENT` when the authority was told of it. */
+const SPENT_TOLD = 1;
+/** How often its terms changed: what is granted for others goes back. */
+const GENERATION = 2;
+/** Who it is of. */
+const OWNER = 3;
+
+/** Where those lie on a line where nothing else is. */
+const TOLD_ON_LINE = 0;
+const REST_ON_LINE = 12;
 
 /** The next block is asked for when so much of the last is left: it is some five seconds of the key's pace. */
 const LOW_SHARE = 1 / 10;
@@ -66,7 +76,6 @@ const BELIEF_MS = 500;
 const LONG_AGO = -(2 ** 31);
 const WHOLE_MAX = 2 ** 31 - 1;
 const REBASE_MS = 2 ** 30;
-const INSTANTS = [BELIEVED_UNTIL, MEASURED_AT, SPENT_AT];
 
 /** A wish that knows in which generation of its quota it was sent. */
 class SentWish<Ref> implements QuotaWish<Ref> {
@@ -90,6 +99,13 @@ class SentWish<Ref> implements QuotaWish<Ref> {
   static generationOf(wish: QuotaWish<unknown>): number {
     return #generation in wish ? wish.#generation : NaN;
   }
+}
+
+/** Where quotas are: numbers 4 to 9 of a line, and four more from `told` and from `rest` numbers after its start. */
+export interface QuotaPlaces {
+  readonly lines: Lines;
+  readonly told: number;
+  readonly rest: number;
 }
 
 /** Views the quota that was last asked for as `decide` wants it. */
@@ -137,6 +153,10 @@ export class QuotaBook<Ref> {
   readonly #terms: QuotaTerms[] = [];
   readonly #termsIds = new Map<string, number>();
   readonly #lines: Lines;
+  readonly #told: number;
+  readonly #rest: number;
+  /** Those that there are. */
+  readonly #made = new Marks();
   #size = 0;
   #base = NaN;
   readonly #cursor = new Cursor(this);
@@ -151,15 +171,18 @@ export class QuotaBook<Ref> {
   #returns: QuotaReturn<Ref>[] = [];
   readonly #free: number[] = [];
 
-  /**
-   * `describe` says whose quota it is when that is told to the authority. Quotas are lines of `lines`, their ids those
-   * of the lines.
-   */
+  /** `describe` says whose quota it is when that is told to the authority. Quotas have the numbers of their lines. */
   constructor(
     private readonly describe: (owner: number) => Ref,
-    lines = new Lines(),
+    { lines, told, rest }: QuotaPlaces = {
+      lines: new Lines(),
+      told: TOLD_ON_LINE,
+      rest: REST_ON_LINE,
+    },
   ) {
     this.#lines = lines;
+    this.#told = told;
+    this.#rest = rest;
   }
 
   get size(): number {
@@ -168,16 +191,17 @@ export class QuotaBook<Ref> {
 
   add(owner: number, terms: QuotaTerms, now: number, line = this.#free.pop()): number {
     if (Number.isNaN(this.#base)) this.#base = Math.floor(now);
-    const id = line ?? this.#lines.take(1);
+    const id = line ?? this.#lines.takeSingle();
     this.#size = Math.max(this.#size, id + 1);
-    this.#lines.setKind(id, QUOTA_LINE);
+    this.#made.add(id);
     const at = id * STRIDE;
+    const { ints } = this.#lines;
     const t = Math.floor(now - this.#base);
-    this.#lines.ints[at + TERMS] = this.#idOfTerms(terms);
-    this.#lines.ints[at + OWNER] = owner;
-    this.#lines.ints[at + BELIEVED_UNTIL] = LONG_AGO;
-    this.#lines.ints[at + MEASURED_AT] = t;
-    this.#lines.ints[at + SPENT_AT] = t;
+    ints[at + TERMS] = this.#idOfTerms(terms);
+    ints[at + this.#rest + OWNER] = owner;
+    ints[at + BELIEVED_UNTIL] = LONG_AGO;
+    ints[at + this.#told + MEASURED_AT] = t;
+    ints[at + SPENT_AT] = t;
     return id;
   }
 
@@ -185,7 +209,7 @@ export class QuotaBook<Ref> {
   remove(id: number): number {
     this.leave(id);
     this.#free.push(id);
-    return this.#lines.ints[id * STRIDE + OWNER] ?? -1;
+    return this.#owner(id);
   }
 
   /** Like `release`, before the quota becomes another owner's. Calls that wait for it ask anew. */
@@ -193,9 +217,11 @@ export class QuotaBook<Ref> {
     this.release(id);
     this.#waiting.delete(id);
     this.#ahead.delete(id);
-    this.#lines.ints[id * STRIDE + SPENT] = 0;
-    this.#lines.ints[id * STRIDE + BLOCK] = 0;
-    this.#lines.floats[id * STRIDE + PACE] = 0;
+    const at = id * STRIDE;
+    const { ints, floats } = this.#lines;
+    ints[at + this.#rest + SPENT_MEASURED] = ints[at + SPENT] ?? 0;
+    ints[at + BLOCK] = 0;
+    floats[at + this.#told + PACE] = 0;
   }
 
   /** The quota as `decide` wants it, good until this is called again. What it takes is spent. */
@@ -226,7 +252,7 @@ export class QuotaBook<Ref> {
   }
 
   remainingAtAuthority(id: number): number {
-    return this.#lines.doubles[(id * STRIDE + REMAINING) / 2] ?? 0;
+    return this.#lines.doubles[(id * STRIDE + this.#told + REMAINING) / 2] ?? 0;
   }
 
   believedUntilMs(id: number): number {
@@ -240,15 +266,20 @@ export class QuotaBook<Ref> {
     return Math.max(periodFromMs, Math.min(at, periodToMs - 1));
   }
 
+  /** Whether a call of this cost may be spent now, without asking anybody and whatever the period of the quota's own clock. */
+  covers(id: number, cost: number, at: number): boolean {
+    const { periodFromMs, periodToMs, limit } = this.terms(id);
+    return cost <= this.inHand(id) && cost <= limit && at >= periodFromMs && at < periodToMs;
+  }
+
   spend(id: number, units: number, now: number): void {
     const at = id * STRIDE;
-    this.#lines.ints[at + IN_HAND] = (this.#lines.ints[at + IN_HAND] ?? 0) - units;
-    this.#lines.ints[at + SPENT] = (this.#lines.ints[at + SPENT] ?? 0) + units;
-    this.#lines.ints[at + UNTOLD] = (this.#lines.ints[at + UNTOLD] ?? 0) + units;
-    this.#lines.ints[at + SPENT_AT] = now - this.#base;
-    if (this.isForesighted && this.inHand(id) < (this.#lines.ints[at + BLOCK] ?? 0) * LOW_SHARE) {
-      this.#wantAhead(id, now);
-    }
+    const { ints } = this.#lines;
+    const left = (ints[at + IN_HAND] ?? 0) - units;
+    ints[at + IN_HAND] = left;
+    ints[at + SPENT] = (ints[at + SPENT] ?? 0) + units;
+    ints[at + SPENT_AT] = now - this.#base;
+    if (this.isForesighted && left < (ints[at + BLOCK] ?? 0) * LOW_SHARE) this.#wantAhead(id, now);
   }
 
   #wantAhead(id: number, now: number): void {
@@ -291,9 +322,10 @@ export class QuotaBook<Ref> {
   release(id: number): void {
     const at = id * STRIDE;
     this.#giveBack(id);
-    this.#lines.ints[at + GENERATION] = (this.#lines.ints[at + GENERATION] ?? 0) + 1;
-    this.#lines.ints[at + BELIEVED_UNTIL] = LONG_AGO;
-    this.#lines.doubles[(at + REMAINING) / 2] = 0;
+    const { ints, doubles } = this.#lines;
+    ints[at + this.#rest + GENERATION] = this.#generation(id) + 1;
+    ints[at + BELIEVED_UNTIL] = LONG_AGO;
+    doubles[(at + this.#told + REMAINING) / 2] = 0;
   }
 
   /** A call waits for that much more than is in hand. */
@@ -313,16 +345,16 @@ export class QuotaBook<Ref> {
     const wishes = Array.from(waiting, ([id, asked]): QuotaWish<Ref> => {
       const at = id * STRIDE;
       this.#measure(at, now);
-      const pacePerSecond = this.#lines.floats[at + PACE] ?? 0;
+      const pacePerSecond = this.#lines.floats[at + this.#told + PACE] ?? 0;
       const wish = {
-        of: this.describe(this.#lines.ints[at + OWNER] ?? -1),
+        of: this.describe(this.#owner(id)),
         terms: this.terms(id),
         asked,
         wanted: blockSize({ asked: 0, remaining: Number.MAX_SAFE_INTEGER, pacePerSecond }),
-        spent: this.#lines.ints[at + UNTOLD] ?? 0,
+        spent: this.#spentSince(at, this.#rest + SPENT_TOLD),
       };
-      this.#lines.ints[at + UNTOLD] = 0;
-      return new SentWish(wish, this.#lines.ints[at + GENERATION] ?? 0);
+      this.#mark(at, this.#rest + SPENT_TOLD);
+      return new SentWish(wish, this.#generation(id));
     });
     return { ids: [...waiting.keys()], wishes };
   }
@@ -335,7 +367,7 @@ export class QuotaBook<Ref> {
   ): void {
     const at = id * STRIDE;
     this.#ahead.delete(id);
-    if (SentWish.generationOf(wish) !== this.#lines.ints[at + GENERATION]) {
+    if (SentWish.generationOf(wish) !== this.#generation(id)) {
       const { granted: units, terms } = grant;
       if (units > 0) this.#returns.push({ of: wish.of, terms, units, spent: 0 });
       return;
@@ -347,7 +379,7 @@ export class QuotaBook<Ref> {
     }
     const t = Math.floor(now - this.#base);
     this.#lines.ints[at + IN_HAND] = Math.min(WHOLE_MAX, this.inHand(id) + grant.granted);
-    this.#lines.doubles[(at + REMAINING) / 2] = grant.remaining;
+    this.#lines.doubles[(at + this.#told + REMAINING) / 2] = grant.remaining;
     this.#lines.ints[at + BELIEVED_UNTIL] = t + BELIEF_MS;
     this.#lines.ints[at + SPENT_AT] = t;
     this.#lines.ints[at + BLOCK] = Math.min(WHOLE_MAX, grant.granted);
@@ -368,7 +400,7 @@ export class QuotaBook<Ref> {
   returns(now: number, { all }: { all: boolean }): QuotaReturn<Ref>[] {
     for (const id of this.#held) {
       // What was spent is told too, so that it does not count as held for longer.
-      const inHand = this.inHand(id) + (this.#lines.ints[id * STRIDE + UNTOLD] ?? 0);
+      const inHand = this.inHand(id) + this.#spentSince(id * STRIDE, this.#rest + SPENT_TOLD);
       const spentAtMs = this.#base + (this.#lines.ints[id * STRIDE + SPENT_AT] ?? 0);
       if (all || isIdle({ inHand, spentAtMs }, now)) this.#giveBack(id);
       else if (inHand === 0) this.#held.delete(id);
@@ -381,26 +413,43 @@ export class QuotaBook<Ref> {
   #giveBack(id: number): void {
     const at = id * STRIDE;
     const units = this.#lines.ints[at + IN_HAND] ?? 0;
-    const spent = this.#lines.ints[at + UNTOLD] ?? 0;
+    const spent = this.#spentSince(at, this.#rest + SPENT_TOLD);
     this.#held.delete(id);
     if (units === 0 && spent === 0) return;
-    const of = this.describe(this.#lines.ints[at + OWNER] ?? -1);
+    const of = this.describe(this.#owner(id));
     this.#returns.push({ of, terms: this.terms(id), units, spent });
     this.#lines.ints[at + IN_HAND] = 0;
-    this.#lines.ints[at + UNTOLD] = 0;
+    this.#mark(at, this.#rest + SPENT_TOLD);
+  }
+
+  #owner(id: number): number {
+    return this.#lines.ints[id * STRIDE + this.#rest + OWNER] ?? -1;
+  }
+
+  #generation(id: number): number {
+    return this.#lines.ints[id * STRIDE + this.#rest + GENERATION] ?? 0;
+  }
+
+  /** What was spent since it was marked there. */
+  #spentSince(at: number, mark: number): number {
+    const { ints } = this.#lines;
+    return ((ints[at + SPENT] ?? 0) - (ints[at + mark] ?? 0)) | 0;
+  }
+
+  #mark(at: number, mark: number): void {
+    this.#lines.ints[at + mark] = this.#lines.ints[at + SPENT] ?? 0;
   }
 
   #measure(at: number, now: number): void {
+    const { ints, floats } = this.#lines;
     const t = Math.floor(now - this.#base);
-    const elapsedMs = t - (this.#lines.ints[at + MEASURED_AT] ?? 0);
-    const spent = this.#lines.ints[at + SPENT] ?? 0;
+    const elapsedMs = t - (ints[at + this.#told + MEASURED_AT] ?? 0);
     if (elapsedMs <= 0) return;
-    this.#lines.floats[at + PACE] = measuredPace(this.#lines.floats[at + PACE] ?? 0, {
-      spent,
-      elapsedMs,
-    });
-    this.#lines.ints[at + SPENT] = 0;
-    this.#lines.ints[at + MEASURED_AT] = t;
+    const spent = this.#spentSince(at, this.#rest + SPENT_MEASURED);
+    const pace = at + this.#told + PACE;
+    floats[pace] = measuredPace(floats[pace] ?? 0, { spent, elapsedMs });
+    this.#mark(at, this.#rest + SPENT_MEASURED);
+    ints[at + this.#told + MEASURED_AT] = t;
   }
 
   /** Counts all instants from now on, before they are too large; every twelve days. */
@@ -408,13 +457,11 @@ export class QuotaBook<Ref> {
     const passed = Math.floor(now - this.#base);
     if (!(passed > REBASE_MS)) return;
     this.#base += passed;
-    for (const id of this.#lines.ofKind(QUOTA_LINE)) {
-      const at = id * STRIDE;
-      for (const instant of INSTANTS) {
-        this.#lines.ints[at + instant] = Math.max(
-          LONG_AGO,
-          (this.#lines.ints[at + instant] ?? 0) - passed,
-        );
+    const { ints } = this.#lines;
+    for (const id of this.#made) {
+      for (const instant of [BELIEVED_UNTIL, SPENT_AT, this.#told + MEASURED_AT]) {
+        const at = id * STRIDE + instant;
+        ints[at] = Math.max(LONG_AGO, (ints[at] ?? 0) - passed);
       }
     }
   }
