@@ -1,5 +1,5 @@
+import { performance } from 'node:perf_hooks';
 import {
-  NO_LIMIT,
   NO_QUOTA,
   type Engine,
   type EngineCall,
@@ -86,7 +86,11 @@ export class Decider {
 
   constructor(private readonly parts: DeciderParts) {
     this.engine = parts.holdings.engine;
-    this.origin = { engine: this.engine, idPrefix: parts.idPrefix };
+    this.origin = {
+      engine: this.engine,
+      idPrefix: parts.idPrefix,
+      startedAt: parts.client.clock.now(),
+    };
   }
 
   /** The decision, or a promise of it when something has to be asked first. Never rejects. */
@@ -95,10 +99,8 @@ export class Decider {
     const now = performance.now();
     const at = this.businessTime(now);
     if (apiKey === undefined || apiKey === '') return this.refuse('missing-key', at);
-    const verdict = this.judge(apiKey, call, { now, at, waiting: null });
-    if (verdict.kind === 'allowed' || verdict.kind === 'refused') {
-      return this.answer(verdict, { now, at });
-    }
+    const verdict = this.judge(apiKey, call, now, at);
+    if (verdict.kind === 'allowed' || verdict.kind === 'refused') return this.answer(verdict, at);
     if (verdict.kind === 'needs-blocks') {
       const untilMs = now + this.parts.deadlineMs;
       const waiting = { rounds: 0, untilMs, at, isRateUnknown: false, isQuotaUnknown: false };
@@ -142,32 +144,33 @@ export class Decider {
     return Math.floor(this.clockAt + now - this.clockReadAtMs);
   }
 
-  /** The engine's verdict, good until the next one. What will not last is asked for behind it. */
+  /**
+   * The engine's verdict at `now` of the monotonic and `at` of the business clock, good until the next one. What will not
+   * last is asked for behind it.
+   */
   private judge(
     apiKey: string,
-    { method, path = '/', resourcePath, otherwise, sourceIp, cost = 1, dryRun = false }: RoutedCall,
-    {
-      now,
-      at,
-      waiting,
-    }: { readonly now: number; readonly at: number; readonly waiting: Waiting | null },
+    call: RoutedCall,
+    now: number,
+    at: number,
+    waiting: Waiting | null = null,
   ): Verdict {
-    const { engine, call } = this;
+    const { engine, call: asked } = this;
     const { holdings } = this.parts;
-    call.apiKey = apiKey;
-    call.method = method;
-    call.path = path;
-    call.resourcePath = resourcePath;
-    call.otherwise = otherwise;
-    call.sourceIp = sourceIp ?? null;
-    call.cost = cost;
-    call.isDryRun = dryRun;
-    call.now = now;
-    call.at = at;
-    call.isRateUnknown = waiting !== null && waiting.isRateUnknown;
-    call.isQuotaUnknown = waiting !== null && waiting.isQuotaUnknown;
+    asked.apiKey = apiKey;
+    asked.method = call.method;
+    asked.path = call.path ?? '/';
+    asked.resourcePath = call.resourcePath;
+    asked.otherwise = call.otherwise;
+    asked.sourceIp = call.sourceIp ?? null;
+    asked.cost = call.cost ?? 1;
+    asked.isDryRun = call.dryRun ?? false;
+    asked.now = now;
+    asked.at = at;
+    asked.isRateUnknown = waiting !== null && waiting.isRateUnknown;
+    asked.isQuotaUnknown = waiting !== null && waiting.isQuotaUnknown;
     engine.quotasHoldUntilMs = holdings.leases.answeredSentAtMs + QUOTAS_HOLD_MS;
-    const verdict = engine.decide(call);
+    const verdict = engine.decide(asked);
     if (verdict.isStale) {
       holdings.keys.refresh(apiKey, engine.keys.ageMs(verdict.seat, now), now);
     }
@@ -183,13 +186,12 @@ export class Decider {
   ): Promise<Judgement> {
     const { at } = waiting;
     let now = performance.now();
-    let verdict = this.judge(apiKey, call, { now, at, waiting });
+    let verdict = this.judge(apiKey, call, now, at, waiting);
     for (let round = waiting; verdict.kind === 'needs-blocks';) {
       const { buckets, quota, missingQuota, level, stage, method } = verdict;
       const isDenied = stage?.plan.onFailure === 'deny';
       const isShadow = stage?.plan.shadow === true;
       const unavailable = this.refuse(isShadow ? null : 'unavailable', at, verdict);
-      this.tellLimits(unavailable, verdict, now);
       const mayAsk = round.rounds < ROUNDS_MAX && this.parts.health.admits();
       const { rates, quotas, keys } = this.parts.holdings;
       let ofRates = true;
@@ -227,11 +229,11 @@ export class Decider {
         isQuotaUnknown: round.isQuotaUnknown || !ofQuota,
       };
       now = performance.now();
-      verdict = this.judge(apiKey, call, { now, at, waiting: round });
+      verdict = this.judge(apiKey, call, now, at, round);
     }
     // News came meanwhile.
     if (verdict.kind === 'needs-policy') return this.decideWithPolicy(apiKey, call);
-    return this.answer(verdict, { now, at });
+    return this.answer(verdict, at);
   }
 
   /** Whether the service answered in time. Rejects when it does not take the question. */
@@ -293,14 +295,11 @@ export class Decider {
     }
   }
 
-  private answer(
-    verdict: Verdict,
-    { now, at }: { readonly now: number; readonly at: number },
-  ): LocalDecision {
-    const decision = this.refuse(verdict.kind === 'refused' ? verdict.reason : null, at, verdict);
-    if (verdict.method !== null) this.tellLimits(decision, verdict, now);
-    if (verdict.kind === 'allowed') {
-      decision.shadowedReason = verdict.reason;
+  private answer(verdict: Verdict, at: number): LocalDecision {
+    const isAllowed = verdict.kind === 'allowed';
+    const decision = this.refuse(isAllowed ? null : verdict.reason, at, verdict);
+    if (isAllowed) {
+      if (verdict.reason !== null) decision.shadowedReason = verdict.reason;
     } else if (verdict.level !== null) {
       decision.refusedLevel = verdict.level;
       decision.waitMs = verdict.retryAfterMs === Infinity ? null : verdict.retryAfterMs;
@@ -309,32 +308,13 @@ export class Decider {
   }
 
   /** A decision, allowed without a reason; about the key of a verdict where there is one. */
-  private refuse(reason: RefusalReason | null, at: number, verdict?: Verdict): LocalDecision {
+  private refuse(
+    reason: RefusalReason | null,
+    at: number,
+    verdict: Verdict | null = null,
+  ): LocalDecision {
     this.ids += 1;
-    if (verdict === undefined) return new LocalDecision(this.origin, this.ids, at, reason);
-    const { keys } = this.engine;
-    const { seat, stage, method } = verdict;
-    return new LocalDecision(this.origin, this.ids, at, reason, {
-      keyId: keys.keyId(seat),
-      customer: keys.customerIndex(seat),
-      stage,
-      method,
-    });
-  }
-
-  /** What is left in the key's bucket and of its quota, as far as is known here. */
-  private tellLimits(decision: LocalDecision, { bucket, quota }: Verdict, now: number): void {
-    const { rates, quotas } = this.engine;
-    if (bucket !== NO_LIMIT) {
-      const resetMs = rates.resetMs(bucket, now);
-      decision.limitId = rates.limitId(bucket);
-      decision.rateRemaining = rates.remaining(bucket, now);
-      decision.rateResetMs = resetMs === Infinity ? -1 : Math.ceil(resetMs);
-    }
-    if (quota !== NO_QUOTA) {
-      decision.termsId = quotas.termsId(quota);
-      decision.quotaRemaining = quotas.remainingAtAuthority(quota) + quotas.inHand(quota);
-    }
+    return new LocalDecision(this.origin, this.ids, at, reason, verdict);
   }
 
   private unavailable(call: RoutedCall): Judgement {

@@ -40,6 +40,7 @@ export interface Decision {
   readonly usagePlanId: string | undefined;
   /** The template of the api's document that matched, `/{proxy+}` when none did. */
   readonly resourcePath: string;
+  /** What is left of the key's own limits, as it is when this is read. */
   readonly rate: LimitState | undefined;
   readonly quota: LimitState | undefined;
   /** Allowed only because the plan is in shadow: what it would have been refused for. */

@@ -1,12 +1,15 @@
+import { performance } from 'node:perf_hooks';
 import {
   clientHeaders,
+  NO_LIMIT,
+  NO_QUOTA,
   refusalAnswer,
   type Engine,
   type Level,
   type MethodPolicy,
   type RefusalReason,
   type StagePolicy,
-  type ThrottleLimit,
+  type Verdict,
 } from '@core/limits';
 import { UNMATCHED_PATH, type Judgement, type LimitState } from './decision.js';
 
@@ -15,58 +18,54 @@ export interface DecisionOrigin {
   readonly engine: Engine;
   /** What their ids begin with; unique to this process. */
   readonly idPrefix: string;
+  /** Their instants are counted from here, so that they are small numbers. */
+  readonly startedAt: number;
 }
-
-/** Whom and what a decision is about; all but `reason` may be unknown. */
-interface Subject {
-  readonly keyId: string | undefined;
-  /** By `engine.keys.customer`; -1 none. */
-  readonly customer: number;
-  readonly stage: StagePolicy | null;
-  /** Null when no method was looked for. */
-  readonly method: MethodPolicy | null;
-}
-
-const NOBODY: Subject = {
-  keyId: undefined,
-  customer: -1,
-  stage: null,
-  method: null,
-};
 
 /**
- * A decision that this process made. It keeps numbers, most of them small whole ones, of what was left at its instant;
- * texts are made when they are asked for.
+ * A decision that this process made. It is a few small numbers and what is there anyway, since one is made for each call;
+ * texts are made, and limits looked up, when they are asked for.
  */
 export class LocalDecision implements Judgement {
   shadowedReason: RefusalReason | null = null;
   refusedLevel: Level | null = null;
   /** Null when waiting does not help, or nothing was refused. */
   waitMs: number | null = null;
-  /** Of the key's bucket in its plan, by `engine.rates.limit`; -1 none. */
-  limitId = -1;
-  rateRemaining = 0;
-  /** Whole milliseconds; -1 never. */
-  rateResetMs = 0;
-  /** Of the key's quota, by `engine.quotas.termsOf`; -1 none. */
-  termsId = -1;
-  quotaRemaining = 0;
-  private readonly knownKeyId: string | undefined;
-  private readonly customer: number;
-  private readonly stage: StagePolicy | null;
-  private readonly method: MethodPolicy | null;
+  private readonly sinceStart: number;
+  /** As the engine has it, see `KeySeats.ids`; -1 and -1 of nobody. */
+  private keyIdHigh = -1;
+  private keyIdLow = -1;
+  /** By `engine.keys.customer`; -1 none. */
+  private customer = -1;
+  private stage: StagePolicy | null = null;
+  /** Null when no method was looked for. */
+  private method: MethodPolicy | null = null;
+  /** The key's bucket in its plan and its quota, as the engine has them. */
+  private bucket = NO_LIMIT;
+  private quotaId = NO_QUOTA;
 
   constructor(
     private readonly origin: DecisionOrigin,
     private readonly id: number,
-    readonly at: number,
+    at: number,
     private readonly refusedReason: RefusalReason | null,
-    { keyId, customer, stage, method }: Subject = NOBODY,
+    verdict: Verdict | null,
   ) {
-    this.knownKeyId = keyId;
-    this.customer = customer;
-    this.stage = stage;
-    this.method = method;
+    this.sinceStart = at - origin.startedAt;
+    if (verdict === null) return;
+    const { keys } = origin.engine;
+    const { seat } = verdict;
+    this.keyIdHigh = keys.keyIdHigh(seat);
+    this.keyIdLow = keys.keyIdLow(seat);
+    this.customer = keys.customerIndex(seat);
+    this.stage = verdict.stage;
+    this.method = verdict.method;
+    this.bucket = verdict.bucket;
+    this.quotaId = verdict.quota;
+  }
+
+  get at(): number {
+    return this.origin.startedAt + this.sinceStart;
   }
 
   get resourcePath(): string {
@@ -112,7 +111,8 @@ export class LocalDecision implements Judgement {
   }
 
   get keyId(): string | undefined {
-    return this.knownKeyId;
+    if (this.keyIdLow === -1) return undefined;
+    return this.origin.engine.keys.ids.text(this.keyIdHigh, this.keyIdLow);
   }
 
   get customerId(): string | undefined {
@@ -131,40 +131,66 @@ export class LocalDecision implements Judgement {
   }
 
   get rate(): LimitState | undefined {
-    const limit = this.throttle();
-    if (limit === null) return undefined;
-    const resetsAt = new Date(this.at + Math.max(0, this.rateResetMs)).toISOString();
-    return { limit: limit.burstLimit, remaining: this.rateRemaining, resetsAt };
+    const rate = this.rateNow();
+    if (rate === null) return undefined;
+    const resetsAt = new Date(this.at + rate.resetMs).toISOString();
+    return { limit: rate.limit, remaining: rate.remaining, resetsAt };
   }
 
   get quota(): LimitState | undefined {
-    if (this.termsId === -1) return undefined;
-    const { limit, periodToMs } = this.origin.engine.quotas.termsOf(this.termsId);
-    const resetsAt = new Date(Math.max(this.at, periodToMs)).toISOString();
-    return { limit, remaining: this.quotaRemaining, resetsAt };
+    const quota = this.quotaNow();
+    if (quota === null) return undefined;
+    const resetsAt = new Date(this.at + quota.resetMs).toISOString();
+    return { limit: quota.limit, remaining: quota.remaining, resetsAt };
   }
 
   headers(): Record<string, string> {
-    const throttle = this.throttle();
-    const terms = this.termsId === -1 ? null : this.origin.engine.quotas.termsOf(this.termsId);
     return clientHeaders({
       reason: this.refusedReason,
       retryAfterMs: this.retryAfterMs ?? null,
-      rate: throttle && {
-        limit: throttle.burstLimit,
-        rateLimit: throttle.rateLimit,
-        remaining: this.rateRemaining,
-      },
-      quota: terms && {
-        limit: terms.limit,
-        remaining: this.quotaRemaining,
-        resetMs: Math.max(0, terms.periodToMs - this.at),
-        periodMs: terms.periodToMs - terms.periodFromMs,
-      },
+      rate: this.rateNow(),
+      quota: this.quotaNow(),
     });
   }
 
-  private throttle(): ThrottleLimit | null {
-    return this.limitId === -1 ? null : this.origin.engine.rates.limit(this.limitId);
+  private rateNow(): {
+    rateLimit: number;
+    limit: number;
+    remaining: number;
+    resetMs: number;
+  } | null {
+    const { rates } = this.origin.engine;
+    const limit = this.has(this.bucket) ? rates.limit(rates.limitId(this.bucket)) : null;
+    if (limit === null) return null;
+    const now = performance.now();
+    const resetMs = rates.resetMs(this.bucket, now);
+    return {
+      limit: limit.burstLimit,
+      rateLimit: limit.rateLimit,
+      remaining: rates.remaining(this.bucket, now),
+      resetMs: resetMs === Infinity ? 0 : Math.ceil(resetMs),
+    };
+  }
+
+  private quotaNow(): {
+    limit: number;
+    remaining: number;
+    resetMs: number;
+    periodMs: number;
+  } | null {
+    const { quotas } = this.origin.engine;
+    if (!this.has(this.quotaId)) return null;
+    const { limit, periodFromMs, periodToMs } = quotas.terms(this.quotaId);
+    return {
+      limit,
+      remaining: quotas.remainingAtAuthority(this.quotaId) + quotas.inHand(this.quotaId),
+      resetMs: Math.max(0, periodToMs - this.at),
+      periodMs: periodToMs - periodFromMs,
+    };
+  }
+
+  /** Whether that limit is still the key's: another key may have its place by now. */
+  private has(limit: number): boolean {
+    return limit >= 0 && this.origin.engine.keys.hasLine(limit, this.keyIdHigh, this.keyIdLow);
   }
 }
