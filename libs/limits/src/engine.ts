@@ -106,8 +106,13 @@ interface EngineStage {
   /** Buckets that keys have of its methods, by the method's name. */
   readonly buckets: Map<string, BucketsOfMethod>;
   /** By verb and path as they came; null where the path is read in two ways. */
-  readonly paths: Map<string, Map<string, EngineMethod | null>>;
+  readonly paths: Map<string, EnginePaths>;
+  /** The verb that was called last, and its paths. */
+  verb: string;
+  ofVerb: EnginePaths;
 }
+
+type EnginePaths = Map<string, EngineMethod | null>;
 
 /** Paths whose method is remembered, per stage and verb. Clients choose them, so there may be any number. */
 const PATHS_MAX = 10_000;
@@ -353,7 +358,14 @@ export class Engine {
     if (known !== undefined && known.policy === policy) return known;
     if (policy === null) return null;
     const buckets = known?.buckets ?? new Map<string, BucketsOfMethod>();
-    return (this.#stages[index] = { policy, methods: new Map(), buckets, paths: new Map() });
+    return (this.#stages[index] = {
+      policy,
+      methods: new Map(),
+      buckets,
+      paths: new Map(),
+      verb: '',
+      ofVerb: new Map(),
+    });
   }
 
   #methodOf(stage: EngineStage, call: EngineCall): EngineMethod | null {
@@ -366,8 +378,7 @@ export class Engine {
           : own;
       return this.#method(stage, found, call.now);
     }
-    let ofVerb = stage.paths.get(verb);
-    if (ofVerb === undefined) stage.paths.set(verb, (ofVerb = new Map()));
+    const ofVerb = verb === stage.verb ? stage.ofVerb : pathsOf(stage, verb);
     const known = ofVerb.get(path);
     if (known !== undefined) return known;
     const match = stage.policy.matchPath(verb, path);
@@ -499,4 +510,12 @@ export class Engine {
   #quotaRef(seat: number): QuotaRef {
     return { keyId: this.keys.keyId(seat), usagePlanId: this.keys.stage(seat)?.plan.id ?? '' };
   }
+}
+
+function pathsOf(stage: EngineStage, verb: string): EnginePaths {
+  const known = stage.paths.get(verb);
+  stage.verb = verb;
+  stage.ofVerb = known ?? new Map();
+  if (known === undefined) stage.paths.set(verb, stage.ofVerb);
+  return stage.ofVerb;
 }

@@ -50,8 +50,13 @@ const LEARNED_AT = 30;
 const METHOD = 31;
 
 const NONE = -1;
-/** Stands in `#table` for a seat that was there. */
-const LEFT = -2;
+// A place of `#table`: nothing, something that was there, or a seat plus two with seven bits of its hash above it, so that
+// the lines of keys that lie in its way need not be read.
+const EMPTY = 0;
+const LEFT = 1;
+const FIRST = 2;
+const SEAT_BITS = 24;
+const SEATS_MAX = 2 ** SEAT_BITS - FIRST;
 
 /** What is known of a key, as bits of one number; above them the length of its text in its line. */
 export const IS_ENABLED = 1;
@@ -81,7 +86,7 @@ const FORGOTTEN_MAX = 1_000;
  */
 export class KeySeats {
   /** Seats by the hash of their text. */
-  #table = new Int32Array(128).fill(NONE);
+  #table = new Int32Array(128);
   /** Places of the table that were ever taken. */
   #used = 0;
   /** Values that do not fit into a line. */
@@ -136,7 +141,7 @@ export class KeySeats {
     const hash = this.#pack(apiKey);
     if (hash === NONE) return this.#long.get(apiKey) ?? NONE;
     const place = this.#placeOf(hash, apiKey.length);
-    return place === NONE ? NONE : (this.#table[place] ?? NONE);
+    return place === NONE ? NONE : seatIn(this.#table[place] ?? EMPTY);
   }
 
   /** The seat of a value whose policy is known and was learned at most so long ago, else -1. */
@@ -353,6 +358,7 @@ export class KeySeats {
     let seat = this.#firstFree;
     if (seat === NONE) {
       seat = this.lines.takeGroup() / LINES_OF_SEAT;
+      assert(seat < SEATS_MAX, `no more than ${SEATS_MAX} keys`);
       if (seat >= this.#next.length) this.#growChains();
     } else {
       this.#firstFree = this.#next[seat] ?? NONE;
@@ -423,10 +429,10 @@ export class KeySeats {
     const packed = this.#packed;
     const mask = table.length - 1;
     for (let place = hash & mask; ; place = (place + 1) & mask) {
-      const seat = table[place] ?? NONE;
-      if (seat === NONE) return NONE;
-      if (seat === LEFT) continue;
-      const at = seat * STRIDE;
+      const entry = table[place] ?? EMPTY;
+      if (entry === EMPTY) return NONE;
+      if (entry >>> SEAT_BITS !== hash >>> SEAT_BITS || entry === LEFT) continue;
+      const at = seatIn(entry) * STRIDE;
       if ((ints[at + FLAGS] ?? 0) >>> FLAG_BITS !== length) continue;
       let number = 0;
       while (number < TEXT_NUMBERS && ints[at + TEXT + number] === packed[number]) number += 1;
@@ -451,8 +457,8 @@ export class KeySeats {
   #put(hash: number, seat: number): void {
     const mask = this.#table.length - 1;
     let place = hash & mask;
-    while (this.#table[place] !== NONE) place = (place + 1) & mask;
-    this.#table[place] = seat;
+    while (this.#table[place] !== EMPTY) place = (place + 1) & mask;
+    this.#table[place] = ((hash >>> SEAT_BITS) << SEAT_BITS) | (seat + FIRST);
     this.#used += 1;
   }
 
@@ -491,7 +497,7 @@ export class KeySeats {
   #rehash(): void {
     const places =
       this.#size * 2 > this.#table.length ? this.#table.length * 2 : this.#table.length;
-    this.#table = new Int32Array(places).fill(NONE);
+    this.#table = new Int32Array(places);
     this.#used = 0;
     for (let seat = 0; seat < this.#groups; seat++) {
       const flags = this.flags(seat);
@@ -541,6 +547,9 @@ export class KeySeats {
     }
   }
 }
+
+/** The seat that a place of the table has. */
+const seatIn = (entry: number) => (entry & (2 ** SEAT_BITS - 1)) - FIRST;
 
 /** The place of a text among different ones; the next free one when it is new. */
 function placeOf(text: string, places: Map<string, number>): number {
