@@ -61,7 +61,7 @@ function lend({ keys = [], stages = [], rates = [], quotas = [] }: Question) {
   return {
     leaseMs: 1_000,
     keys: keys.map(({ apiKey }) => ({
-      keyId: apiKey.slice(-12),
+      keyId: apiKey.slice(-10),
       customerId: 'cus_bench',
       enabled: true,
       expiresAt: null,
