@@ -282,15 +282,15 @@ export class Engine {
       verdict.reason = null;
       return verdict;
     }
+    if (quota !== NO_QUOTA && now >= this.quotasHoldUntilMs && this.quotas.inHand(quota) > 0) {
+      this.quotas.release(quota);
+    }
     const asked = this.#call;
     asked.cost = call.cost;
     asked.now = now;
     asked.at = quota === NO_QUOTA ? at : this.quotas.instantIn(quota, at, now);
     asked.isDryRun = call.isDryRun;
     asked.isRateUnknown = call.isRateUnknown;
-    if (quota !== NO_QUOTA && now >= this.quotasHoldUntilMs && this.quotas.inHand(quota) > 0) {
-      this.quotas.release(quota);
-    }
     const block = quota === NO_QUOTA ? null : this.quotas.block(quota, now);
     return this.#tell(decide(this.rates, levels, block, asked), stage.policy.plan.shadow);
   }

@@ -383,7 +383,20 @@ export class QuotaBook<Ref> {
     this.#lines.ints[at + BELIEVED_UNTIL] = t + BELIEF_MS;
     this.#lines.ints[at + SPENT_AT] = t;
     this.#lines.ints[at + BLOCK] = Math.min(WHOLE_MAX, grant.granted);
-    if (grant.granted > 0) this.#held.add(id);
+    if (grant.granted === 0) return;
+    this.#held.add(id);
+    this.#wantLess(id, grant.granted - wish.asked);
+  }
+
+  /**
+   * What was granted ahead serves the calls that came while the question was on its way. With a second block for them a
+   * process would hold, and lose when it is killed, twice what one may.
+   */
+  #wantLess(id: number, units: number): void {
+    const missing = this.#waiting.get(id);
+    if (missing === undefined) return;
+    if (missing > units) this.#waiting.set(id, missing - units);
+    else this.#waiting.delete(id);
   }
 
   /** Whether `returns` has something to give back at once. */

@@ -12,7 +12,7 @@ const TODAY: QuotaTerms = { limit: 1_000, periodFromMs: 0, periodToMs: 86_400_00
 const LOWERED: QuotaTerms = { ...TODAY, limit: 10 };
 
 /** A holder, and who lends to it: grants what is asked when it is told to, and keeps the questions. */
-function aHolder() {
+function aHolder({ ahead = 0 } = {}) {
   const questions: (readonly QuotaWish<string>[])[] = [];
   const returns: QuotaReturn<string>[] = [];
   const answers: ((error: Error | null) => void)[] = [];
@@ -23,7 +23,11 @@ function aHolder() {
         questions.push(wishes);
         const error = await new Promise<Error | null>((resolve) => answers.push(resolve));
         if (error) throw error;
-        return wishes.map(({ asked, terms }) => ({ granted: asked, remaining: 500, terms }));
+        return wishes.map(({ asked, terms }) => ({
+          granted: Math.max(asked, ahead),
+          remaining: 500,
+          terms,
+        }));
       },
       async giveBack(back): Promise<void> {
         returns.push(...back);
@@ -63,6 +67,26 @@ describe('QuotaLeases', () => {
       [['key 1', 7]],
     ]);
   });
+
+  it.each([
+    { waiting: 14, second: [], hand: 15 },
+    { waiting: 20, second: [6], hand: 30 },
+  ])(
+    'serves $waiting that came meanwhile with what was granted ahead, and asks for $second more',
+    async ({ waiting, second, hand }) => {
+      const { leases, questions, one, asked, answer } = aHolder({ ahead: 15 });
+      const first = leases.take(one, 1);
+      await asked(1);
+      const others = leases.take(one, waiting);
+      answer();
+      await first;
+      await asked(1 + second.length);
+      answer();
+      expect(await others).toBe('answered');
+      expect(questions.slice(1).map(([wish]) => wish?.asked)).toEqual(second);
+      expect(leases.book.inHand(one)).toBe(hand);
+    },
+  );
 
   it('gives back at once what comes for a limit that holds no longer', async () => {
     const { leases, returns, one, asked, answer } = aHolder();
