@@ -64,6 +64,8 @@ export interface WishesOfBuckets {
   readonly wishes: readonly RateWish[];
 }
 
+const NO_WISHES: WishesOfBuckets = { ids: [], wishes: [] };
+
 interface Limit {
   readonly rateLimit: number;
   readonly burstLimit: number;
@@ -336,6 +338,7 @@ export class LeasedRates implements Rates {
   wishes(now: number): WishesOfBuckets {
     this.#rebase(now);
     const waiting = this.#waiting;
+    if (waiting.size === 0) return NO_WISHES;
     this.#waiting = new Map();
     const wishes = Array.from(waiting, ([id, needs]): RateWish => {
       const rest = id * STRIDE + this.#rest;

@@ -77,6 +77,8 @@ const LONG_AGO = -(2 ** 31);
 const WHOLE_MAX = 2 ** 31 - 1;
 const REBASE_MS = 2 ** 30;
 
+const NO_WISHES = { ids: [], wishes: [] };
+
 /** A wish that knows in which generation of its quota it was sent. */
 class SentWish<Ref> implements QuotaWish<Ref> {
   readonly of: Ref;
@@ -340,8 +342,9 @@ export class QuotaBook<Ref> {
   } {
     this.#rebase(now);
     const waiting = this.#waiting;
-    this.#waiting = new Map();
     this.#wantsAhead = false;
+    if (waiting.size === 0) return NO_WISHES;
+    this.#waiting = new Map();
     const wishes = Array.from(waiting, ([id, asked]): QuotaWish<Ref> => {
       const at = id * STRIDE;
       this.#measure(at, now);
