@@ -66,6 +66,8 @@ export default defineConfig({
       project('scenario', ['test/scenarios/**/*.spec.ts', 'test/gateways/**/*.spec.ts'], {
         ...withServices,
         testTimeout: 180_000,
+        // Several processes start in some of them, beside those of two other files.
+        hookTimeout: 180_000,
         exclude: [STORIES],
       }),
     ],
