@@ -203,8 +203,6 @@ async function inProcess(): Promise<void> {
   await reference();
   for (let round = 0; round < ROUNDS; round += 1) {
     const texts = Array.from(draws, keyOf);
-    // The texts that wait here are moved now: a gateway's are of the calls of that moment, and few.
-    collect();
     let cpu = process.cpuUsage();
     const waited = decideAll(texts);
     ours.push(process.cpuUsage(cpu).user / CALLS);
