@@ -235,17 +235,8 @@ export class QuotaBook<Ref> {
   }
 
   terms(id: number): QuotaTerms {
-    return this.termsOf(this.termsId(id));
-  }
-
-  /** The number of the quota's terms, which `termsOf` tells however the quota's change. */
-  termsId(id: number): number {
-    return this.#lines.ints[id * STRIDE + TERMS] ?? -1;
-  }
-
-  termsOf(termsId: number): QuotaTerms {
-    const terms = this.#terms[termsId];
-    assert(terms, `terms ${termsId} exist`);
+    const terms = this.#terms[this.#lines.ints[id * STRIDE + TERMS] ?? -1];
+    assert(terms, `quota ${id} has terms`);
     return terms;
   }
 
