@@ -90,6 +90,7 @@ export class Decider {
       engine: this.engine,
       idPrefix: parts.idPrefix,
       startedAt: parts.client.clock.now(),
+      clock: parts.client.clock,
     };
   }
 

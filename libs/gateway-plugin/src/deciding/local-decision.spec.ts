@@ -49,8 +49,9 @@ function anEngine() {
     isRateUnknown: true,
     isQuotaUnknown: false,
   });
-  const origin = { engine, idPrefix: 'dec_', startedAt: AT - 5 };
-  return { engine, now, decision: new LocalDecision(origin, 46, AT, null, verdict) };
+  const clock = { at: AT, now: () => clock.at };
+  const origin = { engine, idPrefix: 'dec_', startedAt: AT - 5, clock };
+  return { engine, now, clock, decision: new LocalDecision(origin, 46, AT, null, verdict) };
 }
 
 describe('LocalDecision', () => {
@@ -76,6 +77,12 @@ describe('LocalDecision', () => {
       'RateLimit-Policy': '"key";q=20;w=2, "quota";q=1000;w=172800',
       RateLimit: '"key";r=20;t=0, "quota";r=907;t=86400',
     });
+  });
+
+  it('tells from when it is read when its bucket is whole again', () => {
+    const { clock, decision } = anEngine();
+    clock.at = AT + 60_000;
+    expect(decision.rate).toMatchObject({ resetsAt: '2026-11-29T12:01:00.000Z' });
   });
 
   it('still tells whose it is when another key has the place of its key, and nothing of the limits of that one', () => {

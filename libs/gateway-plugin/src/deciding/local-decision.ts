@@ -20,6 +20,8 @@ export interface DecisionOrigin {
   readonly idPrefix: string;
   /** Their instants are counted from here, so that they are small numbers. */
   readonly startedAt: number;
+  /** The business clock. */
+  readonly clock: { now(): number };
 }
 
 /**
@@ -133,7 +135,7 @@ export class LocalDecision implements Judgement {
   get rate(): LimitState | undefined {
     const rate = this.rateNow();
     if (rate === null) return undefined;
-    const resetsAt = new Date(this.at + rate.resetMs).toISOString();
+    const resetsAt = new Date(this.origin.clock.now() + rate.resetMs).toISOString();
     return { limit: rate.limit, remaining: rate.remaining, resetsAt };
   }
 
