@@ -68,6 +68,7 @@ export default defineConfig({
         testTimeout: 180_000,
         // Several processes start in some of them, beside those of two other files.
         hookTimeout: 180_000,
+        ...sharesModules,
         exclude: [STORIES],
       }),
     ],
