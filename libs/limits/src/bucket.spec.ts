@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Buckets } from './index.js';
+import { Buckets, NO_LIMIT } from './index.js';
 
 const aLimit = (name: string, rateLimit: number, burstLimit: number) => ({
   name,
@@ -206,6 +206,53 @@ describe('Buckets', () => {
     expect(() => buckets.bucket(aLimit('bad', rate, burst), 0)).toThrow(/finite/);
     buckets.bucket(aLimit('good', 1, 1), 0);
     expect(() => buckets.bucket(aLimit('good', rate, burst), 0)).toThrow(/finite/);
+  });
+
+  it('takes of four levels at once what each by itself would have let pass, and else of none', () => {
+    const level = fc.option(
+      fc.record({
+        name: fc.constantFrom('a', 'b', 'c'),
+        rateLimit: fc.constantFrom(0, 0.5, 1, 10),
+        burstLimit: fc.constantFrom(0, 1, 3, 20),
+      }),
+    );
+    const calls = fc.array(
+      fc.record({
+        cost: fc.constantFrom(0, 1, 2, 5),
+        afterMs: fc.constantFrom(0, 0.25, 100, 1_000),
+      }),
+      { maxLength: 40 },
+    );
+    fc.assert(
+      fc.property(fc.tuple(level, level, level, level), calls, starts, (limits, all, start) => {
+        const [atOnce, oneByOne] = [new Buckets(), new Buckets()];
+        const ids = limits.map((limit, index) => {
+          if (!limit) return NO_LIMIT;
+          const named = aLimit(`${index} ${limit.name}`, limit.rateLimit, limit.burstLimit);
+          atOnce.bucket(named, start);
+          return oneByOne.bucket(named, start);
+        });
+        const [
+          method = NO_LIMIT,
+          usagePlan = NO_LIMIT,
+          stageMethod = NO_LIMIT,
+          account = NO_LIMIT,
+        ] = ids;
+        const levels = { method, usagePlan, stageMethod, account };
+        const limited = ids.filter((id) => id !== NO_LIMIT);
+        let now = start;
+        for (const { cost, afterMs } of all) {
+          now += afterMs;
+          const passes = limited.every((id) => oneByOne.wait(id, cost, now) === 0);
+          if (passes) for (const id of limited) oneByOne.take(id, cost, now);
+          expect(atOnce.takeOfAll(levels, cost, now)).toBe(passes);
+          for (const id of limited) {
+            expect(atOnce.resetMs(id, now)).toBe(oneByOne.resetMs(id, now));
+            expect(atOnce.remaining(id, now)).toBe(oneByOne.remaining(id, now));
+          }
+        }
+      }),
+    );
   });
 
   it('lets nothing pass a bucket that does not exist', () => {

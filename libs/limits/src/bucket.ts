@@ -1,6 +1,6 @@
 import assert from 'node:assert';
 import type { RateBucket } from './rate-authority.js';
-import type { Rates } from './rates.js';
+import { NO_LIMIT, type Levels, type Rates } from './rates.js';
 
 // One bucket is four doubles side by side, so that a decision touches one cache line for each.
 const STRIDE = 4;
@@ -71,6 +71,24 @@ export class Buckets implements Rates {
     this.#state.set([this.#spent(id, now), now, rateLimit / 1000, burstLimit], at);
   }
 
+  /** See `Rates`; false only when a level does not cover it now. */
+  takeOfAll(
+    { method, usagePlan, stageMethod, account }: Levels,
+    cost: number,
+    now: number,
+  ): boolean {
+    const ofMethod = method === NO_LIMIT ? 0 : this.#spentIfFits(method, cost, now);
+    const ofPlan = usagePlan === NO_LIMIT ? 0 : this.#spentIfFits(usagePlan, cost, now);
+    const ofStage = stageMethod === NO_LIMIT ? 0 : this.#spentIfFits(stageMethod, cost, now);
+    const ofAccount = account === NO_LIMIT ? 0 : this.#spentIfFits(account, cost, now);
+    if (ofMethod < 0 || ofPlan < 0 || ofStage < 0 || ofAccount < 0) return false;
+    if (method !== NO_LIMIT) this.#take(method, cost, ofMethod, now);
+    if (usagePlan !== NO_LIMIT) this.#take(usagePlan, cost, ofPlan, now);
+    if (stageMethod !== NO_LIMIT) this.#take(stageMethod, cost, ofStage, now);
+    if (account !== NO_LIMIT) this.#take(account, cost, ofAccount, now);
+    return true;
+  }
+
   /** Milliseconds until the cost fits: 0 when it does now, Infinity when it never will. Consumes nothing. */
   wait(id: number, cost: number, now: number): number {
     const at = id * STRIDE;
@@ -89,8 +107,12 @@ export class Buckets implements Rates {
    * several buckets can agree before any of them is touched.
    */
   take(id: number, cost: number, now: number): void {
+    this.#take(id, cost, this.#spent(id, now), now);
+  }
+
+  #take(id: number, cost: number, spent: number, now: number): void {
     const at = id * STRIDE;
-    if (this.#spent(id, now) > 0) {
+    if (spent > 0) {
       this.#state[at + TAT] = (this.#state[at + TAT] ?? NaN) + cost;
     } else {
       this.#state[at + TAT] = cost;
@@ -123,6 +145,15 @@ export class Buckets implements Rates {
   resetMs(id: number, now: number): number {
     const ratePerMs = this.#state[id * STRIDE + RATE_PER_MS] ?? NaN;
     return ratePerMs > 0 ? this.#spent(id, now) / ratePerMs : Infinity;
+  }
+
+  /** What is spent of the bucket, -1 when the cost does not fit. */
+  #spentIfFits(id: number, cost: number, now: number): number {
+    const at = id * STRIDE;
+    const burst = this.#state[at + BURST] ?? NaN;
+    const spent = this.#spent(id, now);
+    const fits = (this.#state[at + RATE_PER_MS] ?? NaN) > 0 && burst > 0;
+    return fits && spent + cost - burst <= TOLERANCE ? spent : -1;
   }
 
   #spent(id: number, now: number): number {

@@ -1,21 +1,10 @@
-import { NEEDS_BLOCK, NO_LIMIT, type Rates } from './rates.js';
+import { NEEDS_BLOCK, NO_LIMIT, type Levels, type Rates } from './rates.js';
 
 /** The throttle levels, in the order in which they are asked and named in a refusal. */
 export const LEVELS = ['method', 'usage-plan', 'stage-method', 'account'] as const;
 
 /** Which limit throttled a call. */
 export type Level = (typeof LEVELS)[number];
-
-/** The bucket of each level for one (key, stage, method), `NO_LIMIT` where none is set. Made once, then cached. */
-export interface Levels {
-  /** Key × method, where the plan sets one. */
-  readonly method: number;
-  /** Key in the plan, over all its stages. */
-  readonly usagePlan: number;
-  /** The method of the stage, or the stage's default. */
-  readonly stageMethod: number;
-  readonly account: number;
-}
 
 /**
  * What a process holds of one quota: (plan, key, period). The authority changes it when it answers,

@@ -6,7 +6,7 @@ export {
 } from './quota-period.js';
 export { Memo } from './memo.js';
 export { Buckets } from './bucket.js';
-export { NEEDS_BLOCK, NO_LIMIT, type Rates } from './rates.js';
+export { NEEDS_BLOCK, NO_LIMIT, type Levels, type Rates } from './rates.js';
 export {
   Engine,
   NO_QUOTA,
@@ -28,15 +28,7 @@ export { LeasedRates, RETURN_MS_MAX } from './leased-rates.js';
 export { MemoryRateAuthority } from './memory-rate-authority.js';
 export type { LeaseStats } from './lease-questions.js';
 export { RATE_AHEAD_MS, RATE_SWEEP_MS, RateLeases, type LeaseSurroundings } from './rate-leases.js';
-export {
-  decide,
-  LEVELS,
-  type Call,
-  type Level,
-  type Levels,
-  type Outcome,
-  type QuotaBlock,
-} from './decide.js';
+export { decide, LEVELS, type Call, type Level, type Outcome, type QuotaBlock } from './decide.js';
 export { Breaker } from './breaker.js';
 export {
   BLOCK_SHARE,

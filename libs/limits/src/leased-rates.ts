@@ -1,5 +1,4 @@
 import assert from 'node:assert';
-import type { Levels } from './decide.js';
 import { BLOCK_SHARE, measuredPace } from './lease.js';
 import { LINE as STRIDE, Lines } from './lines.js';
 import { Marks } from './marks.js';
@@ -10,7 +9,7 @@ import {
   type RateReturn,
   type RateWish,
 } from './rate-authority.js';
-import { NEEDS_BLOCK, NO_LIMIT, type Rates } from './rates.js';
+import { NEEDS_BLOCK, NO_LIMIT, type Levels, type Rates } from './rates.js';
 
 // A bucket is four numbers that a call reads, and eleven that only questions for blocks and headers do, at `#rest` from
 // them. Calls are whole; instants are whole milliseconds since `#base`.
@@ -246,10 +245,7 @@ export class LeasedRates implements Rates {
     ints[at + SPENT] = (ints[at + SPENT] ?? 0) + cost;
   }
 
-  /**
-   * Takes the cost of all four levels if the older block of each covers it, else of none: what `wait` and `take` do with
-   * nearly all calls, in one step that reads eight numbers.
-   */
+  /** See `Rates`: when the older block of each level covers it, which takes eight numbers to know. */
   takeOfAll(
     { method, usagePlan, stageMethod, account }: Levels,
     cost: number,

@@ -11,13 +11,28 @@ export function decisionJson(decision: Decision): string {
   }
   json += subject ? (subject.json ??= subjectJson(subject)) : subjectJson(decision);
   json += rate
-    ? `,"rate":{"limit":${rate.limit},"remaining":${rate.remaining},"resetsAt":"${isoText(rate.resetsAtMs)}"}`
+    ? `${rateHead(rate.limit)}${rate.remaining},"resetsAt":"${isoText(rate.resetsAtMs)}"}`
     : ',"rate":null';
   json += quota
-    ? `,"quota":{"limit":${quota.limit},"remaining":${quota.remaining},"resetsAt":"${quota.resetsAt}"}`
+    ? `${quotaHead(quota.limit)}${quota.remaining}${quotaTail(quota.resetsAt)}`
     : ',"quota":null';
   if (decision.shadowed !== null) json += `,"shadowed":"${decision.shadowed}"`;
   return `${json}}`;
+}
+
+/** What stands around the numbers that change, kept from the time before: calls that come together are mostly of one plan. */
+const rateHead = kept((limit: number) => `,"rate":{"limit":${limit},"remaining":`);
+const quotaHead = kept((limit: number) => `,"quota":{"limit":${limit},"remaining":`);
+const quotaTail = kept((resetsAt: string) => `,"resetsAt":"${resetsAt}"}`);
+
+function kept<Of>(textOf: (of: Of) => string): (of: Of) => string {
+  let last: Of | null = null;
+  let made = '';
+  return (of) => {
+    if (of === last) return made;
+    last = of;
+    return (made = flat(textOf(of)));
+  };
 }
 
 /** Of whom and what a decision is, as members that follow others. */

@@ -94,7 +94,7 @@ export class DecisionListener {
       this.send(reply, decisionJson(decision), decision);
       return null;
     }
-    const decisions = asked.many.map((one) => this.batch.decide(one));
+    const decisions = this.batch.decideAll(asked.many);
     if (areDecided(decisions)) {
       this.sendMany(reply, decisions);
       return null;

@@ -87,6 +87,15 @@ describe('readPlainQuestions', () => {
     expect(readPlainly).toBeGreaterThan(500);
   });
 
+  it('takes no text for that of the question before which only begins like it', () => {
+    const first = { ...QUESTION, apiId: 'a' };
+    const batch = (second: string) => plain(`{"decisions":[${JSON.stringify(first)},${second}]}`);
+    const longer = { ...first, apiId: 'ab', stage: 'production', method: 'GETS' };
+    expect(batch(JSON.stringify(longer))).toMatchObject({ many: [first, longer] });
+    expect(batch(JSON.stringify(first).replace('"a"', '"a,'))).toBeNull();
+    expect(batch(JSON.stringify(first).replace('"a"', 'xa"'))).toBeNull();
+  });
+
   const costing = (cost: string) => JSON.stringify(QUESTION).replace('}', `,"cost":${cost}}`);
 
   it.each(['01', '1000001', '1e3', '1.0', '-0', '""'])(

@@ -5,8 +5,7 @@ const { apiKey, apiId, stage, path, resourcePath, sourceIp, ...others } =
   DECISION_SCHEMA.properties;
 const METHOD_PATTERN = new RegExp(others.method.pattern);
 /** A backslash begins an escape, what is below a space belongs into no text, and what is no ASCII is told in several bytes. */
-// oxlint-disable-next-line no-control-regex
-const NOT_PLAIN = /[\\\u0000-\u001f\u0080-\u00ff]/;
+const IS_PLAIN = /^[ -[\]-~]*$/;
 const DIGITS = /(?:0|[1-9]\d{0,6})(?=[,}])/y;
 const BATCH = '{"decisions":[';
 const [QUOTE, COMMA, OPEN, CLOSE] = [0x22, 0x2c, 0x7b, 0x7d];
@@ -48,7 +47,7 @@ export function readPlainQuestions(
   text: string,
   accountId: string,
 ): { readonly one: DecisionRequest } | { readonly many: DecisionRequest[] } | null {
-  if (NOT_PLAIN.test(text)) return null;
+  if (!IS_PLAIN.test(text)) return null;
   const reader = new PlainReader(text, accountId);
   if (!text.startsWith(BATCH)) {
     const one = reader.question();
@@ -67,6 +66,10 @@ export function readPlainQuestions(
 /** Goes over the text once; `at` is where it stands. */
 class PlainReader {
   at = 0;
+  /** Of the question before: a gateway asks about one stage, and a text that is there need not be made and hashed again. */
+  private apiId = '';
+  private stage = '';
+  private method = '';
 
   constructor(
     private readonly text: string,
@@ -96,13 +99,16 @@ class PlainReader {
           if ((asked.apiKey = this.quoted(apiKey.maxLength)) === null) return null;
           break;
         case API_ID:
-          if (!(asked.apiId = this.quoted(apiId.maxLength) ?? '')) return null;
+          asked.apiId = this.apiId = this.quotedLike(this.apiId, apiId.maxLength);
+          if (!asked.apiId) return null;
           break;
         case STAGE:
-          if (!(asked.stage = this.quoted(stage.maxLength) ?? '')) return null;
+          asked.stage = this.stage = this.quotedLike(this.stage, stage.maxLength);
+          if (!asked.stage) return null;
           break;
         case METHOD:
-          if (!isMethod((asked.method = this.quoted(METHOD_MAX) ?? ''))) return null;
+          asked.method = this.method = this.quotedLike(this.method, METHOD_MAX);
+          if (!isMethod(asked.method)) return null;
           break;
         case PATH:
           if ((asked.path = this.quoted(path.maxLength) ?? undefined) === undefined) return null;
@@ -158,6 +164,19 @@ class PlainReader {
     const value = this.text.slice(this.at, end);
     this.at = end + 1;
     return value;
+  }
+
+  /** The same where it is likely to be `last`; empty when no text stands there. */
+  private quotedLike(last: string, lengthMax: number): string {
+    const end = this.at + 1 + last.length;
+    const isLast =
+      last !== '' &&
+      this.text.charCodeAt(this.at) === QUOTE &&
+      this.text.charCodeAt(end) === QUOTE &&
+      this.text.startsWith(last, this.at + 1);
+    if (!isLast) return this.quoted(lengthMax) ?? '';
+    this.at = end + 1;
+    return last;
   }
 
   private digits(): number {

@@ -246,6 +246,16 @@ describe('DecisionService over shared rates', () => {
     expect(decisions.decide(REQUEST)).toMatchObject({ allowed: false, level: 'usage-plan' });
   });
 
+  it('passes exactly the quota where nothing of a rate has to be asked', async () => {
+    const authority = new MemoryRateAuthority(new Buckets(), () => performance.now());
+    const one = aProcess(authority, { throttle: burst(20), quota: 5 });
+    const reasons = await one.reasons(8);
+    expect([counted(reasons, 'allowed'), counted(reasons, 'quota-exceeded')]).toEqual([5, 3]);
+    const other = aProcess(authority, { throttle: burst(20), quota: 5 });
+    expect(await other.reasons(1, { cost: 5 })).toEqual(['allowed']);
+    expect(await other.reasons(1)).toEqual(['quota-exceeded']);
+  });
+
   it('counts calls that were allowed by verb, each as one, and neither refused ones nor dry runs', async () => {
     const one = aProcess(new RemoteAuthority(), { throttle: burst(5) });
     await one.reasons(2, { dryRun: true });

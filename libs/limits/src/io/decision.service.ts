@@ -178,11 +178,13 @@ export class DecisionService {
     this.rates = rateBlocks.rates;
   }
 
-  /** The decision, or a promise of it when something has to be asked first. Never rejects. */
-  decide(request: DecisionRequest): Decision | Promise<Decision> {
+  /**
+   * The decision, or a promise of it when something has to be asked first. Never rejects. `now` is when it was asked for,
+   * by the monotonic clock.
+   */
+  decide(request: DecisionRequest, now = this.clock.monotonicMs()): Decision | Promise<Decision> {
     if (request.apiKey === null || request.apiKey === '')
       return this.refuse('missing-key', null, null);
-    const now = this.clock.monotonicMs();
     let policy;
     try {
       policy = this.policies.find(request.apiKey, now);
@@ -244,6 +246,9 @@ export class DecisionService {
     const quota = call.isQuotaUnknown
       ? null
       : (buckets.quota = this.quotas.of(key, stage.plan, atMs, buckets.quota));
+    if (!request.dryRun && this.takesAtOnce(buckets, quota, request.cost, { now, atMs })) {
+      return this.answer(call, request, null, { buckets, quota });
+    }
     const block = quota && this.quotas.block(quota, now);
     const outcome = decide(this.rates, buckets, block, {
       cost: request.cost,
@@ -272,6 +277,19 @@ export class DecisionService {
       case 'needs-blocks':
         return this.consumeWithBlocks(call, request, { buckets, quota, needs: outcome });
     }
+  }
+
+  /** Takes what the call costs of its levels and its quota where all of it is at hand; else nothing, and `decide` finds out why. */
+  private takesAtOnce(
+    levels: Levels,
+    quota: HeldQuota | null,
+    cost: number,
+    { now, atMs }: { now: number; atMs: number },
+  ): boolean {
+    if (quota && !this.quotas.covers(quota, cost, atMs)) return false;
+    if (!this.rates.takeOfAll(levels, cost, now)) return false;
+    if (quota) this.quotas.spend(quota, cost, now);
+    return true;
   }
 
   /** Asks both authorities at once. One that does not answer is left out or refuses, as the plan says. */
