@@ -1,4 +1,3 @@
-import assert from 'node:assert';
 import type { QuotaBlock } from './decide.js';
 import { blockSize, isIdle, measuredPace } from './lease.js';
 import { LINE as STRIDE, Lines } from './lines.js';
@@ -236,7 +235,8 @@ export class QuotaBook<Ref> {
 
   terms(id: number): QuotaTerms {
     const terms = this.#terms[this.#lines.ints[id * STRIDE + TERMS] ?? -1];
-    assert(terms, `quota ${id} has terms`);
+    // Each call comes here: `assert` would make its message whether it is needed or not.
+    if (terms === undefined) throw new Error(`quota ${id} has no terms`);
     return terms;
   }
 
