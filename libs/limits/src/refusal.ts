@@ -136,7 +136,7 @@ export function pushClientFields(fields: string[], facts: ClientFacts): void {
   const key = facts.rate && keyLimit(facts.rate);
   const quota = facts.quota && quotaLimit(facts.quota);
   if (key && quota) {
-    fields.push('RateLimit-Policy', `${policyItem(key)}, ${policyItem(quota)}`);
+    fields.push('RateLimit-Policy', policyOfBoth(key, quota));
     fields.push('RateLimit', `${stateItem(key)}, ${stateItem(quota)}`);
   } else {
     const only = key ?? quota;
@@ -148,6 +148,25 @@ export function pushClientFields(fields: string[], facts: ClientFacts): void {
   if (status === 429)
     fields.push('Retry-After', String(retryAfterSeconds(facts.retryAfterMs ?? Infinity)));
 }
+
+let lastPolicy: {
+  readonly key: VisibleLimit;
+  readonly quota: VisibleLimit;
+  readonly text: string;
+} | null = null;
+
+/** `rateLimitPolicy`, with the text kept from the time before: calls that come together are mostly of one plan. */
+function policyOfBoth(key: VisibleLimit, quota: VisibleLimit): string {
+  if (lastPolicy && isSamePolicy(lastPolicy.key, key) && isSamePolicy(lastPolicy.quota, quota)) {
+    return lastPolicy.text;
+  }
+  const text = `${policyItem(key)}, ${policyItem(quota)}`;
+  lastPolicy = { key, quota, text };
+  return text;
+}
+
+const isSamePolicy = (one: VisibleLimit, other: VisibleLimit) =>
+  one.quota === other.quota && one.windowSeconds === other.windowSeconds;
 
 function keyLimit(rate: NonNullable<ClientFacts['rate']>): VisibleLimit {
   return {

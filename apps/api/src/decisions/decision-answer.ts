@@ -47,7 +47,7 @@ function subjectJson({
 }
 
 /** The same text in one piece, where joining leaves a tree of the parts that it was joined of. */
-const flat = (text: string) => Buffer.from(text, 'latin1').toString('latin1');
+export const flat = (text: string) => Buffer.from(text, 'latin1').toString('latin1');
 
 /** A template as JSON in ASCII; nearly always it is both already. */
 function templateJson(template: string | null): string {

@@ -1,5 +1,5 @@
 import type { Decision } from '@io/limits';
-import { isoText } from '../decisions/decision-answer.js';
+import { flat, isoText } from '../decisions/decision-answer.js';
 import { field, slot, utf8 } from './wire.js';
 
 /** One entry of the map `fields`: a name, and a `Value` with its `string_value`. */
@@ -23,16 +23,29 @@ const TIME = entry('tollgateTime');
  * reads. Envoy keeps it beside the call, where no client's header can be taken for it.
  */
 export function stringStruct(decision: Decision, apiId: string, stage: string): string {
-  const { keyId, customerId, decisionId, resourcePath, shadowed, atMs } = decision;
+  const { subject, decisionId, shadowed, atMs } = decision;
   return (
     (decision.allowed ? DECISION.allowed : DECISION.refused) +
     DECISION_ID(decisionId) +
+    (subject
+      ? (subject.struct ??= flat(subjectEntries(subject, apiId, stage)))
+      : subjectEntries(decision, apiId, stage)) +
+    (shadowed === null ? '' : SHADOWED(shadowed)) +
+    TIME(isoText(atMs))
+  );
+}
+
+/** Of whom and what it is. */
+function subjectEntries(
+  { keyId, customerId, resourcePath }: Pick<Decision, 'keyId' | 'customerId' | 'resourcePath'>,
+  apiId: string,
+  stage: string,
+): string {
+  return (
     (keyId === null ? '' : KEY_ID(keyId)) +
     (customerId === null ? '' : CUSTOMER_ID(customerId)) +
     API_ID(apiId) +
     STAGE(stage) +
-    (resourcePath === null ? '' : RESOURCE_PATH(utf8(resourcePath))) +
-    (shadowed === null ? '' : SHADOWED(shadowed)) +
-    TIME(isoText(atMs))
+    (resourcePath === null ? '' : RESOURCE_PATH(utf8(resourcePath)))
   );
 }

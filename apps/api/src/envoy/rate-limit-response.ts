@@ -1,4 +1,4 @@
-import { clientHeaders, refusalAnswer, type RefusalReason } from '@core/limits';
+import { pushClientFields, refusalAnswer, type RefusalReason } from '@core/limits';
 import type { Decision } from '@io/limits';
 import { stringStruct } from './dynamic-metadata.js';
 import type { DescribedCall } from './rate-limit-request.js';
@@ -38,7 +38,7 @@ export function rateLimitResponse(answered: readonly Answered[]): Buffer {
   const { decision = null, call = null } = told ?? {};
   let bytes = numberField(RESPONSE.overallCode, decision?.allowed ? OK : OVER_LIMIT);
   for (const each of answered) bytes += field(RESPONSE.statuses, statusOf(each.decision));
-  bytes += decision ? headersOf(clientHeaders(decision)) : '';
+  bytes += decision ? toldClients(decision) : '';
   if (!decision?.allowed) bytes += refusal(decision?.reason ?? 'missing-key', decision !== null);
   if (decision && call)
     bytes += field(RESPONSE.dynamicMetadata, stringStruct(decision, call.apiId, call.stage));
@@ -62,6 +62,14 @@ function refusal(reason: RefusalReason, isTypeTold: boolean): string {
     'content-type': 'application/json; charset=utf-8',
   };
   return headersOf(headers) + field(RESPONSE.rawBody, `{"message":"${message}"}`);
+}
+
+function toldClients(decision: Decision): string {
+  const fields: string[] = [];
+  pushClientFields(fields, decision);
+  let bytes = '';
+  for (let i = 0; i < fields.length; i += 2) bytes += slotOf(fields[i] ?? '')(fields[i + 1] ?? '');
+  return bytes;
 }
 
 function headersOf(headers: Readonly<Record<string, string>>): string {

@@ -74,8 +74,9 @@ export interface DecisionSubject {
   readonly customerId: string;
   readonly usagePlanId: string;
   readonly resourcePath: string;
-  /** These as the JSON face writes them, once it did. */
+  /** These as the JSON face writes them, once it did, and as the gRPC faces do, with api and stage. */
   json: string | null;
+  struct: string | null;
 }
 
 /** The answer to one call. Ids are null as far as they are not known. */
@@ -108,6 +109,7 @@ class Resolved implements Levels, DecisionSubject {
   readonly account: number;
   quota: HeldQuota | null = null;
   json: string | null = null;
+  struct: string | null = null;
   /** Of the verb that was last allowed. */
   allowed: AllowedCount | null = null;
   /** Of a method ANY, by verb. */
