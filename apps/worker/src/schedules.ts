@@ -65,16 +65,22 @@ const SCHEDULES = [
   { job: DROP_OLD_USAGE, everyMs: 6 * HOUR_MS },
 ] as const;
 
-/** Puts the schedules where the queues are. Any number of workers do so; each job has one schedule. */
+/**
+ * Puts the schedules where the queues are. Any number of workers do so; each job has one schedule. All at once, since each
+ * is a commit, and a disk that is busy takes seconds for one: for all of them together hardly more.
+ */
 @Injectable()
 export class Schedules implements OnApplicationBootstrap {
   constructor(private readonly modules: ModuleRef) {}
 
   async onApplicationBootstrap(): Promise<void> {
-    for (const { job, everyMs } of SCHEDULES) {
-      const queue = this.modules.get<Queue>(getQueueToken(job), { strict: false });
-      await queue.upsertJobScheduler(job, { every: everyMs }, { name: job, opts: { attempts: 1 } });
-    }
+    await Promise.all(
+      SCHEDULES.map(({ job, everyMs }) => {
+        const queue = this.modules.get<Queue>(getQueueToken(job), { strict: false });
+        const template = { name: job, opts: { attempts: 1 } };
+        return queue.upsertJobScheduler(job, { every: everyMs }, template);
+      }),
+    );
   }
 }
 

@@ -51,6 +51,8 @@ export function queueOptions(
     max: 1,
     schema: 'bullmq',
     migrate: true,
+    // A job that is lost or comes back with a crash does no harm, and a disk that is busy is not waited for at each of them.
+    options: '-c synchronous_commit=off',
   };
   return { connection, defaultJobOptions };
 }
