@@ -1,5 +1,6 @@
 import { refusalAnswer } from '@core/limits';
 import type { Decision } from '@io/limits';
+import { ownText } from '../http/own-text.js';
 
 /** The JSON text of a decision. Written by hand, since a general serialiser takes longer than the decision. */
 export function decisionJson(decision: Decision): string {
@@ -31,7 +32,7 @@ function kept<Of>(textOf: (of: Of) => string): (of: Of) => string {
   return (of) => {
     if (of === last) return made;
     last = of;
-    return (made = flat(textOf(of)));
+    return (made = ownText(textOf(of)));
   };
 }
 
@@ -43,11 +44,8 @@ function subjectJson({
   resourcePath,
 }: Pick<Decision, 'keyId' | 'customerId' | 'usagePlanId' | 'resourcePath'>): string {
   const ids = `"keyId":${text(keyId)},"customerId":${text(customerId)},"usagePlanId":${text(usagePlanId)}`;
-  return flat(`,${ids},"resourcePath":${templateJson(resourcePath)}`);
+  return ownText(`,${ids},"resourcePath":${templateJson(resourcePath)}`);
 }
-
-/** The same text in one piece, where joining leaves a tree of the parts that it was joined of. */
-export const flat = (text: string) => Buffer.from(text, 'latin1').toString('latin1');
 
 /** A template as JSON in ASCII; nearly always it is both already. */
 function templateJson(template: string | null): string {

@@ -1,5 +1,6 @@
 import type { Decision } from '@io/limits';
-import { flat, isoText } from '../decisions/decision-answer.js';
+import { isoText } from '../decisions/decision-answer.js';
+import { ownText } from '../http/own-text.js';
 import { field, slot, utf8 } from './wire.js';
 
 /** One entry of the map `fields`: a name, and a `Value` with its `string_value`. */
@@ -28,7 +29,7 @@ export function stringStruct(decision: Decision, apiId: string, stage: string): 
     (decision.allowed ? DECISION.allowed : DECISION.refused) +
     DECISION_ID(decisionId) +
     (subject
-      ? (subject.struct ??= flat(subjectEntries(subject, apiId, stage)))
+      ? (subject.struct ??= ownText(subjectEntries(subject, apiId, stage)))
       : subjectEntries(decision, apiId, stage)) +
     (shadowed === null ? '' : SHADOWED(shadowed)) +
     TIME(isoText(atMs))

@@ -49,7 +49,7 @@ export function rateLimitResponse(answered: readonly Answered[]): Buffer {
 export function overLimitResponse(): Buffer {
   return toBytes(
     numberField(RESPONSE.overallCode, OVER_LIMIT) +
-      headersOf({ 'retry-after': '1' }) +
+      headersOf(['retry-after', '1']) +
       refusal('unavailable', false),
   );
 }
@@ -57,24 +57,24 @@ export function overLimitResponse(): Buffer {
 /** The body that Envoy sends the client. It is always a 429 there: the service can say no other status. */
 function refusal(reason: RefusalReason, isTypeTold: boolean): string {
   const { message, errorType } = refusalAnswer(reason);
-  const headers = {
-    ...(!isTypeTold && { 'x-amzn-errortype': errorType }),
-    'content-type': 'application/json; charset=utf-8',
-  };
-  return headersOf(headers) + field(RESPONSE.rawBody, `{"message":"${message}"}`);
+  const fields = [
+    ...(isTypeTold ? [] : ['x-amzn-errortype', errorType]),
+    'content-type',
+    'application/json; charset=utf-8',
+  ];
+  return headersOf(fields) + field(RESPONSE.rawBody, `{"message":"${message}"}`);
 }
 
 function toldClients(decision: Decision): string {
   const fields: string[] = [];
   pushClientFields(fields, decision);
-  let bytes = '';
-  for (let i = 0; i < fields.length; i += 2) bytes += slotOf(fields[i] ?? '')(fields[i + 1] ?? '');
-  return bytes;
+  return headersOf(fields);
 }
 
-function headersOf(headers: Readonly<Record<string, string>>): string {
+/** Of name, value, name, value. */
+function headersOf(fields: readonly string[]): string {
   let bytes = '';
-  for (const name in headers) bytes += slotOf(name)(headers[name] ?? '');
+  for (let i = 0; i < fields.length; i += 2) bytes += slotOf(fields[i] ?? '')(fields[i + 1] ?? '');
   return bytes;
 }
 

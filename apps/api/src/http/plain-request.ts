@@ -1,4 +1,5 @@
 import { NameLengths } from './name-lengths.js';
+import { ownText } from './own-text.js';
 
 /** The head of a request without anything that two readers could take for two things. */
 export interface PlainHead {
@@ -104,8 +105,9 @@ export class HeadPattern {
     readonly head: PlainHead,
   ) {
     const { digitsAt, bodyAt, bodyLength } = head;
-    this.before = copied(text.slice(0, digitsAt));
-    this.after = copied(text.slice(digitsAt + String(bodyLength).length, bodyAt));
+    // The text that they are parts of has a body with secrets.
+    this.before = ownText(text.slice(0, digitsAt));
+    this.after = ownText(text.slice(digitsAt + String(bodyLength).length, bodyAt));
   }
 
   matches(text: string): boolean {
@@ -121,9 +123,6 @@ export class HeadPattern {
     return true;
   }
 }
-
-/** Without the text that it is a part of, which has a body with secrets. */
-const copied = (part: string) => Buffer.from(part, 'latin1').toString('latin1');
 
 /** Whether its request line may yet be one: only its end is missing. */
 const mayBecomePlain = (text: string) => text.length < HEAD_MAX && !text.includes('\n');
