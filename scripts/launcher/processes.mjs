@@ -20,7 +20,7 @@ export const NODE_FLAGS = [
 export const LARGE_PAGES = { GLIBC_TUNABLES: 'glibc.malloc.hugetlb=1' };
 
 const LOGS_KEPT = 3;
-/** Ten times what a small machine takes that does other work besides. The wait is told, and Ctrl-C ends it. */
+/** One with other work took more than 60. The wait is told every ten seconds, and Ctrl-C ends it. */
 const READY_SECONDS_MAX = 180;
 /** Longer than what a process grants itself for its last requests and jobs. */
 const STOP_SECONDS_MAX = 40;

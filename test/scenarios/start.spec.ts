@@ -28,9 +28,7 @@ describe('npm start', () => {
       expect(output).toContain(operatorToken);
       const commands = commandsOf(output);
       expect(commands).toHaveLength(3);
-      for (const command of commands) {
-        expect(pasted(command), `first start: ${command}`).toMatchObject({ status: 200 });
-      }
+      expectAnswers(commands, 'first start');
       expect(pasted(commands[0] ?? '').body).toMatchObject({ allowed: true });
       expect(commands.join('\n')).not.toMatch(/tg[ow]_/);
       await onDatabase(home, 'CREATE TABLE kept AS SELECT 1 AS one');
@@ -51,9 +49,7 @@ describe('npm start', () => {
       expect(secretsOf(home).operatorToken).toBe(operatorToken);
       expect(again).not.toContain(operatorToken);
       expect(commandsOf(again)).toEqual(commands);
-      for (const command of commands) {
-        expect(pasted(command), `second start: ${command}`).toMatchObject({ status: 200 });
-      }
+      expectAnswers(commands, 'second start');
       expect(await onDatabase(home, 'SELECT one FROM kept')).toEqual([{ one: 1 }]);
     },
   );
@@ -80,9 +76,7 @@ describe('npm start', () => {
       await kept();
       // Without the demo, what it prints reads the token from the file of secrets.
       expect(commands).toHaveLength(3);
-      for (const command of commands) {
-        expect(pasted(command), `pasted: ${command}`).toMatchObject({ status: 200 });
-      }
+      expectAnswers(commands, 'after a kill');
       const left = postmasterOf(home);
       for (const guard of processesWith(`sh ${left} `)) process.kill(guard, 'SIGKILL');
       second.child.kill('SIGKILL');
@@ -212,6 +206,12 @@ function pasted(command: string): { status: number; body: unknown } {
   });
   const [body = '', status] = stdout.split('\n');
   return { status: Number(status), body: JSON.parse(body) as unknown };
+}
+
+function expectAnswers(commands: readonly string[], when: string): void {
+  for (const command of commands) {
+    expect(pasted(command), `${when}: ${command}`).toMatchObject({ status: 200 });
+  }
 }
 
 async function onDatabase(home: string, sql: string): Promise<unknown[]> {
