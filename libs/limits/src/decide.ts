@@ -74,6 +74,12 @@ export function decide(
 ): Outcome {
   const { method, usagePlan, stageMethod, account } = levels;
   const { cost, now } = call;
+  const refusal = quota === null ? null : quotaRefusal(quota, call);
+  // What nearly all calls find, in one step.
+  if (refusal === null && !call.isDryRun && rates.takeOfAll(levels, cost, now)) {
+    if (quota !== null) quota.inHand -= cost;
+    return ALLOWED;
+  }
   const methodWait = method === NO_LIMIT ? 0 : rates.wait(method, cost, now);
   const planWait = usagePlan === NO_LIMIT ? 0 : rates.wait(usagePlan, cost, now);
   const stageWait = stageMethod === NO_LIMIT ? 0 : rates.wait(stageMethod, cost, now);
@@ -90,7 +96,6 @@ export function decide(
             : 'account';
     return { kind: 'throttled', level, retryAfterMs };
   }
-  const refusal = quota === null ? null : quotaRefusal(quota, call);
   if (methodWait + planWait + stageWait + accountWait < 0 && !call.isRateUnknown) {
     return needsBlocks([methodWait, planWait, stageWait, accountWait], levels, refusal);
   }

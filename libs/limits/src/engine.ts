@@ -295,7 +295,10 @@ export class Engine {
     return this.#tell(decide(this.rates, levels, block, asked), stage.policy.plan.shadow);
   }
 
-  /** Takes what the call costs of its levels and its quota where all of it is at hand; else nothing, and `decide` finds out why. */
+  /**
+   * Takes what the call costs of its levels and its quota where all of it is at hand; else nothing, and `decide` finds out why.
+   * That takes the same step, through its view of a quota, which is a twelfth of a decision here (docs/performance.md).
+   */
   #takesAtOnce(quota: number, { cost, now, at }: EngineCall): boolean {
     const { rates, quotas } = this;
     if (quota === NO_QUOTA) return rates.takeOfAll(this.#levels, cost, now);

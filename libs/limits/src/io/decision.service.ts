@@ -248,9 +248,6 @@ export class DecisionService {
     const quota = call.isQuotaUnknown
       ? null
       : (buckets.quota = this.quotas.of(key, stage.plan, atMs, buckets.quota));
-    if (!request.dryRun && this.takesAtOnce(buckets, quota, request.cost, { now, atMs })) {
-      return this.answer(call, request, null, { buckets, quota });
-    }
     const block = quota && this.quotas.block(quota, now);
     const outcome = decide(this.rates, buckets, block, {
       cost: request.cost,
@@ -279,19 +276,6 @@ export class DecisionService {
       case 'needs-blocks':
         return this.consumeWithBlocks(call, request, { buckets, quota, needs: outcome });
     }
-  }
-
-  /** Takes what the call costs of its levels and its quota where all of it is at hand; else nothing, and `decide` finds out why. */
-  private takesAtOnce(
-    levels: Levels,
-    quota: HeldQuota | null,
-    cost: number,
-    { now, atMs }: { now: number; atMs: number },
-  ): boolean {
-    if (quota && !this.quotas.covers(quota, cost, atMs)) return false;
-    if (!this.rates.takeOfAll(levels, cost, now)) return false;
-    if (quota) this.quotas.spend(quota, cost, now);
-    return true;
   }
 
   /** Asks both authorities at once. One that does not answer is left out or refuses, as the plan says. */

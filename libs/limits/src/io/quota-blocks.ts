@@ -139,15 +139,6 @@ export class QuotaBlocks implements OnModuleInit, OnApplicationShutdown {
     return fresh;
   }
 
-  /** Whether a call of this cost may be spent at this instant of the business clock without asking anybody. */
-  covers({ id }: HeldQuota, cost: number, atMs: number): boolean {
-    return this.leases.book.covers(id, cost, atMs);
-  }
-
-  spend({ id }: HeldQuota, cost: number, now: number): void {
-    this.leases.book.spend(id, cost, now);
-  }
-
   /** The quota as `decide` wants it, good until this is called again. What it takes is spent. */
   block({ id }: HeldQuota, now: number): QuotaBlock {
     return this.leases.book.block(id, now);
