@@ -1,6 +1,6 @@
 import { refusalAnswer } from '@core/limits';
 import type { Decision } from '@io/limits';
-import { ownText } from '../http/own-text.js';
+import { ownText } from '@io/platform';
 
 /** The JSON text of a decision. Written by hand, since a general serialiser takes longer than the decision. */
 export function decisionJson(decision: Decision): string {

@@ -1,6 +1,6 @@
 import type { Decision } from '@io/limits';
+import { ownText } from '@io/platform';
 import { isoText } from '../decisions/decision-answer.js';
-import { ownText } from '../http/own-text.js';
 import { field, slot, utf8 } from './wire.js';
 
 /** One entry of the map `fields`: a name, and a `Value` with its `string_value`. */

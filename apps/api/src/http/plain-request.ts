@@ -1,5 +1,5 @@
+import { ownText } from '@io/platform';
 import { NameLengths } from './name-lengths.js';
-import { ownText } from './own-text.js';
 
 /** The head of a request without anything that two readers could take for two things. */
 export interface PlainHead {

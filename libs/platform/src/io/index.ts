@@ -5,6 +5,7 @@ export { isReferenceViolation, isUniqueViolation } from './database/constraint.j
 export { BusinessClock } from './clock/business-clock.js';
 export { SystemClock } from './clock/system-clock.js';
 export { Keyring, type SealedPlace, type VerificationKey } from './security/keyring.js';
+export { ownText } from './own-text.js';
 export { memoryKey } from './security/memory-key.js';
 export { parsePlace, placeText } from './policy/change-place.js';
 export { NotListening } from './policy/errors.js';

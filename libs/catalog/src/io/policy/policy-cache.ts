@@ -20,6 +20,7 @@ import {
   type PolicyChange,
 } from '@io/platform';
 import { boostEndsInMs, keyPolicy, type KeySource, type LoadedKey } from './key-policy.js';
+import { KnownKeys } from './known-keys.js';
 import { PolicyRepository, type KeyRow, type StageRef } from './policy.repository.js';
 import { stageRules } from './stage-rules.js';
 
@@ -47,8 +48,6 @@ interface KnownStage {
 
 type ReadKey = () => Promise<KeyRow | null>;
 
-const idOf = (keyId: string) => `id ${keyId}`;
-
 /**
  * What keys may do, kept in memory: a decision finds it without asking Postgres. The database tells of every change
  * on commit, and what was being loaded meanwhile is not kept, so that a revoked key cannot come back. A key whose
@@ -57,12 +56,7 @@ const idOf = (keyId: string) => `id ${keyId}`;
 @Injectable()
 export class PolicyCache extends PolicySource implements PolicyDetails {
   private readonly logger = new Logger('PolicyCache');
-  /** By a hash of the key's value, or by `idOf` where only its id was given. */
-  private readonly keys = new Map<string, LoadedKey>();
-  /** A key that was rotated lately has more than one. */
-  private readonly hashesOfKey = new Map<string, Set<string>>();
-  /** Of the value that a key has now. */
-  private readonly hashOfKey = new Map<string, string>();
+  private readonly keys = new KnownKeys();
   private readonly stages = new Map<string, OfAccount<KnownStage | null>>();
   private readonly plansOfStage = new Map<string, OfAccount<string | null>>();
   private readonly accounts = new Map<string, OfAccount<AccountPolicy>>();
@@ -93,9 +87,12 @@ export class PolicyCache extends PolicySource implements PolicyDetails {
     now = this.clock.monotonicMs(),
   ): KeyPolicy | null | Promise<KeyPolicy | null> {
     if (apiKey.length > VALUE_LENGTH_MAX) return null;
+    const recent = this.keys.recently(apiKey);
+    if (recent && now - recent.loadedAtMs < TTL_MS) return recent;
     const hash = memoryKey(apiKey);
     const key = this.keys.get(hash);
     if (key) {
+      if (key !== recent) this.keys.sawValue(apiKey, key);
       if (now - key.loadedAtMs < TTL_MS) return key;
       return this.use(hash, key, () => this.readByValue(apiKey));
     }
@@ -104,8 +101,7 @@ export class PolicyCache extends PolicySource implements PolicyDetails {
   }
 
   async inPlan(accountId: string, { keyId, usagePlanId }: KeyInPlanRef): Promise<KeyInPlan | null> {
-    const hash = this.hashOfKey.get(keyId);
-    const id = hash !== undefined && this.keys.has(hash) ? hash : idOf(keyId);
+    const id = this.keys.idFor(keyId);
     const read = () => this.repository.keyById(keyId);
     const known = this.keys.get(id);
     if (!known && this.isUnknown(id)) return null;
@@ -203,7 +199,7 @@ export class PolicyCache extends PolicySource implements PolicyDetails {
       if (changesBefore !== this.changes) continue;
       const now = this.clock.monotonicMs();
       if (found) return this.keep(id, found, Math.floor(now));
-      this.keys.delete(id);
+      this.keys.forgetOne(id);
       if (this.unknown.size >= UNKNOWN_MAX) this.unknown.clear();
       this.unknown.set(id, now + UNKNOWN_TTL_MS);
       return null;
@@ -224,13 +220,7 @@ export class PolicyCache extends PolicySource implements PolicyDetails {
     }
     const loaded = { source, loadedAtMs: now };
     const key = keyPolicy(this.withSharedId(row), loaded, this.clock.nowMs());
-    this.keys.set(hash, key);
-    if (hash !== idOf(key.keyId)) {
-      const hashes = this.hashesOfKey.get(key.keyId);
-      if (hashes) hashes.add(hash);
-      else this.hashesOfKey.set(key.keyId, new Set([hash]));
-      if (!row.isPast) this.hashOfKey.set(key.keyId, hash);
-    }
+    this.keys.set(hash, key, !row.isPast);
     this.endBoost(hash, key, row);
     return key;
   }
@@ -253,7 +243,7 @@ export class PolicyCache extends PolicySource implements PolicyDetails {
         this.boosts.delete(hash);
         if (this.keys.get(hash) !== key) return;
         const fresh = keyPolicy(this.withSharedId(row), key, this.clock.nowMs());
-        this.keys.set(hash, fresh);
+        this.keys.set(hash, fresh, !row.isPast);
         this.endBoost(hash, fresh, row);
         this.repository.tell({ accountId, keyId }).catch((error: unknown) => this.tell(error));
       },
@@ -286,18 +276,10 @@ export class PolicyCache extends PolicySource implements PolicyDetails {
     this.changes += 1;
     this.unknown.clear();
     if (change?.keyId !== undefined) {
-      for (const hash of this.hashesOfKey.get(change.keyId) ?? []) this.keys.delete(hash);
-      this.keys.delete(idOf(change.keyId));
-      this.hashesOfKey.delete(change.keyId);
-      this.hashOfKey.delete(change.keyId);
+      this.keys.forgetKey(change.keyId);
       return;
     }
-    for (const [hash, { accountId, keyId }] of this.keys) {
-      if (change !== null && accountId !== change.accountId) continue;
-      this.keys.delete(hash);
-      this.hashesOfKey.delete(keyId);
-      this.hashOfKey.delete(keyId);
-    }
+    this.keys.forgetAll(change?.accountId ?? null);
     for (const known of [this.stages, this.plansOfStage, this.accounts]) {
       for (const [id, { accountId }] of known) {
         if (change === null || accountId === change.accountId) known.delete(id);
