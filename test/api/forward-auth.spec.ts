@@ -283,15 +283,19 @@ describe.each(FACES)('/v1/forward-auth/{apiId}/{stage}/%s', (face) => {
 
   it('carries the security headers of every answer', async () => {
     const catalogue = await aCatalogue(api);
-    for (const answer of [
-      await ask(face, catalogue),
-      await ask(face, catalogue, { token: null }),
-    ]) {
+    const allowed = await ask(face, catalogue);
+    const refused = await ask(face, catalogue, { token: null });
+    for (const answer of [allowed, refused]) {
       expect(answer.header('x-content-type-options')).toBe('nosniff');
       expect(answer.header('cache-control')).toBe('no-store');
-      expect(answer.header('content-type')).toBe('application/json; charset=utf-8');
       expect(answer.header('server')).toBeNull();
     }
+    // An answer without a body has no type.
+    expect(allowed.header('content-type')).toBeNull();
+    expect(refused.header('content-type')).toBe('application/json; charset=utf-8');
+    // What has no decision is found again by the id of its request.
+    expect(allowed.header('x-tollgate-decision-id')).toMatch(/^dec_/);
+    expect(refused.header('x-request-id')).toMatch(/^[0-9a-f]{16}-/);
   });
 });
 

@@ -8,6 +8,7 @@ const aSubject = (keyId: string, resourcePath = '/pets/{petId}'): DecisionSubjec
   usagePlanId: 'plan',
   resourcePath,
   json: null,
+  fields: null,
   struct: null,
 });
 

@@ -117,10 +117,11 @@ export class DecisionListener {
 
   /** The text is ASCII: ids, words and numbers of ours, and templates that the catalogue keeps percent-encoded. */
   private send(reply: HotReply, json: string, decision: Decision | undefined): void {
-    const fields = ['X-Request-Id', this.nextRequestId()];
+    let lines = `X-Request-Id: ${this.nextRequestId()}\r\n`;
     // The clock is that of the key's account. Without a key nothing is said, since whoever asked would go by it.
-    if (decision && decision.keyId !== null) fields.push('X-Tollgate-Time', isoText(decision.atMs));
-    reply.send(this.decided, fields, json);
+    if (decision && decision.keyId !== null)
+      lines += `X-Tollgate-Time: ${isoText(decision.atMs)}\r\n`;
+    reply.send(this.decided, lines, json);
   }
 
   private fail(error: unknown, reply: HotReply): void {

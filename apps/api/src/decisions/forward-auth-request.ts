@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { isInRanges, parseIpAddress, type IpRange } from '@core/kernel';
+import type { FieldNames } from '../http/field-names.js';
 import { NameLengths } from '../http/name-lengths.js';
 
 /** What a gateway asks about. */
@@ -18,6 +19,7 @@ export interface RawRequest {
   /** Below `/v1/forward-auth/{apiId}/{stage}/`, without the query. */
   readonly tail: string;
   readonly rawHeaders: readonly string[];
+  readonly names: FieldNames;
 }
 
 interface Source {
@@ -51,6 +53,7 @@ const ADDRESS = 4;
 const HOST = 5;
 const AUTHORIZATION = 6;
 const PLACES = 7;
+const NOWHERE = -1;
 
 /** Where each header field is kept that one kind of gateway is read from. */
 class Reader {
@@ -72,17 +75,26 @@ class Reader {
     this.readsForwardedFor = address === 'x-forwarded-for';
   }
 
+  /** Where the fields are among those of the request, found once for the same names. */
+  placesOf({ rawHeaders, names }: RawRequest): FieldPlaces {
+    const known = names.forwarded;
+    if (known instanceof FieldPlaces && known.reader === this) return known;
+    const places = new FieldPlaces(this, this.find(rawHeaders));
+    names.forwarded = places;
+    return places;
+  }
+
   /** In one pass; null when a field that must be single comes twice, or one has an alias that proxies read as it. */
-  fields(rawHeaders: readonly string[]): (string | null)[] | null {
-    const found = Array<string | null>(PLACES).fill(null);
+  private find(rawHeaders: readonly string[]): number[] | null {
+    const found = Array<number>(PLACES).fill(NOWHERE);
     for (let i = 0; i < rawHeaders.length; i += 2) {
       const raw = rawHeaders[i] ?? '';
       if (raw.includes('_') && ALIAS.test(raw)) return null;
       if (!this.lengths.mayBe(raw)) continue;
       const place = this.places.get(raw.toLowerCase());
       if (place === undefined) continue;
-      if (found[place] !== null) return null;
-      found[place] = rawHeaders[i + 1] ?? '';
+      if (found[place] !== NOWHERE) return null;
+      found[place] = i + 1;
     }
     return found;
   }
@@ -90,6 +102,14 @@ class Reader {
   address(list: string | null, trustedProxies: readonly IpRange[]): string | null {
     return this.readsForwardedFor ? clientAddress(list, trustedProxies) : list;
   }
+}
+
+/** Where the values are of what one kind of gateway is read from; null when its names cannot be believed. */
+class FieldPlaces {
+  constructor(
+    readonly reader: Reader,
+    readonly at: readonly number[] | null,
+  ) {}
 }
 
 /** `X_Original-Uri` becomes `X-Original-Uri` in many a proxy; no honest gateway sends it. */
@@ -113,21 +133,22 @@ export function readForwardedCall(
   request: RawRequest,
   trustedProxies: readonly IpRange[],
 ): ForwardedCall | null {
-  const { tail } = request;
+  const { tail, rawHeaders } = request;
   const isInPath = tail.startsWith(IN_PATH);
   const reader = isInPath ? PATH_READER : READERS.get(tail);
-  const found = reader?.fields(request.rawHeaders);
-  if (!reader || !found) return null;
-  const path = isInPath ? tail.slice(IN_PATH.length - 1) : found[PATH];
-  const method = isInPath ? request.method : found[METHOD];
+  const at = reader?.placesOf(request).at;
+  if (!reader || !at) return null;
+  const field = (place: number) => rawHeaders[at[place] ?? NOWHERE] ?? null;
+  const path = isInPath ? tail.slice(IN_PATH.length - 1) : field(PATH);
+  const method = isInPath ? request.method : field(METHOD);
   if (!path || !method || !(isInPath || METHOD_NAME.test(method))) return null;
   const query = path.indexOf('?');
   return {
-    token: found[TOKEN] ?? null,
-    apiKey: found[API_KEY] ?? null,
+    token: field(TOKEN),
+    apiKey: field(API_KEY),
     method,
     path: query === -1 ? path : path.slice(0, query),
-    sourceIp: reader.address(found[ADDRESS] ?? null, trustedProxies),
+    sourceIp: reader.address(field(ADDRESS), trustedProxies),
   };
 }
 

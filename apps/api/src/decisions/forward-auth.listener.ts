@@ -3,8 +3,8 @@ import type { Principal } from '@core/identity';
 import { pushClientFields, refusalAnswer } from '@core/limits';
 import { Authenticator } from '@io/identity';
 import type { Decision } from '@io/limits';
-import { Config } from '@io/platform';
-import { HotAnswer } from '../http/hot-answer.js';
+import { Config, ownText } from '@io/platform';
+import { fieldLines, HotAnswer } from '../http/hot-answer.js';
 import type { HotReply, HotRequest } from '../http/hot-route.js';
 import { requestIds } from '../http/request-ids.js';
 import { API_HEADERS, excessOf } from '../http/strict-requests.js';
@@ -65,12 +65,12 @@ export class ForwardAuthListener {
 
   /** What is asked; nobody is asked about a call that cannot be believed. */
   private read(request: HotRequest, url: string): Question {
-    const { method, rawHeaders } = request;
+    const { method, rawHeaders, names } = request;
     const target = this.target(url);
     if (!target || excessOf(request)) return { target: target ?? NOWHERE, call: null };
     const { tail } = target;
     const { trustedProxies } = this.config;
-    return { target, call: readForwardedCall({ method, tail, rawHeaders }, trustedProxies) };
+    return { target, call: readForwardedCall({ method, tail, rawHeaders, names }, trustedProxies) };
   }
 
   /** A gateway asks at the same address again and again, unless that holds the path of the call. */
@@ -125,38 +125,59 @@ export class ForwardAuthListener {
     const refusal = decision?.allowed
       ? null
       : refusalAnswer(outcome === BROKEN ? 'unavailable' : (decision?.reason ?? 'missing-key'));
-    const fields = [
-      'X-Request-Id',
-      this.nextRequestId(),
-      'X-Tollgate-Key-Id',
-      decision?.keyId ?? '',
-      'X-Tollgate-Customer-Id',
-      decision?.customerId ?? '',
-      'X-Tollgate-Decision-Id',
-      decision?.decisionId ?? '',
-      'X-Tollgate-Resource-Path',
-      decision?.resourcePath ?? '',
-      'X-Tollgate-Shadowed',
-      decision?.shadowed ?? '',
-      'X-Tollgate-Time',
-      decision ? isoText(decision.atMs) : '',
-    ];
+    const fields: string[] = [];
     if (decision) pushClientFields(fields, decision);
-    else if (refusal) fields.push('x-amzn-ErrorType', refusal.errorType);
+    else fields.push('X-Request-Id', this.nextRequestId());
+    if (!decision && refusal) fields.push('x-amzn-ErrorType', refusal.errorType);
     if (outcome === BROKEN) fields.push('Retry-After', '1');
     // nginx's auth_request makes 500 of everything but 401 and 403.
     if (refusal && isNginx) fields.push('X-Decision-Status', String(refusal.status));
     const answer = !refusal ? ALLOWED : isNginx || refusal.status === 403 ? FORBIDDEN : THROTTLED;
     // nginx and Caddy read no body of a call that passes, and close a connection on which one is left.
     const body = refusal ? `{"message":"${refusal.message}"}` : '';
-    reply.send(answer, fields, body);
+    reply.send(answer, `${tollgateLines(decision)}${fieldLines(fields)}`, body);
   }
 }
 
-const CONTENT = ['Content-Type', 'application/json; charset=utf-8', ...API_HEADERS];
-const ALLOWED = new HotAnswer(200, CONTENT);
-const FORBIDDEN = new HotAnswer(403, CONTENT);
-const THROTTLED = new HotAnswer(429, CONTENT);
+/** What the gateway passes on, all of it, empty where it is not known. */
+function tollgateLines(decision: Decision | null): string {
+  if (!decision) return NOBODY;
+  const { subject, decisionId, shadowed, atMs } = decision;
+  const ofSubject = subject ? (subject.fields ??= subjectLines(subject)) : subjectLines(decision);
+  return `${ofSubject}X-Tollgate-Decision-Id: ${decisionId}\r\nX-Tollgate-Shadowed: ${shadowed ?? ''}\r\nX-Tollgate-Time: ${isoText(atMs)}\r\n`;
+}
+
+const subjectLines = ({
+  keyId,
+  customerId,
+  resourcePath,
+}: Pick<Decision, 'keyId' | 'customerId' | 'resourcePath'>) =>
+  ownText(
+    fieldLines([
+      'X-Tollgate-Key-Id',
+      keyId ?? '',
+      'X-Tollgate-Customer-Id',
+      customerId ?? '',
+      'X-Tollgate-Resource-Path',
+      resourcePath ?? '',
+    ]),
+  );
+
+const NOBODY = `${subjectLines({ keyId: null, customerId: null, resourcePath: null })}${fieldLines([
+  'X-Tollgate-Decision-Id',
+  '',
+  'X-Tollgate-Shadowed',
+  '',
+  'X-Tollgate-Time',
+  '',
+])}`;
+
+/** Gateways keep connections of HTTP/1.1 without being told, and read each field that they are told. */
+const BARE = { tellsConnection: false };
+const MESSAGE = ['Content-Type', 'application/json; charset=utf-8', ...API_HEADERS];
+const ALLOWED = new HotAnswer(200, API_HEADERS, BARE);
+const FORBIDDEN = new HotAnswer(403, MESSAGE, BARE);
+const THROTTLED = new HotAnswer(429, MESSAGE, BARE);
 
 interface Question {
   readonly target: Target;

@@ -10,27 +10,39 @@ export const KEEP_ALIVE_MS = 72_000;
 export class HotAnswer {
   private readonly statusLine: string;
   private readonly fixedLines: string;
+  private readonly tellsConnection: boolean;
 
+  /** `tellsConnection` is false for who asks by HTTP/1.1 and needs not be told that the connection stays. */
   constructor(
     readonly status: number,
     private readonly fixed: readonly string[],
+    { tellsConnection = true }: { tellsConnection?: boolean } = {},
   ) {
     this.statusLine = statusLine(status);
-    this.fixedLines = fieldLines(fixed);
+    this.fixedLines = `${fieldLines(fixed)}Content-Length: `;
+    this.tellsConnection = tellsConnection;
   }
 
-  /** Name, value, name, value. `varying` comes first, since nginx looks a field up from the front. */
-  fields(varying: readonly string[], body: string): string[] {
-    return [...varying, ...this.fixed, 'Content-Length', String(body.length)];
+  /** Name, value, name, value. `lines` come first, since nginx looks a field up from the front. */
+  fields(lines: string, body: string): string[] {
+    const own = lines
+      .split('\r\n')
+      .slice(0, -1)
+      .flatMap((line) => {
+        const colon = line.indexOf(':');
+        return [line.slice(0, colon), line.slice(colon + 2)];
+      });
+    return [...own, ...this.fixed, 'Content-Length', String(body.length)];
   }
 
   /** The whole answer with what Node adds to each by itself; to HEAD without the body. */
   text(
-    varying: readonly string[],
+    lines: string,
     body: string,
     { isHead, isLast }: { isHead: boolean; isLast: boolean },
   ): string {
-    return `${this.statusLine}${fieldLines(varying)}${this.fixedLines}Content-Length: ${body.length}\r\n${connectionLines(isLast)}\r\n${isHead ? '' : body}`;
+    const connection = connectionLines(isLast, this.tellsConnection);
+    return `${this.statusLine}${lines}${this.fixedLines}${body.length}\r\n${connection}\r\n${isHead ? '' : body}`;
   }
 }
 
@@ -41,12 +53,13 @@ export function answerText(
   body: string,
   { isLast }: { isLast: boolean },
 ): string {
-  return `${statusLine(status)}${fieldLines(fields)}${connectionLines(isLast)}\r\n${body}`;
+  return `${statusLine(status)}${fieldLines(fields)}${connectionLines(isLast, true)}\r\n${body}`;
 }
 
 const statusLine = (status: number) => `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n`;
 
-function fieldLines(fields: readonly string[]): string {
+/** Name, value, name, value, each pair as a line. */
+export function fieldLines(fields: readonly string[]): string {
   let lines = '';
   for (let i = 0; i < fields.length; i += 2) lines += `${fields[i]}: ${fields[i + 1]}\r\n`;
   return lines;
@@ -57,12 +70,13 @@ let dateLine = '';
 let linesOfSecond = '';
 
 /** What Node adds to every answer by itself; made once a second. */
-function connectionLines(isLast: boolean): string {
+function connectionLines(isLast: boolean, tellsConnection: boolean): string {
   const now = Math.floor(Date.now() / 1000);
   if (now !== second) {
     second = now;
     dateLine = `Date: ${new Date(now * 1000).toUTCString()}\r\n`;
     linesOfSecond = `${dateLine}Connection: keep-alive\r\nKeep-Alive: timeout=${KEEP_ALIVE_MS / 1000}\r\n`;
   }
-  return isLast ? `${dateLine}Connection: close\r\n` : linesOfSecond;
+  if (isLast) return `${dateLine}Connection: close\r\n`;
+  return tellsConnection ? linesOfSecond : dateLine;
 }

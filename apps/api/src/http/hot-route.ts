@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { FieldNames } from './field-names.js';
 import type { HotAnswer } from './hot-answer.js';
 import { readBody, type BodyHeaders } from './json-body.js';
 import { readHeaders, type HotHeaders } from './strict-requests.js';
@@ -13,6 +14,7 @@ export interface HotRequest {
   readonly url: string;
   /** Name, value, name, value, as they came. */
   readonly rawHeaders: readonly string[];
+  readonly names: FieldNames;
   /** The fields that must be single, or why the request is refused whatever it asks for. */
   readonly headers: HotHeaders | Error;
   /** Calls back once, with the whole body as text of one byte a character or with why it is refused; never when the client goes away meanwhile. */
@@ -22,7 +24,8 @@ export interface HotRequest {
 /** Where the answer to one request goes; only the first counts. */
 export interface HotReply {
   readonly isSent: boolean;
-  send(answer: HotAnswer, varying: readonly string[], body: string): void;
+  /** `lines` are fields of this answer alone, each `Name: value` with CR LF. */
+  send(answer: HotAnswer, lines: string, body: string): void;
   /** Of any status and text. `fields` say everything but the date and what becomes of the connection. */
   sendAny(status: number, fields: readonly string[], body: string): void;
 }
@@ -41,6 +44,7 @@ export function takeFromNode(
     method,
     url,
     rawHeaders,
+    names: new FieldNames(),
     get headers() {
       return readHeaders(rawHeaders);
     },
@@ -55,7 +59,7 @@ export const nodeReply = (response: ServerResponse): HotReply => ({
   get isSent() {
     return response.headersSent;
   },
-  send: (answer, varying, body) =>
-    void response.writeHead(answer.status, answer.fields(varying, body)).end(body, 'latin1'),
+  send: (answer, lines, body) =>
+    void response.writeHead(answer.status, answer.fields(lines, body)).end(body, 'latin1'),
   sendAny: (status, fields, body) => void response.writeHead(status, [...fields]).end(body),
 });

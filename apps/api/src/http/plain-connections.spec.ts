@@ -1,8 +1,9 @@
 import { createServer, type Server } from 'node:http';
 import { connect, type AddressInfo, type Socket } from 'node:net';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { HotAnswer } from './hot-answer.js';
 import { takeFromNode, type HotReply, type HotRequest } from './hot-route.js';
+import { readIntoOneBuffer } from './one-buffer.js';
 import { readPlainConnections } from './plain-connections.js';
 
 const BODY_MAX = 1_000;
@@ -16,12 +17,19 @@ const chunked = (...parts: string[]) =>
     .map((part) => `${part.length.toString(16)}\r\n${part}\r\n`)
     .join('')}`;
 
-describe('readPlainConnections', () => {
+const sockets = [
+  ['one buffer for all', readIntoOneBuffer],
+  ['sockets as Node made them', () => null],
+] as const;
+
+describe.each(sockets)('readPlainConnections with %s', (_name, ownSocket) => {
   let server: Server;
   const clients: Socket[] = [];
   /** How many requests came which way. */
   let byNode = 0;
   let plain = 0;
+  /** Connections that read into one buffer. */
+  let owned = 0;
   const replies: HotReply[] = [];
 
   /** Says what came of the body, at once or a little later; `/hot/waits` is answered by the test. */
@@ -32,15 +40,16 @@ describe('readPlainConnections', () => {
     request.readBody(headers, BODY_MAX, (error, body) => {
       const said = error ? '<refused>' : `<${url.slice(4)}${body}>`;
       if (url === '/hot/waits') replies.push(reply);
-      else if (url === '/hot/later') setTimeout(() => reply.send(found, ['X-Url', url], said), 10);
+      else if (url === '/hot/later')
+        setTimeout(() => reply.send(found, `X-Url: ${url}\r\n`, said), 10);
       else if (url === '/hot/any') reply.sendAny(404, ['Content-Length', '5'], '<né>');
-      else reply.send(found, ['X-Url', url], said);
+      else reply.send(found, `X-Url: ${url}\r\n`, said);
     });
     return true;
   };
 
   const start = async () => {
-    byNode = plain = 0;
+    byNode = plain = owned = 0;
     replies.length = 0;
     server = createServer((request, response) => {
       byNode += 1;
@@ -55,6 +64,11 @@ describe('readPlainConnections', () => {
         return route(request, reply);
       },
       isHot: (url) => url.startsWith('/hot'),
+      ownSocket: (socket, read) => {
+        const own = ownSocket(socket, read);
+        owned += own ? 1 : 0;
+        return own;
+      },
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   };
@@ -125,6 +139,7 @@ describe('readPlainConnections', () => {
     expect(await until(1_000)).toEqual(all);
     expect(await connections()).toBe(1);
     expect({ plain, byNode }).toEqual({ plain: 1_000, byNode: 0 });
+    expect(owned).toBe(ownSocket === readIntoOneBuffer ? 1 : 0);
   });
 
   it('reads a request that comes in a few parts', async () => {
@@ -197,7 +212,7 @@ describe('readPlainConnections', () => {
     client.write(get('/1'));
     client.write(get('/2'));
     await new Promise((resolve) => setTimeout(resolve, 20));
-    replies[0]?.send(found, [], '<waited>');
+    replies[0]?.send(found, '', '<waited>');
     expect(await until(3)).toEqual(['waited', '/1', '/2']);
   });
 
@@ -207,13 +222,13 @@ describe('readPlainConnections', () => {
     client.write(get('/waits'));
     await expect.poll(() => replies.length).toBe(1);
     const [reply] = replies;
-    reply?.send(found, [], '<first>');
+    reply?.send(found, '', '<first>');
     reply?.sendAny(500, ['Content-Length', '8'], '<second>');
     client.write(get('/waits'));
     await expect.poll(() => replies.length).toBe(2);
     // The one before must not answer this one.
-    reply?.send(found, [], '<third>');
-    replies[1]?.send(found, [], '<own>');
+    reply?.send(found, '', '<third>');
+    replies[1]?.send(found, '', '<own>');
     expect(await until(2)).toEqual(['first', 'own']);
   });
 
@@ -221,7 +236,7 @@ describe('readPlainConnections', () => {
     await start();
     const { client, closed } = open();
     client.end(get('/later'));
-    expect(await closed).toMatch(/\r\nConnection: close\r\n[^]*<\/later>$/);
+    expect(await closed).toMatch(/<\/later>$/);
   });
 
   it('hears nothing more of a client that went away', async () => {
@@ -234,7 +249,7 @@ describe('readPlainConnections', () => {
     leaving.client.destroy();
     waiting.client.destroy();
     // Nothing is read of it while it waits, so it shows when it is answered.
-    replies[0]?.send(found, [], '<nobody>');
+    replies[0]?.send(found, '', '<nobody>');
     await expect.poll(connections, { timeout: 10_000 }).toBe(0);
     const { client, until } = open();
     client.write(post('another'));
@@ -251,7 +266,7 @@ describe('readPlainConnections', () => {
     await expect.poll(() => replies.length).toBe(1);
     const stopped = new Promise((resolve) => server.close(resolve));
     await idle.closed;
-    replies[0]?.send(found, [], '<last>');
+    replies[0]?.send(found, '', '<last>');
     expect(await busy.closed).toMatch(/\r\nConnection: close\r\n[^]*<last>$/);
     await stopped;
   });
@@ -268,8 +283,66 @@ describe('readPlainConnections', () => {
     half().write(get('/waits'));
     await expect.poll(() => plain).toBe(2);
     const stopped = new Promise((resolve) => server.close(resolve));
-    replies[0]?.send(found, [], '<last>');
+    replies[0]?.send(found, '', '<last>');
     await stopped;
+  });
+
+  it('gives Node also what comes after an upgrade', async () => {
+    await start();
+    server.on('upgrade', (_request, socket: Socket) => {
+      socket.write('HTTP/1.1 101 Switching Protocols\r\n\r\n<up>');
+      socket.on('data', (bytes: Buffer) => socket.write(`<${bytes.toString()}>`));
+    });
+    const { client, until } = open();
+    client.write(post('plain'));
+    await until(1);
+    client.write(get('/b', 'Connection: upgrade\r\nUpgrade: echo\r\n'));
+    await until(2);
+    client.write('one');
+    await until(3);
+    client.write('two');
+    expect(await until(4)).toEqual(['plain', 'up', 'one', 'two']);
+    expect({ plain, byNode }).toEqual({ plain: 1, byNode: 0 });
+  });
+
+  describe('in time', () => {
+    beforeEach(() => void vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] }));
+    afterEach(() => void vi.useRealTimers());
+
+    it('closes a connection on which nothing comes', async () => {
+      await start();
+      const { closed } = open();
+      await expect.poll(connections).toBe(1);
+      vi.advanceTimersByTime(10_000);
+      expect(await connections()).toBe(1);
+      vi.advanceTimersByTime(1_000);
+      expect(await closed).toBe('');
+    });
+
+    it('closes one that was served 72 s after the last answer', async () => {
+      await start();
+      const { client, until, closed } = open();
+      for (let i = 1; i <= 3; i += 1) {
+        client.write(get('/a'));
+        await until(i);
+        vi.advanceTimersByTime(60_000);
+      }
+      vi.advanceTimersByTime(12_000);
+      expect(await connections()).toBe(1);
+      vi.advanceTimersByTime(1_000);
+      await closed;
+    });
+
+    it('gives Node a request that takes longer than ten seconds', async () => {
+      await start();
+      const { client, until } = open();
+      client.write(post('slow').slice(0, -2));
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      vi.advanceTimersByTime(11_000);
+      client.write('ow');
+      expect(await until(1)).toEqual(['slow']);
+      expect({ plain, byNode }).toEqual({ plain: 0, byNode: 1 });
+    });
   });
 
   it('is bounded in what waits for a client that does not read', async () => {

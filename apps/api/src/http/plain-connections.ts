@@ -1,21 +1,25 @@
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
+import type { FieldNames } from './field-names.js';
 import { answerText, KEEP_ALIVE_MS, type HotAnswer } from './hot-answer.js';
 import type { HotReply, HotRequest, HotRoute, TextRead } from './hot-route.js';
 import { bodyFault, type BodyHeaders } from './json-body.js';
-import { HeadPattern, readPlainHead, type PlainHead } from './plain-request.js';
+import { readIntoOneBuffer } from './one-buffer.js';
+import { HeadShapes, PlainHeads, type PlainHead } from './plain-request.js';
 import { readHeaders, type HotHeaders } from './strict-requests.js';
 
 /** What is larger, or comes in more parts, Node gathers. */
 const REQUEST_MAX = 256 * 1024;
 const PARTS_MAX = 16;
 /** How long a request may take to come, as `headersTimeout` of Node. */
-const REQUEST_MS_MAX = 10_000;
+const REQUEST_SECONDS_MAX = 10;
 
 /** What the connections of a server have in common. */
 interface PlainServer {
   readonly route: HotRoute;
+  readonly shapes: HeadShapes;
   isHot(url: string): boolean;
+  readonly ownSocket: typeof readIntoOneBuffer;
   readonly isClosing: boolean;
   /** From then on the connection is Node's, with the bytes that nobody has read yet. */
   handOver(connection: PlainConnection, socket: Socket, bytes: Buffer): void;
@@ -30,13 +34,23 @@ interface PlainServer {
  */
 export function readPlainConnections(
   server: Server,
-  { route, isHot }: { readonly route: HotRoute; isHot(url: string): boolean },
+  {
+    route,
+    isHot,
+    ownSocket = readIntoOneBuffer,
+  }: {
+    readonly route: HotRoute;
+    isHot(url: string): boolean;
+    readonly ownSocket?: typeof readIntoOneBuffer;
+  },
 ): void {
   const byNode = server.listeners('connection');
   const connections = new Set<PlainConnection>();
   const shared: PlainServer = {
     route,
     isHot,
+    ownSocket,
+    shapes: new HeadShapes(),
     get isClosing() {
       return !server.listening;
     },
@@ -48,8 +62,19 @@ export function readPlainConnections(
     },
     ended: (connection) => connections.delete(connection),
   };
+  // One timer for all: Node's own of each connection are set anew with each request and each answer.
+  let clock: NodeJS.Timeout | null = null;
+  const age = () => {
+    for (const connection of connections) connection.age();
+    if (connections.size > 0 || !clock) return;
+    clearInterval(clock);
+    clock = null;
+  };
   server.removeAllListeners('connection');
-  server.on('connection', (socket: Socket) => connections.add(new PlainConnection(socket, shared)));
+  server.on('connection', (socket: Socket) => {
+    connections.add(new PlainConnection(socket, shared));
+    clock ??= setInterval(age, 1_000).unref();
+  });
   // A server that closes waits for its connections, and Node does not know of these.
   const closeIdle = server.closeIdleConnections.bind(server);
   const closeAll = server.closeAllConnections.bind(server);
@@ -65,26 +90,27 @@ export function readPlainConnections(
 
 /** A connection whose requests have all been plain; it answers one at a time. */
 class PlainConnection {
+  private readonly socket: Socket;
   /** Of a request that has not come whole. */
   private parts: readonly Buffer[] = NO_PARTS;
-  private beganAtMs = 0;
-  /** What the client says with each request, as far as it does. */
-  private pattern: HeadPattern | null = null;
-  /** Of the head that was read last. */
-  private fields = new PlainFields([]);
+  private readonly heads: PlainHeads;
   private isAnswering = false;
   private hasEnded = false;
+  private isNodes = false;
+  /** Seconds without a byte, and since the first one of a request that has not come whole. */
+  private quietFor = 0;
+  private waitsFor = 0;
+  private quietMax = REQUEST_SECONDS_MAX;
 
   constructor(
-    private readonly socket: Socket,
+    accepted: Socket,
     private readonly server: PlainServer,
   ) {
-    socket.on('data', this.onData);
-    socket.on('end', this.onEnd);
-    socket.on('timeout', this.onTimeout);
-    socket.on('error', this.onError);
-    socket.on('close', this.onClose);
-    socket.setTimeout(REQUEST_MS_MAX);
+    this.heads = new PlainHeads(server.shapes);
+    this.socket = server.ownSocket(accepted, this.onBytes) ?? accepted.on('data', this.onData);
+    this.socket.on('end', this.onEnd);
+    this.socket.on('error', this.onError);
+    this.socket.on('close', this.onClose);
   }
 
   /** Whether the connection ends with the answer that is written now. */
@@ -100,7 +126,8 @@ class PlainConnection {
     socket.write(text, encoding);
     if (isLast) return socket.destroySoon();
     if (socket.isPaused()) socket.resume();
-    if (socket.timeout !== KEEP_ALIVE_MS) socket.setTimeout(KEEP_ALIVE_MS);
+    this.quietFor = 0;
+    this.quietMax = KEEP_ALIVE_MS / 1000;
   }
 
   endIfIdle(): void {
@@ -111,61 +138,71 @@ class PlainConnection {
     this.socket.destroy();
   }
 
-  private readonly onData = (part: Buffer): void => {
-    const bytes = this.gathered(part);
-    const text = bytes.toString('latin1');
-    let head: PlainHead;
-    let bodyAt: number;
-    let bodyLength: number;
-    if (this.pattern?.matches(text)) {
-      ({ head, bodyAt, bodyLength } = this.pattern);
-    } else {
-      const read = readPlainHead(text);
-      if (read === 'partial') return this.await(bytes);
-      if (read === null || !this.server.isHot(read.url)) return this.handOver(bytes);
-      ({ bodyAt, bodyLength } = head = read);
-      this.pattern = head.digitsAt === -1 ? null : new HeadPattern(text, head);
-      this.fields = new PlainFields(head.rawHeaders);
+  /** A second has gone by. */
+  age(): void {
+    this.quietFor += 1;
+    this.waitsFor += 1;
+    if (this.parts.length === 0) {
+      if (this.quietFor > this.quietMax) this.socket.destroy();
+    } else if (this.waitsFor > REQUEST_SECONDS_MAX) {
+      this.handOver(Buffer.concat(this.parts));
     }
-    const size = bodyAt + bodyLength;
-    if (text.length < size && size <= REQUEST_MAX) return this.await(bytes);
-    // More than one at once, or an answer that the client does not take.
-    if (text.length !== size || this.socket.writableLength > 0) return this.handOver(bytes);
-    this.parts = NO_PARTS;
-    this.isAnswering = true;
-    const asked = new PlainAsked(this, head, this.fields, text.slice(bodyAt));
-    if (!this.server.route(asked, asked)) return this.handOver(bytes);
-    // What comes meanwhile waits for its turn.
-    if (!asked.isSent) this.socket.pause();
+  }
+
+  private readonly onData = (part: Buffer): void => void this.onBytes(part, part.length);
+
+  /** The bytes are others after it returns. */
+  private readonly onBytes = (bytes: Buffer, length: number): boolean => {
+    if (this.isNodes) return this.socket.push(copyOf(bytes, length));
+    this.quietFor = 0;
+    if (this.parts.length === 0) {
+      this.read(bytes, length);
+    } else {
+      this.parts = [...this.parts, copyOf(bytes, length)];
+      const all = Buffer.concat(this.parts);
+      this.read(all, all.length);
+    }
+    return true;
   };
 
-  private gathered(part: Buffer): Buffer {
-    if (this.parts.length === 0) return part;
-    this.parts = [...this.parts, part];
-    return Buffer.concat(this.parts);
+  private read(bytes: Buffer, length: number): void {
+    const text = bytes.toString('latin1', 0, length);
+    const head = this.heads.read(text);
+    if (head === 'partial') return this.await(bytes, length);
+    if (head === null || !this.server.isHot(head.url)) return this.handOver(copyOf(bytes, length));
+    const { bodyAt, bodyLength } = head;
+    const size = bodyAt + bodyLength;
+    if (length < size && size <= REQUEST_MAX) return this.await(bytes, length);
+    // More than one at once, or an answer that the client does not take.
+    if (length !== size || this.socket.writableLength > 0)
+      return this.handOver(copyOf(bytes, length));
+    this.parts = NO_PARTS;
+    this.isAnswering = true;
+    const asked = new PlainAsked(this, head, text.slice(bodyAt));
+    if (!this.server.route(asked, asked)) return this.handOver(copyOf(bytes, length));
+    // What comes meanwhile waits for its turn.
+    if (!asked.isSent) this.socket.pause();
   }
 
   /** More has to come of these bytes, in few parts and soon. */
-  private await(bytes: Buffer): void {
+  private await(bytes: Buffer, length: number): void {
     if (this.parts.length === 0) {
-      this.parts = [bytes];
-      this.beganAtMs = performance.now();
-      this.socket.setTimeout(REQUEST_MS_MAX);
+      this.parts = [copyOf(bytes, length)];
+      this.waitsFor = 0;
     }
-    const isLate = performance.now() - this.beganAtMs > REQUEST_MS_MAX;
-    if (isLate || this.parts.length > PARTS_MAX) this.handOver(bytes);
+    if (this.parts.length > PARTS_MAX) this.handOver(copyOf(bytes, length));
   }
 
+  /** The connection is Node's, with these bytes. */
   private handOver(bytes: Buffer): void {
     const { socket } = this;
     this.parts = NO_PARTS;
+    this.isNodes = true;
     socket.pause();
     socket.off('data', this.onData);
     socket.off('end', this.onEnd);
-    socket.off('timeout', this.onTimeout);
     socket.off('error', this.onError);
     socket.off('close', this.onClose);
-    socket.setTimeout(0);
     this.server.handOver(this, socket, bytes);
   }
 
@@ -175,11 +212,6 @@ class PlainConnection {
     if (!this.isAnswering) this.socket.end();
   };
 
-  private readonly onTimeout = (): void => {
-    if (this.parts.length > 0) this.handOver(Buffer.concat(this.parts));
-    else this.socket.destroy();
-  };
-
   private readonly onError = (): void => void this.socket.destroy();
 
   private readonly onClose = (): void => this.server.ended(this);
@@ -187,16 +219,7 @@ class PlainConnection {
 
 const NO_PARTS: readonly Buffer[] = [];
 
-/** The fields of a head that must be single, read when they are asked for first. */
-class PlainFields {
-  private known: HotHeaders | Error | null = null;
-
-  constructor(private readonly rawHeaders: readonly string[]) {}
-
-  get read(): HotHeaders | Error {
-    return (this.known ??= readHeaders(this.rawHeaders));
-  }
-}
+const copyOf = (bytes: Buffer, length: number) => Buffer.from(bytes.subarray(0, length));
 
 /** One request and its answer. */
 class PlainAsked implements HotRequest, HotReply {
@@ -205,7 +228,6 @@ class PlainAsked implements HotRequest, HotReply {
   constructor(
     private readonly connection: PlainConnection,
     private readonly head: PlainHead,
-    private readonly fields: PlainFields,
     private readonly body: string,
   ) {}
 
@@ -222,19 +244,24 @@ class PlainAsked implements HotRequest, HotReply {
   }
 
   get headers(): HotHeaders | Error {
-    return this.fields.read;
+    const { rawHeaders, names } = this.head;
+    return readHeaders(rawHeaders, names);
+  }
+
+  get names(): FieldNames {
+    return this.head.names;
   }
 
   readBody(headers: BodyHeaders, bytesMax: number, read: TextRead): void {
     read(bodyFault(headers, this.body.length, bytesMax), this.body);
   }
 
-  send(answer: HotAnswer, varying: readonly string[], body: string): void {
+  send(answer: HotAnswer, lines: string, body: string): void {
     if (this.isSent) return;
     this.isSent = true;
     const { isLast } = this.connection;
     const isHead = this.head.method === 'HEAD';
-    this.connection.write(answer.text(varying, body, { isHead, isLast }), 'latin1', isLast);
+    this.connection.write(answer.text(lines, body, { isHead, isLast }), 'latin1', isLast);
   }
 
   sendAny(status: number, fields: readonly string[], body: string): void {

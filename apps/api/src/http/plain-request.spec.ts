@@ -3,7 +3,13 @@ import { connect, type AddressInfo } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { afterFile } from '../../../../test/support/after-file.js';
-import { HEAD_MAX, HeadPattern, readPlainHead } from './plain-request.js';
+import {
+  HEAD_MAX,
+  HeadShapes,
+  PlainHeads,
+  readPlainHead,
+  type PlainHead,
+} from './plain-request.js';
 
 const HOST = 'Host: a\r\n';
 const head = (fields: string, line = 'POST /v1/decisions HTTP/1.1') =>
@@ -12,7 +18,7 @@ const head = (fields: string, line = 'POST /v1/decisions HTTP/1.1') =>
 describe('readPlainHead', () => {
   it('reads line, fields without the blanks around them, and where the body is', () => {
     const text = `${head('X-Api-Key: \t k:1 \r\nempty:\r\ncontent-LENGTH:5\r\nConnection: Keep-Alive\r\n')}12345`;
-    expect(readPlainHead(text)).toEqual({
+    expect(asPlain(readPlainHead(text))).toEqual({
       method: 'POST',
       url: '/v1/decisions',
       rawHeaders: [
@@ -29,7 +35,6 @@ describe('readPlainHead', () => {
       ],
       bodyAt: text.length - 5,
       bodyLength: 5,
-      digitsAt: text.indexOf('5\r\nConnection'),
     });
   });
 
@@ -77,29 +82,6 @@ describe('readPlainHead', () => {
     // What is no request yet and never will be one is Node's when its line is over.
     const read = readPlainHead(text);
     expect(read === 'partial' ? readPlainHead(`${text}\r\n\r\n`) : read).toBeNull();
-  });
-});
-
-describe('HeadPattern', () => {
-  it('reads every length that the head may have, and no other head', () => {
-    fc.assert(
-      fc.property(fc.nat(1e6), fc.nat(1e6), fc.nat(), (first, second, at) => {
-        const text = (length: number) => head(`Content-Length: ${length}\r\nX-A: b\r\n`);
-        const read = readPlainHead(text(first));
-        if (read === null || read === 'partial') throw new Error('it is plain');
-        const pattern = new HeadPattern(text(first), read);
-        const other = `${text(second)}body`;
-        expect(pattern.matches(other)).toBe(true);
-        expect(readPlainHead(other)).toMatchObject({
-          bodyAt: pattern.bodyAt,
-          bodyLength: pattern.bodyLength,
-        });
-        // One byte of it changed, it is another head, or of another length.
-        const place = at % (other.length - 4);
-        const changed = `${other.slice(0, place)}x${other.slice(place + 1)}`;
-        expect(pattern.matches(changed) && changed !== other).toBe(false);
-      }),
-    );
   });
 });
 
@@ -152,6 +134,141 @@ const request = fc.oneof(
   }),
   fc.array(piece, { minLength: 5, maxLength: 20 }).map((pieces) => pieces.join('')),
 );
+
+describe('PlainHeads', () => {
+  /** Requests of one connection as gateways send them: names that stay, values of which some differ. */
+  const name = fc.constantFrom(
+    'Host',
+    'X-A',
+    'x-a',
+    'Content-Length',
+    'Connection',
+    'Expect',
+    'X_A',
+  );
+  const value = fc.constantFrom(
+    'a',
+    'keep-alive',
+    '3',
+    '12',
+    '0',
+    '',
+    'é',
+    ' b',
+    'b ',
+    'long enough to be a part',
+  );
+  const names = fc.array(name, { maxLength: 4 }).map((more) => ['Host', ...more]);
+  const line = fc.constantFrom('GET /a HTTP/1.1', 'POST /b HTTP/1.1', 'GET /a HTTP/1.0');
+  const sameNames = fc.tuple(line, names).chain(([first, named]) =>
+    fc.array(
+      fc
+        .tuple(fc.tuple(...named.map(() => value)), fc.constantFrom('', 'abc'))
+        .map(([values, body]) =>
+          [first, ...named.map((field, i) => `${field}: ${values[i]}`), '', body].join('\r\n'),
+        ),
+      { maxLength: 5 },
+    ),
+  );
+  const connection = fc.oneof(
+    fc.array(request, { maxLength: 4 }),
+    fc
+      .tuple(sameNames, fc.array(request, { maxLength: 2 }), sameNames)
+      .map((parts) => parts.flat()),
+  );
+
+  it('reads each head as if it were the first of its connection', () => {
+    let again = 0;
+    fc.assert(
+      fc.property(connection, fc.nat(), (texts, cut) => {
+        const heads = new PlainHeads(new HeadShapes());
+        let before: unknown = null;
+        for (const text of texts.flatMap((whole) => [whole.slice(0, cut % whole.length), whole])) {
+          const read = heads.read(text);
+          expect(asPlain(read)).toEqual(asPlain(readPlainHead(text)));
+          if (read === null || read === 'partial') continue;
+          if (read.names === before) again += 1;
+          before = read.names;
+        }
+      }),
+      { numRuns: 20_000 },
+    );
+    expect(again).toBeGreaterThan(250);
+  });
+
+  it('finds one byte that differs anywhere', () => {
+    const text = (length: number) =>
+      head(`X-Api-Key: some value\r\nContent-Length: ${length}\r\nX-B: c\r\n`);
+    fc.assert(
+      fc.property(fc.nat(1e6), fc.nat(1e6), fc.nat(), fc.nat(255), (first, second, at, byte) => {
+        const heads = new PlainHeads(new HeadShapes());
+        for (const length of [first, second, second, second]) heads.read(text(length));
+        const whole = `${text(second)}body`;
+        const place = at % (whole.length - 4);
+        const changed = whole.slice(0, place) + String.fromCharCode(byte) + whole.slice(place + 1);
+        expect(asPlain(heads.read(changed))).toEqual(asPlain(readPlainHead(changed)));
+      }),
+      { numRuns: 5_000 },
+    );
+  });
+
+  it('knows names again that came twice, on any connection, and values as they are now', () => {
+    const read = (heads: PlainHeads, key: string) => {
+      const found = heads.read(head(`X-Api-Key: ${key}\r\n`));
+      if (found === null || found === 'partial') throw new Error('it is plain');
+      return found;
+    };
+    const shapes = new HeadShapes();
+    const [one, other] = [new PlainHeads(shapes), new PlainHeads(shapes)];
+    for (const heads of [one, one, other, other]) read(heads, 'first');
+    const second = read(one, 'second');
+    const third = read(other, 'third');
+    expect(third.names).toBe(second.names);
+    expect(third.rawHeaders).toEqual(['Host', 'a', 'X-Api-Key', 'third']);
+    expect(second.rawHeaders).toEqual(['Host', 'a', 'X-Api-Key', 'second']);
+    one.read(head('X-Other: fourth\r\n'));
+    expect(read(one, 'fifth').names).not.toBe(second.names);
+  });
+
+  it('tells names apart that differ in what patterns read as any character', () => {
+    const heads = new PlainHeads(new HeadShapes());
+    for (const name of [
+      'X.A',
+      'X.A',
+      'X.A',
+      'XzA',
+      'X|A',
+      'X|A',
+      'X|A',
+      'X',
+      'A',
+      'X$A',
+      'X$A',
+      'X$A',
+    ]) {
+      const text = head(`${name}: b\r\n`);
+      expect(asPlain(heads.read(text))).toEqual(asPlain(readPlainHead(text)));
+    }
+  });
+
+  it('reads on as before when there are more patterns than it keeps', () => {
+    const shapes = new HeadShapes();
+    for (let i = 0; i < 200; i += 1) {
+      const heads = new PlainHeads(shapes);
+      for (let again = 0; again < 3; again += 1) {
+        const text = head(`X-Name-${i}: ${again}\r\n`);
+        expect(asPlain(heads.read(text))).toEqual(asPlain(readPlainHead(text)));
+      }
+    }
+  });
+});
+
+/** What was read, without what only a connection knows of it. */
+function asPlain(read: PlainHead | 'partial' | null) {
+  if (read === null || read === 'partial') return read;
+  const { method, url, rawHeaders, bodyAt, bodyLength } = read;
+  return { method, url, rawHeaders, bodyAt, bodyLength };
+}
 
 describe("Node's parser", () => {
   interface Seen {

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance } from 'fastify';
+import { FieldNames } from './field-names.js';
 import { NameLengths } from './name-lengths.js';
 
 const HEADERS_MAX = 200;
@@ -81,21 +82,47 @@ export function refusalOf(request: IncomingMessage): Error | null {
 /** The header fields that must be single, by name. */
 export type HotHeaders = Partial<Record<SingleHeader, string>>;
 
-/** The fields a hot route reads, in one pass over what came, or why the request is refused whatever it asks for. */
-export function readHeaders(rawHeaders: readonly string[]): HotHeaders | Error {
-  if (rawHeaders.length > 2 * HEADERS_MAX) {
-    return refusal(431, `A request may have ${HEADERS_MAX} headers.`);
+/** The fields a hot route reads, or why the request is refused whatever it asks for. For `names` that came before nothing is looked up. */
+export function readHeaders(
+  rawHeaders: readonly string[],
+  names: FieldNames = new FieldNames(),
+): HotHeaders | Error {
+  let places = names.single;
+  if (!(places instanceof SinglePlaces)) names.single = places = new SinglePlaces(rawHeaders);
+  return (places as SinglePlaces).read(rawHeaders);
+}
+
+/** Where those fields are among others, found in one pass. */
+class SinglePlaces {
+  private readonly names: SingleHeader[] = [];
+  private readonly at: number[] = [];
+  private readonly fault: Error | null = null;
+
+  constructor(rawHeaders: readonly string[]) {
+    if (rawHeaders.length > 2 * HEADERS_MAX) {
+      this.fault = refusal(431, `A request may have ${HEADERS_MAX} headers.`);
+      return;
+    }
+    for (let i = 0; i < rawHeaders.length; i += 2) {
+      const raw = rawHeaders[i] ?? '';
+      if (!LENGTHS.mayBe(raw)) continue;
+      const name = BY_NAME.get(raw.toLowerCase());
+      if (name === undefined) continue;
+      if (this.names.includes(name)) {
+        this.fault = refusal(400, `The header "${name}" came twice.`);
+        return;
+      }
+      this.names.push(name);
+      this.at.push(i + 1);
+    }
   }
-  const found: HotHeaders = {};
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const raw = rawHeaders[i] ?? '';
-    if (!LENGTHS.mayBe(raw)) continue;
-    const name = BY_NAME.get(raw.toLowerCase());
-    if (name === undefined) continue;
-    if (found[name] !== undefined) return refusal(400, `The header "${name}" came twice.`);
-    found[name] = rawHeaders[i + 1] ?? '';
+
+  read(rawHeaders: readonly string[]): HotHeaders | Error {
+    if (this.fault) return this.fault;
+    const headers: HotHeaders = {};
+    for (const [i, name] of this.names.entries()) headers[name] = rawHeaders[this.at[i] ?? 0] ?? '';
+    return headers;
   }
-  return found;
 }
 
 /** That a request has more headers or a longer URL than any may have; null when it has not. */

@@ -74,8 +74,9 @@ export interface DecisionSubject {
   readonly customerId: string;
   readonly usagePlanId: string;
   readonly resourcePath: string;
-  /** These as the JSON face writes them, once it did, and as the gRPC faces do, with api and stage. */
+  /** These as the JSON face writes them, once it did, as forward-auth does, and as the gRPC faces do, with api and stage. */
   json: string | null;
+  fields: string | null;
   struct: string | null;
 }
 
@@ -109,6 +110,7 @@ class Resolved implements Levels, DecisionSubject {
   readonly account: number;
   quota: HeldQuota | null = null;
   json: string | null = null;
+  fields: string | null = null;
   struct: string | null = null;
   /** Of the verb that was last allowed. */
   allowed: AllowedCount | null = null;
