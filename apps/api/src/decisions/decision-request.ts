@@ -74,11 +74,17 @@ const ajv = new Ajv({ allErrors: false, strict: true, allowUnionTypes: true });
 const isDecision = ajv.compile<DecisionBody>(DECISION_SCHEMA);
 const isBatch = ajv.compile<{ decisions: DecisionBody[] }>(BATCH_SCHEMA);
 
+/** What one body asks. */
+export type Questions = { readonly one: DecisionRequest } | { readonly many: DecisionRequest[] };
+
+/** A question of a valid body as it came. */
+export function questionAt(body: unknown, at: number): object {
+  const { decisions } = body as { decisions?: object[] };
+  return decisions?.[at] ?? (body as object);
+}
+
 /** The questions of a body: one, or a list. Throws InvalidRequest with the field that is wrong. */
-export function readDecisions(
-  body: unknown,
-  accountId: string,
-): { readonly one: DecisionRequest } | { readonly many: DecisionRequest[] } {
+export function readDecisions(body: unknown, accountId: string): Questions {
   if (typeof body === 'object' && body !== null && 'decisions' in body) {
     if (!isBatch(body)) throw new InvalidRequest(schemaFaults(isBatch.errors));
     const wrong = body.decisions.findIndex((decision) => !namesPath(decision));

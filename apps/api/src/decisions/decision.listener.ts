@@ -13,8 +13,8 @@ import { requestIds } from '../http/request-ids.js';
 import { API_HEADERS, type HotHeaders } from '../http/strict-requests.js';
 import { decisionJson, isoText } from './decision-answer.js';
 import { DecisionMeter, type MeteredFace } from './decision-meter.js';
-import { readDecisions } from './decision-request.js';
-import { readPlainQuestions } from './plain-questions.js';
+import { readDecisions, type Questions } from './decision-request.js';
+import { PlainQuestions } from './plain-questions.js';
 
 export const DECISIONS_URL = '/v1/decisions';
 const BODY_MAX = 1024 * 1024;
@@ -33,6 +33,7 @@ export class DecisionListener {
     ...API_HEADERS,
   ]);
   private readonly token = tokenReader();
+  private readonly questions = new PlainQuestions();
   private readonly decisions: MeteredFace;
   private readonly batch: MeteredFace;
 
@@ -84,9 +85,7 @@ export class DecisionListener {
   ): Promise<void> | null {
     const { accountId } = gatewayOf(principal);
     checkIsJson(headers);
-    const asked =
-      readPlainQuestions(body, accountId) ??
-      readDecisions(parseJson(Buffer.from(body, 'latin1')), accountId);
+    const asked = this.questions.read(body, accountId) ?? this.readAny(body, accountId);
     if ('one' in asked) {
       const decision = this.decisions.decide(asked.one);
       if (decision instanceof Promise)
@@ -102,6 +101,13 @@ export class DecisionListener {
     return Promise.all(decisions.map(async (one) => one)).then((decided) =>
       this.sendMany(reply, decided),
     );
+  }
+
+  private readAny(body: string, accountId: string): Questions {
+    const parsed = parseJson(Buffer.from(body, 'latin1'));
+    const asked = readDecisions(parsed, accountId);
+    this.questions.learn(parsed);
+    return asked;
   }
 
   private sendMany(reply: HotReply, decisions: readonly Decision[]): void {

@@ -1,194 +1,175 @@
 import type { DecisionRequest } from '@io/limits';
-import { BATCH_MAX, DECISION_SCHEMA } from './decision-request.js';
+import { BATCH_MAX, DECISION_SCHEMA, questionAt, type Questions } from './decision-request.js';
 
-const { apiKey, apiId, stage, path, resourcePath, sourceIp, ...others } =
-  DECISION_SCHEMA.properties;
-const METHOD_PATTERN = new RegExp(others.method.pattern);
-/** A backslash begins an escape, what is below a space belongs into no text, and what is no ASCII is told in several bytes. */
-const IS_PLAIN = /^[ -[\]-~]*$/;
-const DIGITS = /(?:0|[1-9]\d{0,6})(?=[,}])/y;
+const LIMITS = DECISION_SCHEMA.properties;
+const METHOD = new RegExp(LIMITS.method.pattern);
+/** No escape and no second byte is needed for it: a backslash begins one, and what is below a space belongs into no text. */
+const TEXT = String.raw`"([ !#-[\]-~]*)"`;
+
+/** Each field as gateways write it, with one capture. */
+const VALUES = {
+  apiKey: `(?:${TEXT}|null)`,
+  apiId: TEXT,
+  stage: TEXT,
+  method: TEXT,
+  path: TEXT,
+  resourcePath: TEXT,
+  sourceIp: `(?:${TEXT}|null)`,
+  cost: String.raw`(0|[1-9]\d{0,6})`,
+  dryRun: '(true|false)',
+};
+const isField = (name: string): name is keyof typeof VALUES => Object.hasOwn(VALUES, name);
+
 const BATCH = '{"decisions":[';
-const [QUOTE, COMMA, OPEN, CLOSE] = [0x22, 0x2c, 0x7b, 0x7d];
-
-/** The fields, a bit each; both paths have one in common, since a question has one of them. */
-const API_KEY = 1;
-const API_ID = 2;
-const STAGE = 4;
-const METHOD = 8;
-const PATH = 16;
-const RESOURCE_PATH = 16 | 256;
-const SOURCE_IP = 32;
-const COST = 64;
-const DRY_RUN = 128;
-const REQUIRED = API_ID | STAGE | METHOD | PATH;
-
-/** How each begins, by its first letter: told apart without making a text of its name. */
-const FIELDS: [string, number][][] = [];
-for (const [name, field] of Object.entries({
-  apiKey: API_KEY,
-  apiId: API_ID,
-  stage: STAGE,
-  method: METHOD,
-  path: PATH,
-  resourcePath: RESOURCE_PATH,
-  sourceIp: SOURCE_IP,
-  cost: COST,
-  dryRun: DRY_RUN,
-})) {
-  (FIELDS[name.charCodeAt(0)] ??= []).push([`"${name}":`, field]);
-}
+const END_OF_BATCH = ']}';
+const COMMA = 0x2c;
+/** Orders of fields that are known; gateways send a handful. */
+const SHAPES_MAX = 16;
 
 /**
  * Reads questions as gateways send them: a flat JSON object, or `{"decisions":[…]}` of such, in ASCII without spaces
- * between the fields and without escapes. Null for everything else: the general reader takes it, or refuses it with the
- * reason. `text` has one character a byte. What is read here that one reads the same (plain-questions.spec.ts), at three times the price.
+ * between the fields and without escapes, in an order of fields that came before. Then a regular expression reads a
+ * question at once, in half the time of any reader that goes over it; the general reader reads the same
+ * (plain-questions.spec.ts), and what it read is learned from.
  */
-export function readPlainQuestions(
-  text: string,
-  accountId: string,
-): { readonly one: DecisionRequest } | { readonly many: DecisionRequest[] } | null {
-  if (!IS_PLAIN.test(text)) return null;
-  const reader = new PlainReader(text, accountId);
-  if (!text.startsWith(BATCH)) {
-    const one = reader.question();
-    return one && reader.at === text.length ? { one } : null;
-  }
-  reader.at = BATCH.length;
-  const many: DecisionRequest[] = [];
-  do {
-    const question = reader.question();
-    if (!question || many.length === BATCH_MAX) return null;
-    many.push(question);
-  } while (reader.takes(COMMA));
-  return text.endsWith(']}') && reader.at === text.length - 2 ? { many } : null;
-}
+export class PlainQuestions {
+  private readonly shapes: QuestionShape[] = [];
+  /** Of the question before. */
+  private shape: QuestionShape | null = null;
+  /** Which question of the last text had no shape. */
+  private missed = 0;
 
-/** Goes over the text once; `at` is where it stands. */
-class PlainReader {
-  at = 0;
-  /** Of the question before: a gateway asks about one stage, and a text that is there need not be made and hashed again. */
-  private apiId = '';
-  private stage = '';
-  private method = '';
-
-  constructor(
-    private readonly text: string,
-    private readonly accountId: string,
-  ) {}
-
-  /** The question that begins here; null when it is not a plain one, or not a valid one. */
-  question(): DecisionRequest | null {
-    const asked = {
-      accountId: this.accountId,
-      apiKey: null as string | null,
-      apiId: '',
-      stage: '',
-      method: '',
-      path: undefined as string | undefined,
-      resourcePath: undefined as string | undefined,
-      sourceIp: null as string | null,
-      cost: 1,
-      dryRun: false,
-    };
-    if (!this.takes(OPEN)) return null;
-    let seen = 0;
-    do {
-      const field = this.field();
-      switch (field) {
-        case API_KEY:
-          if ((asked.apiKey = this.quoted(apiKey.maxLength)) === null) return null;
-          break;
-        case API_ID:
-          asked.apiId = this.apiId = this.quotedLike(this.apiId, apiId.maxLength);
-          if (!asked.apiId) return null;
-          break;
-        case STAGE:
-          asked.stage = this.stage = this.quotedLike(this.stage, stage.maxLength);
-          if (!asked.stage) return null;
-          break;
-        case METHOD:
-          asked.method = this.method = this.quotedLike(this.method, METHOD_MAX);
-          if (!isMethod(asked.method)) return null;
-          break;
-        case PATH:
-          if ((asked.path = this.quoted(path.maxLength) ?? undefined) === undefined) return null;
-          break;
-        case RESOURCE_PATH:
-          asked.resourcePath = this.quoted(resourcePath.maxLength) ?? undefined;
-          if (asked.resourcePath === undefined) return null;
-          break;
-        case SOURCE_IP:
-          if ((asked.sourceIp = this.quoted(sourceIp.maxLength)) === null) return null;
-          break;
-        case COST:
-          if (Number.isNaN((asked.cost = this.digits()))) return null;
-          break;
-        case DRY_RUN:
-          asked.dryRun = this.text.startsWith('true', this.at);
-          if (!asked.dryRun && !this.text.startsWith('false', this.at)) return null;
-          this.at += asked.dryRun ? 4 : 5;
-          break;
-        default:
-          return null;
-      }
-      // What comes twice, path and resourcePath among it, is for the general reader.
-      if ((seen & field) !== 0) return null;
-      seen |= field;
-    } while (this.takes(COMMA));
-    return this.takes(CLOSE) && (seen & REQUIRED) === REQUIRED ? asked : null;
-  }
-
-  takes(char: number): boolean {
-    if (this.text.charCodeAt(this.at) !== char) return false;
-    this.at += 1;
-    return true;
-  }
-
-  /** The field whose name begins here; 0 when it is none. */
-  private field(): number {
-    const known = FIELDS[this.text.charCodeAt(this.at + 1)];
-    if (known === undefined) return 0;
-    for (const [name, field] of known) {
-      if (!this.text.startsWith(name, this.at)) continue;
-      this.at += name.length;
-      return field;
+  /** Null for everything that is not plain, or not valid. `text` has one character a byte. */
+  read(text: string, accountId: string): Questions | null {
+    if (!text.startsWith(BATCH)) {
+      const one = this.question(text, 0, accountId, null);
+      return one && this.shape?.endsAt === text.length ? { one } : null;
     }
-    return 0;
+    const many: DecisionRequest[] = [];
+    let before: DecisionRequest | null = null;
+    let at = BATCH.length - 1;
+    do {
+      before = this.question(text, at + 1, accountId, before);
+      if (!before || !this.shape || many.length === BATCH_MAX) return this.miss(many.length);
+      many.push(before);
+      at = this.shape.endsAt;
+    } while (text.charCodeAt(at) === COMMA);
+    const isWhole = text.startsWith(END_OF_BATCH, at) && at + END_OF_BATCH.length === text.length;
+    return isWhole ? { many } : null;
   }
 
-  /** The text between the quotes that begin here. */
-  private quoted(lengthMax: number): string | null {
-    if (!this.takes(QUOTE)) return null;
-    const end = this.text.indexOf('"', this.at);
-    if (end < 0 || end - this.at > lengthMax) return null;
-    const value = this.text.slice(this.at, end);
-    this.at = end + 1;
-    return value;
+  /** Learns from a valid body that was not read here what the next ones may look like. */
+  learn(body: unknown): void {
+    if (this.shapes.length >= SHAPES_MAX) return;
+    const fields = Object.keys(questionAt(body, this.missed));
+    if (!fields.every(isField) || this.shapes.some((shape) => shape.has(fields))) return;
+    this.shapes.push(new QuestionShape(fields));
   }
 
-  /** The same where it is likely to be `last`; empty when no text stands there. */
-  private quotedLike(last: string, lengthMax: number): string {
-    const end = this.at + 1 + last.length;
-    const isLast =
-      last !== '' &&
-      this.text.charCodeAt(this.at) === QUOTE &&
-      this.text.charCodeAt(end) === QUOTE &&
-      this.text.startsWith(last, this.at + 1);
-    if (!isLast) return this.quoted(lengthMax) ?? '';
-    this.at = end + 1;
-    return last;
+  private miss(at: number): null {
+    this.missed = at;
+    return null;
   }
 
-  private digits(): number {
-    DIGITS.lastIndex = this.at;
-    const digits = DIGITS.exec(this.text)?.[0];
-    if (digits === undefined || Number(digits) > others.cost.maximum) return NaN;
-    this.at += digits.length;
-    return Number(digits);
+  private question(
+    text: string,
+    at: number,
+    accountId: string,
+    before: DecisionRequest | null,
+  ): DecisionRequest | null {
+    const asBefore = this.shape?.read(text, at, accountId, before);
+    if (asBefore) return asBefore;
+    for (const shape of this.shapes) {
+      const read = shape === this.shape ? null : shape.read(text, at, accountId, before);
+      if (!read) continue;
+      this.shape = shape;
+      return read;
+    }
+    return null;
   }
 }
 
-const METHOD_MAX = 64;
-/** Most calls need no pattern to be known. */
-const isMethod = (method: string) =>
-  method === 'GET' || method === 'POST' || METHOD_PATTERN.test(method);
+/** All questions with the same fields in the same order. */
+class QuestionShape {
+  /** Where the question ends that was read last. */
+  endsAt = 0;
+  private readonly pattern: RegExp;
+  /** The capture of each field, 0 for one that is not there. */
+  private readonly apiKey: number;
+  private readonly apiId: number;
+  private readonly stage: number;
+  private readonly method: number;
+  private readonly path: number;
+  private readonly resourcePath: number;
+  private readonly sourceIp: number;
+  private readonly cost: number;
+  private readonly dryRun: number;
+
+  /** Of a valid question. */
+  constructor(private readonly fields: readonly (keyof typeof VALUES)[]) {
+    const members = fields.map((field) => `"${field}":${VALUES[field]}`);
+    this.pattern = new RegExp(String.raw`\{${members.join(',')}\}`, 'y');
+    const captureOf = (field: keyof typeof VALUES) => fields.indexOf(field) + 1;
+    this.apiKey = captureOf('apiKey');
+    this.apiId = captureOf('apiId');
+    this.stage = captureOf('stage');
+    this.method = captureOf('method');
+    this.path = captureOf('path');
+    this.resourcePath = captureOf('resourcePath');
+    this.sourceIp = captureOf('sourceIp');
+    this.cost = captureOf('cost');
+    this.dryRun = captureOf('dryRun');
+  }
+
+  has(fields: readonly string[]): boolean {
+    return fields.length === this.fields.length && fields.every((f, i) => f === this.fields[i]);
+  }
+
+  /**
+   * The question that begins there; null when it has another shape, or is not valid. Texts that are likely to be those of
+   * the question before are the same texts: those need not be hashed again.
+   */
+  read(
+    text: string,
+    at: number,
+    accountId: string,
+    before: DecisionRequest | null,
+  ): DecisionRequest | null {
+    const { pattern } = this;
+    pattern.lastIndex = at;
+    const found = pattern.exec(text);
+    if (!found) return null;
+    this.endsAt = pattern.lastIndex;
+    const asked = {
+      accountId,
+      apiKey: this.apiKey === 0 ? null : (found[this.apiKey] ?? null),
+      apiId: same(found[this.apiId], before?.apiId),
+      stage: same(found[this.stage], before?.stage),
+      method: same(found[this.method], before?.method),
+      path: this.path === 0 ? undefined : found[this.path],
+      resourcePath: this.resourcePath === 0 ? undefined : found[this.resourcePath],
+      sourceIp: this.sourceIp === 0 ? null : (found[this.sourceIp] ?? null),
+      cost: this.cost === 0 ? 1 : Number(found[this.cost]),
+      dryRun: this.dryRun !== 0 && found[this.dryRun] === 'true',
+    };
+    return isValid(asked) ? asked : null;
+  }
+}
+
+const same = (text = '', before = '') => (text === before ? before : text);
+
+function isValid(asked: DecisionRequest): boolean {
+  const { apiKey, apiId, stage, method, path = '', resourcePath = '', sourceIp, cost } = asked;
+  return (
+    (apiKey === null || apiKey.length <= LIMITS.apiKey.maxLength) &&
+    apiId !== '' &&
+    apiId.length <= LIMITS.apiId.maxLength &&
+    stage !== '' &&
+    stage.length <= LIMITS.stage.maxLength &&
+    (method === 'GET' || method === 'POST' || METHOD.test(method)) &&
+    path.length <= LIMITS.path.maxLength &&
+    resourcePath.length <= LIMITS.resourcePath.maxLength &&
+    (sourceIp === null || sourceIp.length <= LIMITS.sourceIp.maxLength) &&
+    cost <= LIMITS.cost.maximum
+  );
+}
