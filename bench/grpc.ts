@@ -23,6 +23,8 @@ import { checkRequest, encoded, EnvoyClient } from '../test/support/envoy.js';
 
 const ROUNDS = Number(process.env['ROUNDS'] ?? 9);
 const SECONDS = Number(process.env['SECONDS'] ?? 2);
+/** Two processes of one program differ by a tenth and more, in how their memory lies; so there are several of each. */
+const PAIRS = 3;
 const CONNECTIONS = 2;
 const STREAMS = 25;
 const TOKEN = `tgw_${'b'.repeat(40)}`;
@@ -83,15 +85,18 @@ async function main(): Promise<void> {
       TOLLGATE_GATEWAY_TOKEN: TOKEN,
       TOLLGATE_LOG_LEVEL: 'error',
     };
-    const api = await startServer(entryOf('api'), environment);
+    const apis = [await startServer(entryOf('api'), environment)];
     await seed(databaseUrl);
+    while (apis.length < PAIRS) apis.push(await startServer(entryOf('api'), environment));
     for (const question of [LIMIT, CHECK]) {
-      const answer = await api.ask(question);
+      const [answer = Buffer.alloc(0)] = await Promise.all(apis.map((api) => api.ask(question)));
       if (!answer.includes('ratelimit-policy')) throw new Error(answer.toString('latin1'));
-      const constant = await startServer(constantApi(answer), environment);
+      const constants: Server[] = [];
+      while (constants.length < PAIRS)
+        constants.push(await startServer(constantApi(answer), environment));
       const bare = await startServer(constantServer(question.path, answer), {});
-      compare({ ...question, answerBytes: answer.length }, { api, constant, bare });
-      for (const server of [constant, bare]) server.stop();
+      compare({ ...question, answerBytes: answer.length }, { apis, constants, bare });
+      for (const server of [...constants, bare]) server.stop();
     }
   } finally {
     for (const child of children) child.kill('SIGKILL');
@@ -120,16 +125,20 @@ interface Server {
 /** Alternates the servers, and prints each round and the medians. */
 function compare(
   question: AnsweredQuestion,
-  servers: Record<'api' | 'constant' | 'bare', Server>,
+  {
+    apis,
+    constants,
+    bare,
+  }: { apis: readonly Server[]; constants: readonly Server[]; bare: Server },
 ): void {
-  const { api, constant, bare } = servers;
   const name = question.path.split('/').at(-1);
-  for (const server of [bare, constant, api]) h2load(server, question, 2);
+  for (const server of [bare, ...constants, ...apis]) h2load(server, question, 2);
   const rounds = Array.from({ length: ROUNDS }, (_, round) => {
+    const inTurn = (of: readonly Server[]) => of[round % PAIRS] ?? bare;
     const row = {
       bare: h2load(bare, question, SECONDS),
-      constant: h2load(constant, question, SECONDS),
-      api: h2load(api, question, SECONDS),
+      constant: h2load(inTurn(constants), question, SECONDS),
+      api: h2load(inTurn(apis), question, SECONDS),
     };
     console.log(
       `round ${round + 1}: bare ${show(row.bare)}, constant ${show(row.constant)}, ${name} ${show(row.api)}`,

@@ -236,7 +236,18 @@ describe.each(sockets)('readPlainConnections with %s', (_name, ownSocket) => {
     await start();
     const { client, closed } = open();
     client.end(get('/later'));
-    expect(await closed).toMatch(/<\/later>$/);
+    expect(await closed).toMatch(/\r\nConnection: close\r\n[^]*<\/later>$/);
+  });
+
+  it('answers the last of a client, too, when it came while one was answered', async () => {
+    await start();
+    const { client, closed } = open();
+    client.write(get('/waits'));
+    await expect.poll(() => replies.length).toBe(1);
+    client.end(get('/1'));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    replies[0]?.send(found, '', '<waited>');
+    expect((await closed).match(/(?<=<)[^<>]*(?=>)/g)).toEqual(['waited', '/1']);
   });
 
   it('hears nothing more of a client that went away', async () => {

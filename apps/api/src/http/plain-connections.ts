@@ -91,8 +91,12 @@ export function readPlainConnections(
 /** A connection whose requests have all been plain; it answers one at a time. */
 class PlainConnection {
   private readonly socket: Socket;
+  /** Bytes come from the stream, not from the one buffer. */
+  private readonly isStream: boolean;
   /** Of a request that has not come whole. */
   private parts: readonly Buffer[] = NO_PARTS;
+  /** What came while it was answering, and waits for its turn; more than that is not read. */
+  private early: Buffer = NO_BYTES;
   private readonly heads: PlainHeads;
   private isAnswering = false;
   private hasEnded = false;
@@ -107,7 +111,9 @@ class PlainConnection {
     private readonly server: PlainServer,
   ) {
     this.heads = new PlainHeads(server.shapes);
-    this.socket = server.ownSocket(accepted, this.onBytes) ?? accepted.on('data', this.onData);
+    const own = server.ownSocket(accepted, this.onBytes);
+    this.isStream = own === null;
+    this.socket = own ?? accepted.on('data', this.onData);
     this.socket.on('end', this.onEnd);
     this.socket.on('error', this.onError);
     this.socket.on('close', this.onClose);
@@ -125,9 +131,13 @@ class PlainConnection {
     if (!socket.writable) return;
     socket.write(text, encoding);
     if (isLast) return socket.destroySoon();
-    if (socket.isPaused()) socket.resume();
     this.quietFor = 0;
     this.quietMax = KEEP_ALIVE_MS / 1000;
+    if (socket.isPaused()) socket.resume();
+    const { early } = this;
+    if (early.length === 0) return;
+    this.early = NO_BYTES;
+    this.onBytes(early, early.length);
   }
 
   endIfIdle(): void {
@@ -155,7 +165,10 @@ class PlainConnection {
   private readonly onBytes = (bytes: Buffer, length: number): boolean => {
     if (this.isNodes) return this.socket.push(copyOf(bytes, length));
     this.quietFor = 0;
-    if (this.parts.length === 0) {
+    if (this.isAnswering) {
+      this.early = Buffer.concat([this.early, bytes.subarray(0, length)]);
+      this.socket.pause();
+    } else if (this.parts.length === 0) {
       this.read(bytes, length);
     } else {
       this.parts = [...this.parts, copyOf(bytes, length)];
@@ -180,8 +193,8 @@ class PlainConnection {
     this.isAnswering = true;
     const asked = new PlainAsked(this, head, text.slice(bodyAt));
     if (!this.server.route(asked, asked)) return this.handOver(copyOf(bytes, length));
-    // What comes meanwhile waits for its turn.
-    if (!asked.isSent) this.socket.pause();
+    // A stream that gave its last bytes takes none back.
+    if (this.isStream && !asked.isSent) this.socket.pause();
   }
 
   /** More has to come of these bytes, in few parts and soon. */
@@ -218,6 +231,7 @@ class PlainConnection {
 }
 
 const NO_PARTS: readonly Buffer[] = [];
+const NO_BYTES = Buffer.alloc(0);
 
 const copyOf = (bytes: Buffer, length: number) => Buffer.from(bytes.subarray(0, length));
 
