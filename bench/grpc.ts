@@ -16,7 +16,7 @@ import { newApiKeyValue } from '@core/kernel';
 import { Config, Keyring } from '@io/platform';
 import { entryOf } from '../scripts/build.mjs';
 import { startPostgres } from '../scripts/embedded-postgres.mjs';
-import { NODE_FLAGS } from '../scripts/launcher/processes.mjs';
+import { LARGE_PAGES, NODE_FLAGS } from '../scripts/launcher/processes.mjs';
 import { freePort } from '../scripts/free-port.mjs';
 import { applyMigrations } from '../scripts/migrate.mjs';
 import { checkRequest, encoded, EnvoyClient } from '../test/support/envoy.js';
@@ -163,6 +163,7 @@ async function startServer(entry: string, environment: Record<string, string>): 
   const child = spawn('taskset', ['-c', '0', process.execPath, ...NODE_FLAGS, entry], {
     env: {
       PATH: process.env['PATH'] ?? '',
+      ...LARGE_PAGES,
       PORT: String(await freePort()),
       GRPC_PORT: String(port),
       ...environment,

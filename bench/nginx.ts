@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { entryOf } from '../scripts/build.mjs';
 import { startPostgres } from '../scripts/embedded-postgres.mjs';
-import { NODE_FLAGS } from '../scripts/launcher/processes.mjs';
+import { LARGE_PAGES, NODE_FLAGS } from '../scripts/launcher/processes.mjs';
 import { freePort } from '../scripts/free-port.mjs';
 import { applyMigrations } from '../scripts/migrate.mjs';
 import { newSubject } from './subject.js';
@@ -126,7 +126,12 @@ interface Process {
 async function startNode(entry: string, environment: Record<string, string>): Promise<Process> {
   const port = await freePort();
   const child = spawn('taskset', ['-c', '0', process.execPath, ...NODE_FLAGS, entry], {
-    env: { PATH: process.env['PATH'] ?? '', PORT: String(port), ...environment },
+    env: {
+      PATH: process.env['PATH'] ?? '',
+      ...LARGE_PAGES,
+      PORT: String(port),
+      ...environment,
+    },
     stdio: ['ignore', 'ignore', 'inherit'],
   });
   children.push(child);
