@@ -34,7 +34,8 @@ const INPUTS = ['apps', 'libs', 'prisma/schema', 'package-lock.json', 'scripts/b
 const ALIAS = /(\bfrom\s*|\bimport\s*\(?\s*)(["'])@(core|io)\/([^"'/]+)\2/g;
 
 /** Of a file, what is no constant of it: variables, and classes that decorators replace. */
-const ASSIGNED = /^(?:export )?(?:let |var )?([\w$]+)(?: =|;)/gm;
+const ASSIGNED = /^(?:export )?(?:let|var) ([^=;]+)|^([\w$]+) =/gm;
+const NAMES = /[\w$]+/g;
 
 /** The program of an app once it is built. @param {string} app */
 export const entryOf = (app) => join(DIST, app, 'apps', app, 'src', 'main.js');
@@ -192,7 +193,9 @@ async function bundle(app, dist) {
           // A file that asks where it is, is where it was.
           bundler.onLoad({ filter: /\.js$/ }, ({ path }) => {
             const text = readFileSync(path, 'utf8');
-            for (const [, name = ''] of text.matchAll(ASSIGNED)) changing.add(name);
+            for (const [, declared, assigned] of text.matchAll(ASSIGNED))
+              for (const name of (declared ?? assigned ?? '').match(NAMES) ?? [])
+                changing.add(name);
             const place = `new URL(${JSON.stringify(fromEntry(path))}, import.meta.url).href`;
             return { contents: text.replaceAll('import.meta.url', place), loader: 'js' };
           });
@@ -218,7 +221,7 @@ function keepConstants(file, changing) {
   const kept = text.replaceAll(
     /^var (?=([\w$]+|\[[\w$, ]+\]) = )/gm,
     (/** @type {string} */ before, /** @type {string} */ names) =>
-      (names.match(/[\w$]+/g) ?? []).some(isChanging) ? before : 'const ',
+      (names.match(NAMES) ?? []).some(isChanging) ? before : 'const ',
   );
   writeFileSync(file, kept);
 }

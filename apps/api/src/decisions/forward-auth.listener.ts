@@ -127,8 +127,8 @@ export class ForwardAuthListener {
       : refusalAnswer(outcome === BROKEN ? 'unavailable' : (decision?.reason ?? 'missing-key'));
     const fields: string[] = [];
     if (decision) pushClientFields(fields, decision);
-    else fields.push('X-Request-Id', this.nextRequestId());
-    if (!decision && refusal) fields.push('x-amzn-ErrorType', refusal.errorType);
+    else if (refusal)
+      fields.push('X-Request-Id', this.nextRequestId(), 'x-amzn-ErrorType', refusal.errorType);
     if (outcome === BROKEN) fields.push('Retry-After', '1');
     // nginx's auth_request makes 500 of everything but 401 and 403.
     if (refusal && isNginx) fields.push('X-Decision-Status', String(refusal.status));
@@ -144,8 +144,11 @@ function tollgateLines(decision: Decision | null): string {
   if (!decision) return NOBODY;
   const { subject, decisionId, shadowed, atMs } = decision;
   const ofSubject = subject ? (subject.fields ??= subjectLines(subject)) : subjectLines(decision);
-  return `${ofSubject}X-Tollgate-Decision-Id: ${decisionId}\r\nX-Tollgate-Shadowed: ${shadowed ?? ''}\r\nX-Tollgate-Time: ${isoText(atMs)}\r\n`;
+  return callLines(ofSubject, decisionId, shadowed ?? '', isoText(atMs));
 }
+
+const callLines = (ofSubject: string, decisionId: string, shadowed: string, time: string) =>
+  `${ofSubject}X-Tollgate-Decision-Id: ${decisionId}\r\nX-Tollgate-Shadowed: ${shadowed}\r\nX-Tollgate-Time: ${time}\r\n`;
 
 const subjectLines = ({
   keyId,
@@ -163,14 +166,12 @@ const subjectLines = ({
     ]),
   );
 
-const NOBODY = `${subjectLines({ keyId: null, customerId: null, resourcePath: null })}${fieldLines([
-  'X-Tollgate-Decision-Id',
+const NOBODY = callLines(
+  subjectLines({ keyId: null, customerId: null, resourcePath: null }),
   '',
-  'X-Tollgate-Shadowed',
   '',
-  'X-Tollgate-Time',
   '',
-])}`;
+);
 
 /** Gateways keep connections of HTTP/1.1 without being told, and read each field that they are told. */
 const BARE = { tellsConnection: false };

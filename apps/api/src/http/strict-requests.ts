@@ -87,9 +87,10 @@ export function readHeaders(
   rawHeaders: readonly string[],
   names: FieldNames = new FieldNames(),
 ): HotHeaders | Error {
-  let places = names.single;
-  if (!(places instanceof SinglePlaces)) names.single = places = new SinglePlaces(rawHeaders);
-  return (places as SinglePlaces).read(rawHeaders);
+  const known = names.single;
+  const places = known instanceof SinglePlaces ? known : new SinglePlaces(rawHeaders);
+  names.single = places;
+  return places.read(rawHeaders);
 }
 
 /** Where those fields are among others, found in one pass. */

@@ -2,7 +2,8 @@ import { ownText } from '@io/platform';
 import type { LoadedKey } from './key-policy.js';
 
 /** Values that were asked about lately, a power of two: the keys of most accounts, and the busy ones of the largest. */
-const RECENT = 2 ** 14;
+const RECENT_BITS = 14;
+const RECENT = 2 ** RECENT_BITS;
 /** Spreads neighbours over all places (the golden ratio of 32 bits). */
 const SPREAD = 0x9e3779b1;
 /** As if it had been read long before any process began; small, so that it stands in the object itself. */
@@ -94,5 +95,5 @@ function placeOf(apiKey: string): number {
     (apiKey.charCodeAt(end - 2) << 7) |
     (apiKey.charCodeAt(end - 3) << 14) |
     (apiKey.charCodeAt(end - 4) << 21);
-  return 2 * (Math.imul(chars, SPREAD) >>> (32 - Math.log2(RECENT)));
+  return 2 * (Math.imul(chars, SPREAD) >>> (32 - RECENT_BITS));
 }
