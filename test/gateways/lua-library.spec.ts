@@ -27,7 +27,18 @@ const METHODS = [
   'GET /cheap',
   'POST /{any}/{rest+}',
   'GET /trailing/',
-];
+].map((name) => {
+  const [httpMethod = '', resourcePath = ''] = name.split(' ');
+  return { httpMethod, resourcePath };
+});
+const ROUTER = new MethodRouter(
+  METHODS.map(({ httpMethod, resourcePath }) => ({
+    method: httpMethod,
+    resourcePath,
+    id: `${httpMethod} ${resourcePath}`,
+  })),
+  { trailingSlash: 'ignore' },
+);
 /** What is special in paths, and a little of what is not. */
 const SPECIAL = [
   '/',
@@ -98,6 +109,7 @@ const VERBS = ['GET', 'POST', 'DELETE', 'PUT', 'ANY', 'get', '__proto__'];
 /** Answers what the library makes of paths, verbs and addresses, in the Lua that it runs in. */
 const ORACLE = `
 lua_package_path "${LUA_LIBRARY}/?.lua;;";
+lua_shared_dict units 8m;
 client_max_body_size 64m;
 client_body_buffer_size 64m;
 init_by_lua_block {
@@ -105,6 +117,8 @@ init_by_lua_block {
   canonical_path = require "tollgate.canonical_path"
   Router = require "tollgate.router"
   ip_policy = require "tollgate.ip_policy"
+  Policies = require "tollgate.policies"
+  Units = require "tollgate.units"
 }
 server {
   listen 127.0.0.1:PORT;
@@ -132,6 +146,79 @@ server {
       ngx.print(cjson.encode(answers))
     }
   }
+  location = /methods {
+    content_by_lua_block {
+      ngx.req.read_body()
+      local asked, answers = cjson.decode(ngx.req.get_body_data()), {}
+      local other = { httpMethod = "*", resourcePath = "*" }
+      local stage = { ambiguous_path = asked.policy, router = Router.new(asked.methods), other = other,
+        strictest = { httpMethod = "!", resourcePath = "!" }, found = {}, found_size = 0 }
+      for index, case in ipairs(asked.cases) do
+        local found = Policies.match(stage, case.verb, case.target)
+        answers[index] = found and found.httpMethod .. " " .. found.resourcePath or cjson.null
+      end
+      ngx.print(cjson.encode({ answers = answers, kept = stage.found_size }))
+    }
+  }
+  location = /units {
+    content_by_lua_block {
+      ngx.req.read_body()
+      local steps, answers = cjson.decode(ngx.req.get_body_data()), {}
+      local dict = ngx.shared.units
+      dict:flush_all()
+      local workers, held = {}, {}
+      for name = 1, 3 do
+        local units = Units.new(dict)
+        -- A lease longer than the test, so that only a step begins another slot.
+        units:set_lease_ms(1e9)
+        units.answered_at = ngx.now()
+        workers[name] = units
+        held[name] = {
+          rate = units:rate("bucket", {}, "usage-plan", { rateLimit = 0 }), quota = units:quota("key", "plan"),
+        }
+        units:set_period(held[name].quota, "2026-01-01T00:00:00.000Z", 0, 4e12, 1e9)
+      end
+      local slot = workers[1]:slot_of(ngx.now())
+      local acts = {
+        put = function(units, own, step)
+          local grant = { granted = step.units, remaining = 1e6 }
+          if step.kind == "rate" then units:put_rate(own.rate, grant, ngx.now(), 1)
+          else units:put_quota(own.quota, grant, 0, 1) end
+          return step.units
+        end,
+        take = function(units, own, step)
+          if step.kind == "rate" then return units:take_rate(own.rate, step.units, slot + (step.later or 0)) or -1 end
+          return units:take_quota(own.quota, step.units, ngx.now()) or -1
+        end,
+        put_back = function(units, own, step)
+          if not units:take_quota(own.quota, step.units, ngx.now()) then return -1 end
+          units:put_back(own.quota, step.units)
+          return step.units
+        end,
+        has = function(units, own, step) return units:has(own[step.kind], step.units, slot) and 1 or 0 end,
+        idle = function(units, own)
+          own.rate.spent, own.quota.spent = 0, 0
+          units:empty_pockets(false)
+          return 0
+        end,
+        close = function(units) units:empty_pockets(true) return 0 end,
+        void = function(units, own, step)
+          if step.kind == "rate" then units:void(own.rate) return 0 end
+          units:void_quota(own.quota)
+          return units.returns.quotas[#units.returns.quotas].units
+        end,
+        left = function(_, own, step)
+          if step.kind == "quota" then return dict:get(own.quota.key) or 0 end
+          return (dict:get(own.rate.keys[slot % 4]) or 0) + (dict:get(own.rate.keys[(slot - 1) % 4]) or 0)
+        end,
+        pocket = function(_, own, step) return own[step.kind].pocket end,
+      }
+      for index, step in ipairs(steps) do
+        answers[index] = acts[step.act](workers[step.worker], held[step.worker], step)
+      end
+      ngx.print(cjson.encode(answers))
+    }
+  }
   location = /addresses {
     content_by_lua_block {
       ngx.req.read_body()
@@ -154,7 +241,7 @@ describeWithNginxLua('the Lua library answers as the TypeScript one', () => {
   });
   afterFile(() => nginx.stop());
 
-  const ask = async (path: string, body: unknown): Promise<unknown[]> => {
+  const ask = async <T = unknown[]>(path: string, body: unknown): Promise<T> => {
     const response = await fetch(nginx.url + path, { method: 'POST', body: JSON.stringify(body) });
     if (!response.ok) throw new Error(`${response.status}: ${await nginx.errors()}`);
     return JSON.parse(await response.text());
@@ -196,25 +283,41 @@ describeWithNginxLua('the Lua library answers as the TypeScript one', () => {
     const cases = [...paths, '/', '/a'.repeat(500)].flatMap((path) =>
       VERBS.map((verb) => ({ verb, path })),
     );
-    const methods = METHODS.map((name) => {
-      const [httpMethod = '', resourcePath = ''] = name.split(' ');
-      return { httpMethod, resourcePath };
-    });
-    const router = new MethodRouter(
-      methods.map(({ httpMethod, resourcePath }) => ({
-        method: httpMethod,
-        resourcePath,
-        id: `${httpMethod} ${resourcePath}`,
-      })),
-      { trailingSlash: 'ignore' },
-    );
-    const expected = cases.map(({ verb, path }) => router.match(verb, path)?.id ?? null);
-    const answers = await ask('/routes', { methods, cases });
+    const expected = cases.map(({ verb, path }) => ROUTER.match(verb, path)?.id ?? null);
+    const answers = await ask('/routes', { methods: METHODS, cases });
     const wrong = cases.filter((_, index) => answers[index] !== expected[index]);
     expect(wrong.slice(0, 5)).toEqual([]);
     expect(answers).toHaveLength(expected.length);
     expect(new Set(expected).size).toBeGreaterThan(METHODS.length - 3);
   });
+
+  it.each(POLICIES)(
+    'of which method a target is, also when it has been asked for before: %s',
+    async (policy) => {
+      const part = fc.constantFrom(...SEGMENTS, ...SEGMENTS, '..', '%2e', '%41', '%2f', 'x?y', '#');
+      const parts = fc.sample(fc.array(part, { maxLength: 4 }), { numRuns: 1_500, seed: 19 });
+      const once = parts.flatMap((segments) =>
+        ['GET', 'POST'].map((verb) => ({ verb, target: `/${segments.join('/')}` })),
+      );
+      const cases = [...once.slice(0, 500), ...once.slice(0, 500), ...once, ...once.toReversed()];
+      const expected = cases.map(({ verb, target }) => {
+        const found = canonicalPath(target, { ambiguousPath: policy });
+        if (found.kind === 'refused') return null;
+        if (found.isAmbiguous && policy === 'strictest') return '! !';
+        return ROUTER.match(verb, found.path)?.id ?? '* *';
+      });
+      const { answers, kept } = await ask<{ answers: unknown[]; kept: number }>('/methods', {
+        methods: METHODS,
+        cases,
+        policy,
+      });
+      const wrong = cases.filter((_, index) => answers[index] !== expected[index]);
+      expect(wrong.slice(0, 5)).toEqual([]);
+      expect(answers).toHaveLength(expected.length);
+      expect(kept).toBeLessThanOrEqual(1_000);
+      expect(new Set(expected).size).toBeGreaterThan(10);
+    },
+  );
 
   it('of which addresses may call', async () => {
     const blocks = fc.sample(
@@ -243,6 +346,142 @@ describeWithNginxLua('the Lua library answers as the TypeScript one', () => {
     const wrong = cases.filter((_, index) => answers[index] !== expected[index]);
     expect(wrong.slice(0, 5)).toEqual([]);
     expect(new Set(expected)).toEqual(new Set([true, false]));
+  });
+});
+
+type Kind = 'rate' | 'quota';
+interface Step {
+  readonly act: 'void' | 'put' | 'take' | 'put_back' | 'has' | 'idle' | 'close' | 'left' | 'pocket';
+  readonly worker: number;
+  readonly kind: Kind;
+  readonly units: number;
+  /** Slots later, of a take. */
+  readonly later?: number;
+}
+const POCKET_MAX = 16;
+const HOLDS = {
+  takesWhatIsThere: true,
+  seesWhatIsThere: true,
+  pocketsFew: true,
+  leavesMost: true,
+};
+
+describeWithNginxLua('what workers hold of one bucket and one quota', () => {
+  let nginx: RunningNginxLua;
+
+  beforeAll(async () => {
+    const port = await freePort();
+    nginx = await runNginxLua(ORACLE.replace('PORT', String(port)), port);
+  });
+  afterFile(() => nginx.stop());
+
+  const run = async (steps: readonly Step[]): Promise<number[]> => {
+    const response = await fetch(`${nginx.url}/units`, {
+      method: 'POST',
+      body: JSON.stringify(steps),
+    });
+    if (!response.ok) throw new Error(`${response.status}: ${await nginx.errors()}`);
+    return JSON.parse(await response.text());
+  };
+
+  it.each<Kind>(['rate', 'quota'])(
+    'is spent once, whoever takes and puts back, and is refused only when it is not there: %s',
+    async (kind) => {
+      const step = fc.record({
+        act: fc.constantFrom<Step['act']>(
+          ...(['put', 'has', 'idle', 'close'] as const),
+          ...Array<'take'>(12).fill('take'),
+          ...(kind === 'quota' ? (['put_back'] as const) : []),
+        ),
+        worker: fc.integer({ min: 1, max: 3 }),
+        kind: fc.constant(kind),
+        units: fc.oneof(fc.constant(1), fc.integer({ min: 1, max: 40 })),
+      });
+      const schedule = fc.array(step, { minLength: 30, maxLength: 120 });
+      let pocketed = 0;
+      const holds = fc.asyncProperty(
+        fc.integer({ min: 0, max: 900 }),
+        schedule,
+        async (first, made) => {
+          const put: Step = { act: 'put', worker: 1, kind, units: first + 1 };
+          // Before and after each step: what is in shared memory, and what is in the worker's own pocket.
+          const look = (each: Step): Step[] => [
+            { ...each, act: 'left' },
+            { ...each, act: 'pocket' },
+          ];
+          const steps = [put, ...made].flatMap((each) => [...look(each), each, ...look(each)]);
+          const end = [1, 2, 3].map((worker) => ({ ...put, act: 'close' as const, worker }));
+          const answers = await run([...steps, ...end, { ...put, act: 'left' }]);
+          let there = 0;
+          const closed = new Set<number>();
+          for (const [index, { act, units, worker }] of [put, ...made].entries()) {
+            const [left = 0, pocket = 0, answer = 0, leftAfter = 0, after = 0] = answers.slice(
+              index * 5,
+            );
+            const isThere = left + pocket >= units;
+            if (act === 'put') there += units;
+            if (act === 'take' && answer >= 0) there -= units;
+            if (act === 'close') closed.add(worker);
+            const isTake = act === 'take' || act === 'put_back';
+            const isHolding = {
+              takesWhatIsThere: !isTake || answer >= 0 === isThere,
+              seesWhatIsThere: act !== 'has' || (answer === 1) === isThere,
+              pocketsFew: after <= (closed.has(worker) ? 0 : POCKET_MAX),
+              leavesMost: after <= pocket || leftAfter >= after * 8,
+            };
+            expect({ index, act, ...isHolding }).toMatchObject(HOLDS);
+            pocketed += Number(after > pocket);
+          }
+          expect(answers.at(-1)).toBe(there);
+        },
+      );
+      await fc.assert(holds, { numRuns: 150, seed: 23 });
+      expect(pocketed).toBeGreaterThan(500);
+    },
+  );
+
+  it('is there for a call that wants more than the pocket or shared memory has alone', async () => {
+    const step: Step = { act: 'take', worker: 1, kind: 'quota', units: 1 };
+    const answers = await run([
+      { ...step, act: 'put', units: 300 },
+      step,
+      step,
+      { ...step, act: 'pocket' },
+      { ...step, worker: 2, units: 270 },
+      { ...step, act: 'has', units: 29 },
+      { ...step, act: 'has', units: 28 },
+      { ...step, units: 28 },
+    ]);
+    expect(answers).toEqual([300, 299, 298, POCKET_MAX, 12, 0, 1, 0]);
+  });
+
+  it('is void with its policy, and goes back where it is a quota', async () => {
+    const step: Step = { act: 'take', worker: 1, kind: 'quota', units: 1 };
+    const each = (kind: Kind): Step[] => [
+      { ...step, kind, act: 'put', units: 500 },
+      { ...step, kind },
+      { ...step, kind },
+      { ...step, kind, act: 'pocket' },
+      { ...step, kind, act: 'void' },
+      { ...step, kind, act: 'pocket' },
+      { ...step, kind, act: 'left' },
+    ];
+    expect(await run(each('quota'))).toEqual([500, 499, 498, POCKET_MAX, 498, 0, 0]);
+    expect(await run(each('rate'))).toEqual([500, 499, 498, POCKET_MAX, 0, 0, 0]);
+  });
+
+  it('is void two slots later, also in a pocket', async () => {
+    const step: Step = { act: 'take', worker: 1, kind: 'rate', units: 1 };
+    const answers = await run([
+      { ...step, act: 'put', units: 500 },
+      step,
+      step,
+      { ...step, act: 'pocket' },
+      { ...step, later: 1 },
+      { ...step, later: 2 },
+      { ...step, act: 'pocket' },
+    ]);
+    expect(answers).toEqual([500, 499, 498, POCKET_MAX, 497, -1, 0]);
   });
 });
 

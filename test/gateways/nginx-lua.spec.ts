@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { DecisionCounts } from '@io/limits';
 import { UsageService } from '@io/metering';
 import { Database } from '@io/platform';
-import { afterEach, beforeAll, beforeEach, expect, it, onTestFinished, vi } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { afterFile } from '../support/after-file.js';
 import {
   describeWithNginxLua,
@@ -74,6 +74,11 @@ describeWithNginxLua('the Lua plugin, in front of a stand-in that holds to the c
       request.on('error', reject);
       request.end();
     });
+
+  /** Calls one after the other, also while workers come and go. */
+  const keepCalling = async (apiKey: string, isOver: () => boolean): Promise<void> => {
+    while (!isOver()) await call(apiKey).catch(() => undefined);
+  };
 
   /** Asks for the policy of a key, without a call that would be counted against it. */
   const policyOf = async (apiKey: string): Promise<void> => {
@@ -366,10 +371,8 @@ describeWithNginxLua('the Lua plugin, in front of a stand-in that holds to the c
     await warm('open');
     const before = service.batches.size;
     const since = performance.now();
-    const keepCalling = async (): Promise<void> => {
-      while (performance.now() - since < 2_500) await call('open');
-    };
-    await Promise.all(Array.from({ length: 16 }, keepCalling));
+    const isOver = () => performance.now() - since >= 2_500;
+    await Promise.all(Array.from({ length: 16 }, () => keepCalling('open', isOver)));
     const seconds = (performance.now() - since) / 1_000;
     const sent = service.batches.size - before;
     expect(sent).toBeGreaterThan(0);
@@ -383,11 +386,8 @@ describeWithNginxLua('the Lua plugin, in front of a stand-in that holds to the c
     service.options = { onFailure: 'allow' };
     service.keys.set('metered', { keyId: 'keymeter01', quota: 100_000 });
     await warm('metered');
-    const keepCalling = async (until: () => boolean): Promise<void> => {
-      while (!until()) await call('metered').catch(() => undefined);
-    };
     let isOver = false;
-    const clients = Array.from({ length: 4 }, () => keepCalling(() => isOver));
+    const clients = Array.from({ length: 4 }, () => keepCalling('metered', () => isOver));
     const [first] = workersOf(nginx);
     nginx.reload();
     await vi.waitFor(() => expect(workersOf(nginx)).not.toContain(first), { timeout: 15_000 });
@@ -411,9 +411,36 @@ describeWithNginxLua('the Lua plugin, in front of a stand-in that holds to the c
     });
     await vi.waitFor(() => expect(service.calls()).toBe(seen.length), { timeout: 10_000 });
     await nginx.stop();
-    // What the dead worker held was in shared memory, and went back.
+    // What the dead worker held was in shared memory by then, and went back.
     expect(service.held.get('keymeter01')).toBeLessThanOrEqual(service.calls());
     nginx = await start();
+  });
+
+  describe.each([
+    { how: 'reloaded', end: () => nginx.reload(), mayLose: false },
+    // What is in its pockets, and what a question in flight is granted.
+    { how: 'killed', end: (worker: number) => process.kill(worker, 'SIGKILL'), mayLose: true },
+  ])('two workers that are $how under load', ({ end, mayLose }) => {
+    it(`spend no unit of a quota twice and ${mayLose ? 'may lose some' : 'lose none'}`, async () => {
+      service.keys.set('busy', { keyId: 'keybusy001', quota: 100_000 });
+      await restart({ workers: 2 });
+      await warm('busy');
+      let isOver = false;
+      const clients = Array.from({ length: 8 }, () => keepCalling('busy', () => isOver));
+      for (let ends = 1; ends <= 2; ends += 1) {
+        await expect.poll(() => seen.length, SOON).toBeGreaterThan(ends * 1_000);
+        const [worker] = workersOf(nginx);
+        end(worker!);
+        await vi.waitFor(() => expect(workersOf(nginx)).not.toContain(worker), { timeout: 15_000 });
+      }
+      isOver = true;
+      await Promise.all(clients);
+      await nginx.stop();
+      const unspent = (service.held.get('keybusy001') ?? 0) - seen.length;
+      expect(unspent).toBeGreaterThanOrEqual(0);
+      expect(mayLose || unspent === 0).toBe(true);
+      nginx = await start();
+    });
   });
 
   it('passes exactly a quota of 1,000 from two workers under 24 clients', async () => {

@@ -16,8 +16,10 @@ local ANSWERS = { throttled = THROTTLED, ["quota-exceeded"] = QUOTA, unavailable
 --- Amazon's answer to a refusal. Who is refused learns nothing of why the key was no good.
 local function of_reason(reason) return ANSWERS[reason] or FORBIDDEN end
 
---- An Integer of Structured Fields (RFC 9651): not negative, at most 15 digits.
-local function integer(value) return format("%d", min(INTEGER_MAX, max(0, floor(value)))) end
+--- The number of an Integer of Structured Fields (RFC 9651): not negative, at most 15 digits.
+local function whole(value) return min(INTEGER_MAX, max(0, floor(value))) end
+
+local function integer(value) return format("%d", whole(value)) end
 
 --- Whole seconds, at least 1; a day where waiting never helps.
 local function retry_after(ms)
@@ -38,6 +40,18 @@ local function policy_field(throttle, quota)
       .. ";w=" .. integer(ceil((quota.to_ms - quota.from_ms) / 1000))
   end
   return #parts > 0 and table.concat(parts, ", ") or nil
+end
+
+--- `RateLimit`: what is left of the key's bucket and after how many seconds a unit comes back (nil: never), what is left
+-- of the quota and for how many seconds. Nil is no bucket, or no quota. Both are one text, made in one step.
+local function state_field(of_key, wait, of_quota, seconds)
+  if of_key and wait and of_quota then
+    return format('"key";r=%d;t=%d, "quota";r=%d;t=%d', whole(of_key), whole(wait), whole(of_quota), whole(seconds))
+  end
+  local states = {}
+  if of_key then states[1] = '"key";r=' .. integer(of_key) .. (wait and ";t=" .. integer(wait) or "") end
+  if of_quota then states[#states + 1] = '"quota";r=' .. integer(of_quota) .. ";t=" .. integer(seconds) end
+  return table.concat(states, ", ")
 end
 
 local DAYS = { 0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334 }
@@ -76,7 +90,7 @@ return {
   of_reason = of_reason,
   retry_after = retry_after,
   policy_field = policy_field,
+  state_field = state_field,
   fields_of_decision = fields_of_decision,
   instant = instant,
-  integer = integer,
 }

@@ -11,7 +11,7 @@ local answer = require "tollgate.answer"
 local epoch = require "tollgate.epoch"
 local events = require "tollgate.events"
 
-local abs, floor, huge, max = math.abs, math.floor, math.huge, math.max
+local abs, ceil, floor, huge, max, min = math.abs, math.ceil, math.floor, math.huge, math.max, math.min
 local format = string.format
 local present = Policies.present
 
@@ -222,38 +222,37 @@ local function consume(self, made, cost)
 end
 
 --- Decides on a call whose policy is known. Returns as `consume`.
-local function decide_locally(self, entry, call)
+local function decide_locally(self, entry, cost, verb, target, address)
   if not entry.is_enabled then return nil, refusal("disabled-key") end
   if entry.expires_ms and self:now_ms() >= entry.expires_ms then return nil, refusal("expired-key") end
   local stage = entry.stage
   if not stage then return nil, refusal("no-plan") end
-  if (entry.admits or stage.admits) then
-    local address = call.address()
-    if (entry.admits and not entry.admits(address)) or (stage.admits and not stage.admits(address)) then
+  if entry.admits or stage.admits then
+    local from = address()
+    if (entry.admits and not entry.admits(from)) or (stage.admits and not stage.admits(from)) then
       return nil, refusal("ip-denied")
     end
   end
-  local method = Policies.match(stage, call.verb, call.target)
+  local method = Policies.match(stage, verb, target)
   if not method then return nil, refusal("ambiguous-path") end
   local made = entry.methods[method] or self.policies:method_of(entry, method)
-  return consume(self, made, call.cost)
+  return consume(self, made, cost)
 end
 
 --- The method of a decision that the service made.
-local function made_of_decision(self, wire, call)
+local function made_of_decision(self, wire, stage)
   return {
-    key_id = present(wire.keyId), customer_id = present(wire.customerId), api_id = call.api_id, stage = call.stage,
+    key_id = present(wire.keyId), customer_id = present(wire.customerId), api_id = stage.api_id, stage = stage.name,
     resource_path = present(wire.resourcePath) or UNMATCHED, decision_id = present(wire.decisionId), usage = {},
     decision = { rate = present(wire.rate), quota = present(wire.quota) }, now_ms = self:now_ms(),
   }
 end
 
 --- Asks the service about a call, and for the key's policy beside it.
-local function decide_remotely(self, call)
-  local path = call.target:match("^[^?#]*")
+local function decide_remotely(self, stage, api_key, verb, target, address)
   local wire, _, status = self:post("/v1/decisions", cjson.encode({
-    apiKey = call.api_key, apiId = call.api_id, stage = call.stage, method = call.verb, path = path,
-    sourceIp = call.address(), cost = call.cost ~= 1 and call.cost or nil,
+    apiKey = api_key, apiId = stage.api_id, stage = stage.name, method = verb, path = target:match("^[^?#]*"),
+    sourceIp = address(), cost = stage.cost ~= 1 and stage.cost or nil,
   }), self.deadline_ms)
   -- The service would not take the question: never passed, whatever happens on failure.
   if status then return nil, refusal("question-refused") end
@@ -264,14 +263,14 @@ local function decide_remotely(self, call)
     end
     self.counts.unavailable_allowed = self.counts.unavailable_allowed + 1
     self.counts.unmetered = self.counts.unmetered + 1
-    return { api_id = call.api_id, stage = call.stage, resource_path = UNMATCHED, decision_id = "", usage = {} }
+    return { api_id = stage.api_id, stage = stage.name, resource_path = UNMATCHED, decision_id = "", usage = {} }
   end
   if wire.reason == "unknown-key" then
-    self.policies:remember_unknown(call.api_key, ngx.now())
+    self.policies:remember_unknown(api_key, ngx.now())
   else
-    self.leases:want_key(call.stage_id, call.api_id, call.stage, call.api_key)
+    self.leases:want_key(stage, api_key)
   end
-  local made = made_of_decision(self, wire, call)
+  local made = made_of_decision(self, wire, stage)
   if wire.allowed then return made end
   local refused = refusal(wire.reason, made, present(wire.level), present(wire.retryAfterMs) or huge)
   -- A refusal for want of answers behind the service is told as the service tells it.
@@ -279,33 +278,32 @@ local function decide_remotely(self, call)
   return nil, refused
 end
 
---- Decides on a call: `{ api_key, stage_id, api_id, stage, verb, target, address, cost }`, the target as it came, the
--- address as a function. Returns what the call is charged as, or nil and the refusal. May yield.
-function Gateway:decide(call)
+--- Decides on a call to a stage `{ id, api_id, name, cost }`, whose id is api and name with a slash after each: the
+-- target as it came, the address as a function. Returns what the call is charged as, or nil and the refusal. May yield.
+function Gateway:decide(stage, api_key, verb, target, address)
   local now, policies = ngx.now(), self.policies
   if now ~= self.synced_at then
     self.synced_at = now
     policies:sync()
   end
-  local api_key = call.api_key
   if not api_key or api_key == "" then return nil, refusal("missing-key") end
   if #api_key > KEY_LENGTH_MAX then return nil, refusal("unknown-key") end
-  local entry, is_old = policies:find(call.stage_id, api_key, now)
+  local entry, is_old = policies:find(stage.id, api_key, now)
   if entry then
-    if is_old and not self.is_failing then self.leases:want_key(call.stage_id, call.api_id, call.stage, api_key) end
-    local made, refused = decide_locally(self, entry, call)
-    if made then self.usage:allow(made, call.verb, self:now_ms()) end
+    if is_old and not self.is_failing then self.leases:want_key(stage, api_key) end
+    local made, refused = decide_locally(self, entry, stage.cost, verb, target, address)
+    if made then self.usage:allow(made, verb, self:now_ms()) end
     if made or refused then return made, refused end
   elseif policies:is_unknown(api_key, now) then
     return nil, refusal("unknown-key")
   end
-  return decide_remotely(self, call)
+  return decide_remotely(self, stage, api_key, verb, target, address)
 end
 
 --- An id for a decision that was made here: a random beginning for each worker, then a count.
 function Gateway:decision_id()
   self.decisions = self.decisions + 1
-  return self.decision_prefix .. format("%08x", self.decisions)
+  return format("%s%08x", self.decision_prefix, self.decisions)
 end
 
 --- The fields `RateLimit-Policy` and `RateLimit` of what `decide` returned; nil when no limit is known.
@@ -315,23 +313,18 @@ function Gateway:limit_fields(made)
   local policy = entry and entry.policy_field
   if not policy then return nil end
   local throttle, quota = entry.throttle, entry.quota
-  local state = ""
   local now = ngx.now()
+  local of_key, wait, of_quota, seconds
   if throttle then
-    local units, bucket = self.units, made.plan_bucket
-    local at_service = units:remaining_at_service(bucket, throttle, now)
-    local remaining = (at_service or 0) + (bucket.left or 0)
-    if remaining > throttle.burstLimit then remaining = floor(throttle.burstLimit) end
-    state = '"key";r=' .. remaining .. (remaining > 0 and ";t=0" or throttle.rateLimit > 0
-      and ";t=" .. answer.integer(math.ceil(1 / throttle.rateLimit)) or "")
+    local bucket = made.plan_bucket
+    of_key = min((self.units:remaining_at_service(bucket, throttle, now) or 0) + (bucket.left or 0), throttle.burstLimit)
+    if of_key >= 1 then wait = 0 elseif throttle.rateLimit > 0 then wait = ceil(1 / throttle.rateLimit) end
   end
   if quota then
-    local remaining = quota.remaining + (made.quota_left or 0)
-    local seconds = math.ceil((quota.to_ms - now * 1000 - self.clock_offset_ms) / 1000)
-    state = state .. (state ~= "" and ", " or "") .. '"quota";r=' .. answer.integer(remaining) .. ";t="
-      .. answer.integer(seconds)
+    of_quota = quota.remaining + (made.quota_left or 0)
+    seconds = ceil((quota.to_ms - now * 1000 - self.clock_offset_ms) / 1000)
   end
-  return policy, state
+  return policy, answer.state_field(of_key, wait, of_quota, seconds)
 end
 
 --- The answer to a refused call: status, headers and body.
@@ -354,6 +347,7 @@ end
 --- Waits for open calls, sends the rest of the usage and, when no new configuration takes over, gives back all units.
 function Gateway:close()
   local until_at = ngx.now() + CLOSE_SECONDS
+  self.units:empty_pockets(true)
   while self.open_calls > 0 and ngx.now() < until_at do ngx.sleep(0.05) end
   self.usage:close(ngx.now() + CLOSE_SEND_SECONDS)
   if self.generation == self.state:get("generation") and not self.is_failing then self.leases:return_all() end

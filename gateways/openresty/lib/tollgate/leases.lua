@@ -62,21 +62,21 @@ function Leases:want_units(held, asked, least)
   self:start()
 end
 
---- A wish for a policy.
-function Leases:want_key(stage_id, api_id, stage, api_key)
+--- A wish for the policy of a key on a stage (see Gateway:decide).
+function Leases:want_key(stage, api_key)
   local batch = self:gathering()
-  local id = stage_id .. api_key
+  local id = stage.id .. api_key
   if batch.wanted[id] or #batch.keys >= LIST_MAX then return end
   batch.wanted[id] = true
-  insert(batch.keys, { stage_id = stage_id, api_key = api_key, api_id = api_id, stage = stage })
+  insert(batch.keys, { stage = stage, api_key = api_key })
   self:start()
 end
 
-local function want_stage(batch, plan_id, key)
-  local id = plan_id .. "/" .. key.stage_id
+local function want_stage(batch, plan_id, stage)
+  local id = plan_id .. "/" .. stage.id
   if batch.wanted[id] or #batch.stages >= STAGES_MAX then return end
   batch.wanted[id] = true
-  insert(batch.stages, { usagePlanId = plan_id, apiId = key.api_id, stage = key.stage, stage_id = key.stage_id })
+  insert(batch.stages, { plan_id = plan_id, stage = stage })
 end
 
 --- Waits for the answer to what was wished for. Returns nil, or why there is none. Nobody queues behind a question that
@@ -138,10 +138,10 @@ function Leases:question(batch, now)
   local units = self.gateway.units
   local keys, stages, rates, quotas = {}, {}, {}, {}
   for index, key in ipairs(batch.keys) do
-    keys[index] = { apiKey = key.api_key, apiId = key.api_id, stage = key.stage }
+    keys[index] = { apiKey = key.api_key, apiId = key.stage.api_id, stage = key.stage.name }
   end
-  for index, stage in ipairs(batch.stages) do
-    stages[index] = { usagePlanId = stage.usagePlanId, apiId = stage.apiId, stage = stage.stage }
+  for index, wish in ipairs(batch.stages) do
+    stages[index] = { usagePlanId = wish.plan_id, apiId = wish.stage.api_id, stage = wish.stage.name }
   end
   for index, wish in ipairs(batch.rates) do
     rates[index] = {
@@ -196,16 +196,16 @@ end
 
 function Leases:take_policies(batch, wire, is_current)
   local policies, now = self.gateway.policies, ngx.now()
-  for index, stage in ipairs(batch.stages) do
-    if is_current then policies:put_stage(stage, wire.stages and wire.stages[index]) end
+  for index, wish in ipairs(batch.stages) do
+    if is_current then policies:put_stage(wish.plan_id, wish.stage, wire.stages and wire.stages[index]) end
   end
   for index, key in ipairs(batch.keys) do
     if is_current and wire.keys then
-      local is_kept, plan_id = policies:put_key(key, wire.keys[index], now)
+      local is_kept, plan_id = policies:put_key(key.stage.id, key.api_key, wire.keys[index], now)
       if not is_kept then
         -- The stage comes with the next question, and the key once more, so that both are of one moment.
-        want_stage(self:gathering(), plan_id, key)
-        self:want_key(key.stage_id, key.api_id, key.stage, key.api_key)
+        want_stage(self:gathering(), plan_id, key.stage)
+        self:want_key(key.stage, key.api_key)
       end
     end
   end
@@ -245,6 +245,7 @@ end
 function Leases:tick()
   local gateway = self.gateway
   gateway.policies:sync()
+  gateway.units:empty_pockets(false)
   if gateway.is_failing then return end
   gateway.units:sweep(false)
   local returns = gateway.units.returns

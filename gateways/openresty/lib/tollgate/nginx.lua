@@ -47,13 +47,10 @@ local function access(self)
   local api_key = headers["x-api-key"]
   if is_cut or type(api_key) == "table" then return refuse({ reason = "unknown-key" }) end
   for name in pairs(headers) do
-    if byte(name, 1) == 0x78 and sub(name, 1, 11) == OURS then clear_header(name) end
+    if byte(name, 1) == 0x78 and byte(name, 3) == 0x74 and sub(name, 1, 11) == OURS then clear_header(name) end
   end
   local verb = get_method()
-  local made, refused = gateway:decide({
-    api_key = api_key, stage_id = self.id, api_id = self.api_id, stage = self.stage, verb = verb,
-    target = ngx.var.request_uri, address = remote_address, cost = self.cost,
-  })
+  local made, refused = gateway:decide(self, api_key, verb, ngx.var.request_uri, remote_address)
   if not made then return refuse(refused) end
 
   gateway.counts.allowed = gateway.counts.allowed + 1
@@ -88,7 +85,7 @@ end
 function Nginx.stage(api_id, stage, given)
   given = given or {}
   local self = {
-    id = api_id .. "/" .. stage .. "/", api_id = api_id, stage = stage, cost = given.cost or 1,
+    id = api_id .. "/" .. stage .. "/", api_id = api_id, name = stage, cost = given.cost or 1,
     is_http = given.protocol == "HTTP",
   }
   return { access = function() return access(self) end, log = function() return log(self) end }

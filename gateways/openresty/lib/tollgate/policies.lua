@@ -5,7 +5,8 @@ local canonical_path = require "tollgate.canonical_path"
 local ip_policy = require "tollgate.ip_policy"
 local answer = require "tollgate.answer"
 
-local huge = math.huge
+local find, sub = string.find, string.sub
+local huge, min = math.huge, math.min
 
 local Policies = {}
 Policies.__index = Policies
@@ -16,6 +17,8 @@ local UNKNOWN_TTL, UNKNOWN_MAX = 10, 10000
 --- Policies that a worker keeps; past it the ones not used lately go.
 local KEPT_MAX = 50000
 local CHANGES_KEPT = 1000
+--- Paths of a stage under a plan whose methods are at hand, and how long such a path may be.
+local PATHS_MAX, PATH_LENGTH_MAX = 1000, 200
 --- What a call is charged as when no method of the api matches its path: Amazon's greedy resource.
 local UNMATCHED = "/{proxy+}"
 
@@ -26,7 +29,7 @@ local function present(value) if value == ngx.null then return nil end return va
 function Policies.new(state, units)
   return setmetatable({
     state = state, units = units, seen = state:get("version") or 0,
-    hot = {}, cold = {}, size = 0, ids_of_key = {}, stages = {}, unknown = {}, unknown_size = 0,
+    hot = {}, cold = {}, size = 0, entries_of_key = {}, stages = {}, unknown = {}, unknown_size = 0,
   }, Policies)
 end
 
@@ -38,11 +41,11 @@ end
 --- The slowest rate that a method allows by itself.
 local function pace(method)
   local plan, stage = method.plan_throttle, method.stage_throttle
-  return math.min(plan and plan.rateLimit or huge, stage and stage.rateLimit or huge)
+  return min(plan and plan.rateLimit or huge, stage and stage.rateLimit or huge)
 end
 
 --- The limits of a stage under one plan, compiled from the service's answer.
-local function compile_stage(wire, api_id, stage)
+local function compile_stage(wire, stage)
   local default = throttle(wire.stageThrottle)
   local other = {
     name = "*", httpMethod = "*", resourcePath = UNMATCHED, stage_throttle = default, stage_bucket = "*",
@@ -59,17 +62,35 @@ local function compile_stage(wire, api_id, stage)
   end
   local ips = present(wire.ipPolicy)
   return {
-    api_id = api_id, stage = stage, plan = wire.plan, ambiguous_path = wire.ambiguousPath,
+    api_id = stage.api_id, stage = stage.name, plan = wire.plan, ambiguous_path = wire.ambiguousPath,
     admits = ips and ip_policy.compile(ips), router = Router.new(methods), other = other, strictest = strictest,
+    found = {}, found_size = 0,
   }
 end
 
---- The method of the stage that answers the verb at the path as it came, or nil when the path may mean two things.
-function Policies.match(stage, verb, target)
-  local path, is_ambiguous = canonical_path(target, stage.ambiguous_path)
+local function search(stage, verb, raw)
+  local path, is_ambiguous = canonical_path(raw, stage.ambiguous_path)
   if not path then return nil end
   if is_ambiguous and stage.ambiguous_path == "strictest" then return stage.strictest end
   return stage.router:match(verb, path) or stage.other
+end
+
+--- The method of the stage that answers the verb at the path of a target as it came, or nil when the path may mean two
+-- things. What was found is kept by path; where there is no more room, it is all found anew.
+function Policies.match(stage, verb, target)
+  local query = find(target, "?", 1, true)
+  local path = query and sub(target, 1, query - 1) or target
+  local of_verb = stage.found[verb]
+  local method = of_verb and of_verb[path]
+  if method then return method end
+  method = search(stage, verb, path)
+  if method and #path <= PATH_LENGTH_MAX then
+    if stage.found_size >= PATHS_MAX then stage.found, stage.found_size = {}, 0 end
+    of_verb = stage.found[verb] or {}
+    of_verb[path] = method
+    stage.found[verb], stage.found_size = of_verb, stage.found_size + 1
+  end
+  return method
 end
 
 --- What a key may do with one method, with the buckets of its levels; made once and kept with the policy.
@@ -126,14 +147,19 @@ function Policies.announce(state, key_id)
   state:delete("e:" .. number - CHANGES_KEPT)
 end
 
+--- Policies by stage and API key: two tables, so that looking one up makes no text.
+local function held_in(entries, stage_id, api_key)
+  local of_stage = entries[stage_id]
+  return of_stage and of_stage[api_key]
+end
+
 --- The policy of an API key on a stage; `is_old` says that it is to be asked for again. Nil when it is not known.
 function Policies:find(stage_id, api_key, now)
-  local id = stage_id .. api_key
-  local entry = self.hot[id]
+  local entry = held_in(self.hot, stage_id, api_key)
   if not entry then
-    entry = self.cold[id]
+    entry = held_in(self.cold, stage_id, api_key)
     if not entry then return nil end
-    self:keep(id, entry)
+    self:keep(entry)
   end
   local age = now - entry.loaded_at
   if age < TTL then return entry, false end
@@ -141,22 +167,23 @@ function Policies:find(stage_id, api_key, now)
   return nil
 end
 
-function Policies:keep(id, entry)
-  if not self.hot[id] then
-    if self.size >= KEPT_MAX / 2 then
-      self.cold, self.hot, self.size, self.ids_of_key = self.hot, {}, 0, {}
-      for kept_id, kept in pairs(self.cold) do self:index(kept_id, kept) end
+function Policies:keep(entry)
+  if self.size >= KEPT_MAX / 2 then
+    self.cold, self.hot, self.size, self.entries_of_key = self.hot, {}, 0, {}
+    for _, of_stage in pairs(self.cold) do
+      for _, kept in pairs(of_stage) do self:index(kept) end
     end
-    self.size = self.size + 1
   end
-  self.hot[id] = entry
-  self:index(id, entry)
+  local of_stage = self.hot[entry.stage_id] or {}
+  of_stage[entry.api_key] = entry
+  self.hot[entry.stage_id], self.size = of_stage, self.size + 1
+  self:index(entry)
 end
 
-function Policies:index(id, entry)
-  local ids = self.ids_of_key[entry.key_id] or {}
-  ids[id] = true
-  self.ids_of_key[entry.key_id] = ids
+function Policies:index(entry)
+  local entries = self.entries_of_key[entry.key_id] or {}
+  entries[entry] = true
+  self.entries_of_key[entry.key_id] = entries
 end
 
 --- Whether the service lately knew no such key.
@@ -173,25 +200,24 @@ end
 
 --- Keeps the service's answer about a key. Returns true, or false and the plan of a stage that has to be asked for
 -- first.
-function Policies:put_key(target, wire, now)
-  local id = target.stage_id .. target.api_key
+function Policies:put_key(stage_id, api_key, wire, now)
   if not present(wire) then
-    self:remember_unknown(target.api_key, now)
-    self:drop(id)
+    self:remember_unknown(api_key, now)
+    self:drop(stage_id, api_key)
     return true
   end
   local plan_id = present(wire.usagePlanId)
-  local stage = plan_id and self.stages[plan_id .. "/" .. target.stage_id]
+  local stage = plan_id and self.stages[plan_id .. "/" .. stage_id]
   if plan_id and stage == nil then return false, plan_id end
   -- A stage that is gone meanwhile: the service decides.
   if stage == false then return true end
   local ips, quota = present(wire.ipPolicy), present(wire.quota)
   local expires_at = present(wire.expiresAt)
   local entry = {
-    key_id = wire.keyId, customer_id = wire.customerId, is_enabled = wire.enabled, plan_id = plan_id,
-    expires_ms = expires_at and answer.instant(expires_at), admits = ips and ip_policy.compile(ips), stage = stage,
-    throttle = throttle(wire.throttle), account_throttle = throttle(wire.accountThrottle), loaded_at = now,
-    methods = {},
+    stage_id = stage_id, api_key = api_key, key_id = wire.keyId, customer_id = wire.customerId, is_enabled = wire.enabled,
+    plan_id = plan_id, expires_ms = expires_at and answer.instant(expires_at),
+    admits = ips and ip_policy.compile(ips), stage = stage, throttle = throttle(wire.throttle),
+    account_throttle = throttle(wire.accountThrottle), loaded_at = now, methods = {},
   }
   if quota and plan_id then
     entry.quota = self.units:quota(wire.keyId, plan_id)
@@ -199,35 +225,39 @@ function Policies:put_key(target, wire, now)
       answer.instant(quota.periodTo), quota.limit)
   end
   entry.policy_field = answer.policy_field(entry.throttle, entry.quota)
-  self:drop(id)
-  self:keep(id, entry)
+  self:drop(stage_id, api_key)
+  self:keep(entry)
   return true
 end
 
 --- Keeps the service's answer about a stage under a plan.
-function Policies:put_stage(target, wire)
+function Policies:put_stage(plan_id, stage, wire)
   wire = present(wire)
-  self.stages[target.usagePlanId .. "/" .. target.stage_id] =
-    wire and compile_stage(wire, target.apiId, target.stage) or false
+  self.stages[plan_id .. "/" .. stage.id] = wire and compile_stage(wire, stage) or false
 end
 
-function Policies:drop(id)
-  if self.hot[id] then self.size = self.size - 1 end
-  self.hot[id], self.cold[id] = nil, nil
+--- A policy that was used since the last turn is in both tables.
+function Policies:drop(stage_id, api_key)
+  for _, entries in ipairs({ self.hot, self.cold }) do
+    local entry = held_in(entries, stage_id, api_key)
+    if entry then
+      entries[stage_id][api_key] = nil
+      if entries == self.hot then self.size = self.size - 1 end
+      local of_key = self.entries_of_key[entry.key_id]
+      if of_key then of_key[entry] = nil end
+    end
+  end
 end
 
 function Policies:forget_key(key_id)
   self.unknown, self.unknown_size = {}, 0
-  local ids = self.ids_of_key[key_id] or {}
-  self.ids_of_key[key_id] = nil
-  for id in pairs(ids) do
-    local entry = self.hot[id] or self.cold[id]
-    if entry then self:forget_entry(id, entry) end
-  end
+  local entries = self.entries_of_key[key_id] or {}
+  self.entries_of_key[key_id] = nil
+  for entry in pairs(entries) do self:forget_entry(entry) end
 end
 
-function Policies:forget_entry(id, entry)
-  self:drop(id)
+function Policies:forget_entry(entry)
+  self:drop(entry.stage_id, entry.api_key)
   entry.is_forgotten = true
   for _, made in pairs(entry.methods) do
     for _, bucket in ipairs(made.levels) do
@@ -240,9 +270,11 @@ end
 function Policies:forget_all()
   self.unknown, self.unknown_size = {}, 0
   for _, entries in ipairs({ self.hot, self.cold }) do
-    for _, entry in pairs(entries) do entry.is_forgotten = true end
+    for _, of_stage in pairs(entries) do
+      for _, entry in pairs(of_stage) do entry.is_forgotten = true end
+    end
   end
-  self.hot, self.cold, self.size, self.ids_of_key, self.stages = {}, {}, 0, {}, {}
+  self.hot, self.cold, self.size, self.entries_of_key, self.stages = {}, {}, 0, {}, {}
   for _, bucket in pairs(self.units.rates) do self.units:void(bucket) end
   for _, quota in pairs(self.units.quotas) do self.units:void_quota(quota) end
 end

@@ -4,6 +4,9 @@
 -- was taken never exceeds what was put in, whatever the workers do at the same instant: a put-back in flight makes the
 -- number too small, never too large.
 --
+-- Of plenty a worker takes a few at once into its pocket, from which only it spends: a step in shared memory costs more
+-- than all else of a decision. When little is left nothing is pocketed, and what lies idle in a pocket is put back.
+--
 -- Rate units are void when their lease is over, so they are kept by the half lease in which they were asked for: in
 -- slot `s` those of `s` and `s - 1` may be spent. Quota units are kept by the period.
 local Units = {}
@@ -23,6 +26,9 @@ local BELIEF_MAX = 1
 local SILENCE_MAX = 45
 --- Units asked for ahead last about so many seconds of this worker's pace.
 local RATE_AHEAD, QUOTA_AHEAD, QUOTA_AHEAD_MAX = 0.6, 5, 10000
+--- The most that one pocket holds, and how many times as much is there for other workers, by the last look; half of it
+-- has to be there still.
+local POCKET_MAX, POCKET_SHARE = 16, 16
 --- What has been touched by nobody for so many seconds is no longer looked at.
 local FORGET = 60
 
@@ -31,8 +37,8 @@ local function by_name() return setmetatable({}, { __mode = "v" }) end
 
 --- `dict` is a lua_shared_dict.
 function Units.new(dict)
-  return setmetatable({ dict = dict, rates = by_name(), quotas = by_name(), active = {}, half = 0.5, era = 0,
-    answered_at = nil, returns = { rates = {}, quotas = {} } }, Units)
+  return setmetatable({ dict = dict, rates = by_name(), quotas = by_name(), active = {}, pocketed = {}, half = 0.5,
+    era = 0, pocket_max = POCKET_MAX, answered_at = nil, returns = { rates = {}, quotas = {} } }, Units)
 end
 
 --- How long a lease is, as the service says it.
@@ -48,7 +54,7 @@ function Units:rate(name, wire, level, limit)
   if not bucket then
     bucket = {
       name = name, wire = wire, level = level, keys = {}, believed = "x:" .. name .. ":", known = "m:" .. name,
-      low = 0, spent = 0, pace = 0, measured_at = ngx.now(), touched_at = 0,
+      low = 0, spent = 0, pace = 0, measured_at = ngx.now(), touched_at = 0, pocket = 0, pocket_slot = 0, behind = 0,
     }
     for parity = 0, 3 do bucket.keys[parity] = "r:" .. name .. ":" .. parity end
     self.rates[name] = bucket
@@ -65,7 +71,7 @@ function Units:quota(key_id, plan_id)
     quota = {
       name = name, key_id = key_id, plan_id = plan_id, is_quota = true, believed = "x:q/" .. name .. ":",
       used = "a:" .. name, to_ms = 0, limit = 0, remaining = 0,
-      low = 0, spent = 0, untold = 0, pace = 0, measured_at = ngx.now(), touched_at = 0,
+      low = 0, spent = 0, untold = 0, pace = 0, measured_at = ngx.now(), touched_at = 0, pocket = 0, behind = 0,
     }
     self.quotas[name] = quota
   end
@@ -83,9 +89,20 @@ local function add_quota_return(self, quota, units)
   end
 end
 
+--- Puts what is in the pocket back where it came from; rate units whose lease is over are void.
+local function empty(self, held)
+  if held.pocket == 0 then return end
+  if held.is_quota or held.pocket_slot >= self:slot_of(ngx.now()) - 1 then
+    self.dict:incr(held.source, held.pocket)
+    held.behind = held.behind + held.pocket
+  end
+  held.pocket = 0
+end
+
 --- Says which period the quota is in. Units of another period or era stay where they are, and are void.
 function Units:set_period(quota, from_text, from_ms, to_ms, limit)
   if quota.from_text ~= from_text or quota.era ~= self.era then
+    empty(self, quota)
     if quota.from_text then add_quota_return(self, quota, 0) end
     quota.from_text, quota.era = from_text, self.era
     quota.key = "q:" .. self.era .. ":" .. quota.name .. "|" .. from_text
@@ -101,37 +118,61 @@ local function touch(self, held)
   end
 end
 
-local function spend(dict, key, cost)
-  local left = dict:incr(key, -cost)
-  if not left then return nil, 0 end
-  if left >= 0 then return left end
-  dict:incr(key, cost)
-  return nil, left + cost
+--- Takes the cost out of shared memory, and into the empty pocket what there is plenty of. Returns whether it did, and
+-- what is there else.
+local function spend(self, held, key, cost)
+  local dict = self.dict
+  local more = held.source == key and min(self.pocket_max, floor(held.behind / POCKET_SHARE)) or 0
+  local left = dict:incr(key, -cost - more)
+  if not left then return false, 0 end
+  if left < 0 then
+    left = dict:incr(key, cost + more) or 0
+    if more == 0 then return false, left end
+    held.behind = 0
+    return spend(self, held, key, cost)
+  end
+  -- Others have taken meanwhile.
+  if more > 0 and left < more * POCKET_SHARE / 2 then left, more = dict:incr(key, more) or 0, 0 end
+  held.source, held.behind, held.pocket = key, left, more
+  if more > 0 and not held.is_pocketed then
+    held.is_pocketed = true
+    self.pocketed[#self.pocketed + 1] = held
+  end
+  return true
+end
+
+--- Spends from the pocket, where it holds as much.
+local function spend_pocket(held, cost)
+  if held.pocket < cost then return false end
+  held.pocket = held.pocket - cost
+  return true
 end
 
 --- Takes the cost, the older units first. Returns what is left beside it, or nil, and whether more is wanted ahead.
 function Units:take_rate(bucket, cost, slot)
-  local dict, older = self.dict, slot - 1
-  if bucket.dry ~= older then
-    local key = bucket.keys[older % 4]
-    local left, rest = spend(dict, key, cost)
-    if left then
-      bucket.taken = key
-      bucket.spent = bucket.spent + cost
-      if not bucket.is_active then touch(self, bucket) end
-      local is_due = bucket.topped ~= slot and bucket.pace > 1
-      if is_due then bucket.topped = slot end
-      return left, is_due
+  local older, is_due = slot - 1, false
+  if bucket.pocket > 0 and bucket.pocket_slot < older then bucket.pocket = 0 end
+  if not spend_pocket(bucket, cost) then
+    empty(self, bucket)
+    local is_older = false
+    if bucket.dry ~= older then
+      local rest
+      is_older, rest = spend(self, bucket, bucket.keys[older % 4], cost)
+      if not is_older and rest <= 0 then bucket.dry = older end
     end
-    if rest <= 0 then bucket.dry = older end
+    if is_older then
+      bucket.pocket_slot = older
+      is_due = bucket.topped ~= slot and bucket.pace > 1
+      if is_due then bucket.topped = slot end
+    else
+      if not spend(self, bucket, bucket.keys[slot % 4], cost) then return nil end
+      bucket.pocket_slot = slot
+      is_due = bucket.behind < bucket.low
+    end
+    if not bucket.is_active then touch(self, bucket) end
   end
-  local key = bucket.keys[slot % 4]
-  local left = spend(dict, key, cost)
-  if not left then return nil end
-  bucket.taken = key
   bucket.spent = bucket.spent + cost
-  if not bucket.is_active then touch(self, bucket) end
-  return left, left < bucket.low
+  return bucket.behind + bucket.pocket, is_due
 end
 
 --- Whether quota units may be spent: a question was answered lately.
@@ -140,28 +181,47 @@ function Units:is_alive(now) return self.answered_at ~= nil and now - self.answe
 --- Takes the cost of the quota; see `take_rate`.
 function Units:take_quota(quota, cost, now)
   if not self:is_alive(now) then return nil end
-  local left = spend(self.dict, quota.key, cost)
-  if not left then return nil end
-  quota.taken = quota.key
+  local is_due = false
+  if not spend_pocket(quota, cost) then
+    empty(self, quota)
+    if not spend(self, quota, quota.key, cost) then return nil end
+    is_due = quota.behind < quota.low
+    if not quota.is_active then touch(self, quota) end
+  end
   quota.spent, quota.untold = quota.spent + cost, quota.untold + cost
-  if not quota.is_active then touch(self, quota) end
-  return left, left < quota.low
+  return quota.behind + quota.pocket, is_due
 end
 
 --- Puts back what the last take of this worker took. Nothing may have yielded in between.
 function Units:put_back(held, cost)
-  self.dict:incr(held.taken, cost)
-  held.spent = held.spent - cost
+  self.dict:incr(held.source, cost)
+  held.behind, held.spent = held.behind + cost, held.spent - cost
   if held.is_quota then held.untold = held.untold - cost end
 end
 
 --- Whether the cost is in hand now. Consumes nothing.
 function Units:has(held, cost, slot)
   local dict = self.dict
+  empty(self, held)
   if held.is_quota then
     return held.key ~= nil and self:is_alive(ngx.now()) and (dict:get(held.key) or 0) >= cost
   end
   return (dict:get(held.keys[(slot - 1) % 4]) or 0) >= cost or (dict:get(held.keys[slot % 4]) or 0) >= cost
+end
+
+--- Puts what lies idle in this worker's pockets back where all find it; with `all` everything, and pockets nothing more.
+function Units:empty_pockets(all)
+  if all then self.pocket_max = 0 end
+  local kept = {}
+  for _, held in ipairs(self.pocketed) do
+    if all or held.spent == 0 then
+      empty(self, held)
+      held.is_pocketed = false
+    else
+      kept[#kept + 1] = held
+    end
+  end
+  self.pocketed = kept
 end
 
 --- Until when (`ngx.now()`) the service's refusal of this cost is believed, or nil. "Never" is math.huge.
@@ -252,10 +312,11 @@ end
 function Units:void(bucket)
   for parity = 0, 3 do self.dict:delete(bucket.keys[parity]) end
   self.dict:delete(bucket.believed .. "1")
-  bucket.low, bucket.remaining = 0, nil
+  bucket.low, bucket.pocket, bucket.remaining = 0, 0, nil
 end
 
 function Units:void_quota(quota)
+  empty(self, quota)
   if quota.key then add_quota_return(self, quota, drain(self.dict, quota.key) or 0) end
   quota.from_text = nil
   self.dict:delete(quota.believed .. "1")

@@ -54,7 +54,19 @@ function Tollgate:configure(configs)
   if fault then kong.log.err("tollgate: ", fault) end
 end
 
-local function stage_id(conf) return conf.api_id .. "/" .. conf.stage .. "/" end
+--- The stages that configurations protect, as `Gateway:decide` takes them; Kong keeps a configuration until it changes.
+local stages = setmetatable({}, { __mode = "k" })
+
+local function stage_of(conf)
+  local stage = stages[conf]
+  if not stage then
+    stage = {
+      id = conf.api_id .. "/" .. conf.stage .. "/", api_id = conf.api_id, name = conf.stage, cost = conf.cost,
+    }
+    stages[conf] = stage
+  end
+  return stage
+end
 
 local function refuse(refused)
   gateway.counts.refused = gateway.counts.refused + 1
@@ -75,10 +87,8 @@ function Tollgate:access(conf)
     if name:sub(1, #OURS) == OURS then kong.service.request.clear_header(name) end
   end
   local verb = kong.request.get_method()
-  local made, refused = gateway:decide({
-    api_key = api_key, stage_id = stage_id(conf), api_id = conf.api_id, stage = conf.stage, verb = verb,
-    target = kong.request.get_raw_path(), address = kong.client.get_forwarded_ip, cost = conf.cost,
-  })
+  local made, refused =
+    gateway:decide(stage_of(conf), api_key, verb, kong.request.get_raw_path(), kong.client.get_forwarded_ip)
   if not made then return refuse(refused) end
 
   gateway.counts.allowed = gateway.counts.allowed + 1
