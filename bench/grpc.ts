@@ -207,9 +207,11 @@ function constantServer(path: string, answer: Buffer): string {
   const server = join(dirname(entryOf('api')), 'envoy', 'grpc-server.js');
   return script(
     answer,
-    `import { grpcServer, listen } from ${JSON.stringify(server)};
+    `import { addUnary, grpcServer, listen } from ${JSON.stringify(server)};
 `,
-    `await listen(grpcServer({ ${JSON.stringify(path)}: () => answer }), '127.0.0.1:' + process.env.GRPC_PORT);
+    `const server = grpcServer();
+addUnary(server, ${JSON.stringify(path)}, { answer: () => answer, bytesOf: (bytes) => bytes });
+await listen(server, '127.0.0.1:' + process.env.GRPC_PORT);
 `,
   );
 }

@@ -2,6 +2,8 @@ import { status } from '@grpc/grpc-js';
 import { Authenticator } from '@io/identity';
 import { DecisionService, QuotaAuthority } from '@io/limits';
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { CheckResponses } from '../../apps/api/src/envoy/check-response.js';
+import { RateLimitResponses } from '../../apps/api/src/envoy/rate-limit-response.js';
 import { afterFile } from '../support/after-file.js';
 import { EnvoyPort } from '../../apps/api/src/envoy/envoy-port.js';
 import { startApi, type TestApi } from '../support/api.js';
@@ -294,6 +296,10 @@ describe('Authorization/Check', () => {
     expect(denialOf(await check(known))).toEqual(THROTTLED);
     decide.mockRejectedValueOnce(new Error('a bug'));
     expect(denialOf(await check(known))).toEqual(THROTTLED);
+    vi.spyOn(CheckResponses.prototype, 'bytesOf').mockImplementationOnce(() => {
+      throw new Error('a bug');
+    });
+    expect(denialOf(await check(known))).toEqual(THROTTLED);
     vi.spyOn(api.app.get(Authenticator), 'known').mockReturnValue(undefined);
     vi.spyOn(api.app.get(Authenticator), 'principal').mockRejectedValue(new Error('away'));
     expect(denialOf(await check(known))).toEqual(FORBIDDEN);
@@ -454,6 +460,29 @@ describe('RateLimitService/ShouldRateLimit', () => {
     expect((await ask([descriptorOf(a)])).overall_code).toBe('OVER_LIMIT');
   });
 
+  it('gives each of calls that are decided in one moment an answer of its own', async () => {
+    const known = await aCatalogue(api, {
+      quota: { limit: 1_000, period: 'DAY' },
+      throttle: { rateLimit: 100, burstLimit: 100 },
+    });
+    await ask([descriptorOf(known)]);
+    const service = api.app.get(DecisionService);
+    const decide = service.decide.bind(service);
+    let open = (): void => undefined;
+    const opened = new Promise<void>((resolve) => (open = resolve));
+    const spy = vi.spyOn(service, 'decide');
+    spy.mockImplementation(async (...of) => {
+      if (spy.mock.calls.length === 30) open();
+      await opened;
+      return decide(...of);
+    });
+    const answers = await Promise.all(Array.from({ length: 30 }, () => ask([descriptorOf(known)])));
+    spy.mockRestore();
+    const ids = answers.map((answer) => answer.dynamic_metadata?.fields['decisionId']?.stringValue);
+    expect(new Set(ids).size).toBe(30);
+    expect(ids).not.toContain(undefined);
+  });
+
   it('counts the hits of a descriptor before those of the request', async () => {
     const known = await aCatalogue(api, { quota: { limit: 10, period: 'DAY' } });
     const { statuses } = await ask([{ ...descriptorOf(known), hits_addend: { value: 7 } }], 2);
@@ -474,6 +503,10 @@ describe('RateLimitService/ShouldRateLimit', () => {
     const broken = await ask([descriptorOf(known)]);
     expect(broken.overall_code).toBe('OVER_LIMIT');
     expect(plain(broken.response_headers_to_add)).toMatchObject({ 'retry-after': '1' });
+    vi.spyOn(RateLimitResponses.prototype, 'bytesOf').mockImplementationOnce(() => {
+      throw new Error('a bug');
+    });
+    expect((await ask([descriptorOf(known)])).overall_code).toBe('OVER_LIMIT');
     expect((await ask([])).overall_code).toBe('OVER_LIMIT');
     const many = Array.from({ length: 65 }, () => descriptorOf(known));
     expect((await ask(many)).overall_code).toBe('OVER_LIMIT');

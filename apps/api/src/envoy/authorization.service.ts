@@ -2,10 +2,14 @@ import type { Metadata } from '@grpc/grpc-js';
 import { Injectable, Logger } from '@nestjs/common';
 import type { GatewayPrincipal } from '@core/identity';
 import { Config } from '@io/platform';
-import { readCheckRequest } from './check-request.js';
-import { brokenResponse, checkResponse, strangerResponse } from './check-response.js';
+import { readCheckRequest, type CheckedCall } from './check-request.js';
+import { brokenResponse, CheckResponses, strangerResponse } from './check-response.js';
+import type { Decision } from '@io/limits';
 import { DecisionMeter, type MeteredFace } from '../decisions/decision-meter.js';
 import { GatewayMetadata } from './gateway-metadata.js';
+
+/** What was decided about a call, or an answer that is there already. */
+export type CheckAnswer = { readonly call: CheckedCall; readonly decision: Decision } | Buffer;
 
 /**
  * `envoy.service.auth.v3.Authorization`: may this call pass? Whatever goes wrong is answered with a refusal and never
@@ -16,6 +20,7 @@ export class AuthorizationService {
   private readonly logger = new Logger('Authorization');
 
   private readonly decisions: MeteredFace;
+  private readonly responses = new CheckResponses();
 
   constructor(
     meter: DecisionMeter,
@@ -25,16 +30,30 @@ export class AuthorizationService {
     this.decisions = meter.at('ext-authz');
   }
 
-  /** A `CheckResponse` to a `CheckRequest`; at once when nothing has to be asked first. Never throws or rejects. */
-  check(request: Buffer, metadata: Metadata): Buffer | Promise<Buffer> {
-    return this.gateways.answer<Buffer>(
+  /** What a `CheckRequest` is answered; at once when nothing has to be asked first. Never throws or rejects. */
+  check(request: Buffer, metadata: Metadata): CheckAnswer | Promise<CheckAnswer> {
+    return this.gateways.answer<CheckAnswer>(
       metadata,
       (gateway) => this.decide(gateway, request),
       (error) => this.broken(error),
     );
   }
 
-  private decide(gateway: GatewayPrincipal | null, request: Buffer): Buffer | Promise<Buffer> {
+  /** The answer as a `CheckResponse`, which is good until the next is asked for. Never throws. */
+  bytesOf(answer: CheckAnswer): Buffer {
+    try {
+      return Buffer.isBuffer(answer)
+        ? answer
+        : this.responses.bytesOf(answer.call, answer.decision);
+    } catch (error) {
+      return this.broken(error);
+    }
+  }
+
+  private decide(
+    gateway: GatewayPrincipal | null,
+    request: Buffer,
+  ): CheckAnswer | Promise<CheckAnswer> {
     if (!gateway) return strangerResponse('The metadata "authorization" holds no gateway token.');
     const call = readCheckRequest(request, this.config.trustedProxies);
     if (!call)
@@ -56,8 +75,8 @@ export class AuthorizationService {
       dryRun: false,
     });
     return decision instanceof Promise
-      ? decision.then((decided) => checkResponse(call, decided))
-      : checkResponse(call, decision);
+      ? decision.then((decided) => ({ call, decision: decided }))
+      : { call, decision };
   }
 
   private broken(error: unknown): Buffer {

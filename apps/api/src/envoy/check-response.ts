@@ -2,6 +2,7 @@ import { clientHeaders, refusalAnswer, retryAfterSeconds, type RefusalReason } f
 import type { Decision } from '@io/limits';
 import { isoText } from '../decisions/decision-answer.js';
 import type { CheckedCall } from './check-request.js';
+import { AnswerFrames } from './answer-frames.js';
 import { stringStruct } from './dynamic-metadata.js';
 import { field, numberField, slot, toBytes, utf8, type Slot } from './wire.js';
 
@@ -70,15 +71,31 @@ function headersIn(slots: ReadonlyMap<string, Slot>, headers: Readonly<Record<st
   return bytes;
 }
 
+/** Decisions as bytes, mostly over those of the answer before about the same key and method. */
+export class CheckResponses {
+  /** The id and the time are told the upstream and the gateway. */
+  private readonly frames = new AnswerFrames(2);
+
+  /** The bytes are good until the next are asked for. */
+  bytesOf(call: CheckedCall, decision: Decision): Buffer {
+    if (!decision.allowed || call.forged.length > 0) return toBytes(checkResponse(call, decision));
+    const variant = call.route.stripsApiKey;
+    return (
+      this.frames.find(decision, variant) ??
+      this.frames.keep(checkResponse(call, decision), { decision, variant })
+    );
+  }
+}
+
 /** The answer to a call that was decided about. */
-export function checkResponse(call: CheckedCall, decision: Decision): Buffer {
+export function checkResponse(call: CheckedCall, decision: Decision): string {
   const metadata = field(
     CHECK_RESPONSE.dynamicMetadata,
     stringStruct(decision, call.route.apiId, call.route.stage),
   );
   return decision.reason === null
-    ? toBytes(okResponse(call, decision) + metadata)
-    : toBytes(deniedResponse(decision.reason, clientHeaders(decision)) + metadata);
+    ? okResponse(call, decision) + metadata
+    : deniedResponse(decision.reason, clientHeaders(decision)) + metadata;
 }
 
 /** The answer to whoever cannot be believed: no gateway, or a call that says two things at once. */

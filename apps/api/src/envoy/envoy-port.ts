@@ -39,15 +39,18 @@ export class EnvoyPort implements OnApplicationBootstrap, BeforeApplicationShutd
     const { host, grpcPort } = this.config;
     if (grpcPort === null) return;
     // Read only where it is needed: it takes a part of each start.
-    const { grpcServer, listen } = await import('./grpc-server.js');
-    this.server = grpcServer({
-      '/envoy.service.auth.v3.Authorization/Check': (request, metadata) =>
-        this.authorization.check(request, metadata),
-      '/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit': (request, metadata) =>
-        this.rateLimit.shouldRateLimit(request, metadata),
+    const { addUnary, grpcServer, listen } = await import('./grpc-server.js');
+    const server = (this.server = grpcServer());
+    addUnary(server, '/envoy.service.auth.v3.Authorization/Check', {
+      answer: (request, metadata) => this.authorization.check(request, metadata),
+      bytesOf: (answer) => this.authorization.bytesOf(answer),
+    });
+    addUnary(server, '/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit', {
+      answer: (request, metadata) => this.rateLimit.shouldRateLimit(request, metadata),
+      bytesOf: (answer) => this.rateLimit.bytesOf(answer),
     });
     const address = host.includes(':') ? `[${host}]` : host;
-    this.boundPort = await listen(this.server, `${address}:${grpcPort}`);
+    this.boundPort = await listen(server, `${address}:${grpcPort}`);
     this.logger.log(`Envoy's gRPC services listen on ${address}:${this.boundPort}`);
   }
 

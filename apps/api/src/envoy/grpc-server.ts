@@ -7,11 +7,13 @@ import {
   type MethodDefinition,
 } from '@grpc/grpc-js';
 
-/** What one unary method does with the bytes of a request; null is answered as UNAUTHENTICATED. */
-export type UnaryMethod = (
-  request: Buffer,
-  metadata: Metadata,
-) => Buffer | null | Promise<Buffer | null>;
+/** A unary method that reads and writes its own bytes. */
+export interface UnaryMethod<Answer> {
+  /** Of the bytes of a request; null is answered as UNAUTHENTICATED. */
+  readonly answer: (request: Buffer, metadata: Metadata) => Answer | null | Promise<Answer | null>;
+  /** The bytes of an answer, which are copied into its frame before the next are asked for. */
+  readonly bytesOf: (answer: Answer) => Buffer;
+}
 
 /** Bounds on what a client of the port may do. */
 const OPTIONS: ChannelOptions = {
@@ -26,42 +28,47 @@ const NOT_A_GATEWAY = {
   details: 'The metadata "authorization" holds no gateway token.',
 };
 
-/**
- * A gRPC server of unary methods by their paths, `/package.Service/Method`, which read and write their own bytes. It
- * speaks without TLS: the port is for gateways on the same machine or in the same private network.
- */
-export function grpcServer(methods: Readonly<Record<string, UnaryMethod>>): Server {
-  const server = new Server(OPTIONS);
-  for (const [path, answer] of Object.entries(methods)) {
-    const method: MethodDefinition<Buffer, Buffer> = {
-      path,
-      requestStream: false,
-      responseStream: false,
-      requestSerialize: same,
-      requestDeserialize: same,
-      responseSerialize: same,
-      responseDeserialize: same,
-    };
-    server.addService(
-      { [path]: method },
-      {
-        [path]: (
-          { request, metadata }: { readonly request: Buffer; readonly metadata: Metadata },
-          reply: (error: typeof NOT_A_GATEWAY | null, response?: Buffer) => void,
-        ) => {
-          const send = (bytes: Buffer | null) =>
-            bytes === null ? reply(NOT_A_GATEWAY) : reply(null, bytes);
-          const answered = answer(request, metadata);
-          if (answered instanceof Promise) void answered.then(send);
-          else send(answered);
-        },
+/** A gRPC server without TLS: the port is for gateways on the same machine or in the same private network. */
+export const grpcServer = (): Server => new Server(OPTIONS);
+
+/** Has the server answer a method by its path, `/package.Service/Method`. */
+export function addUnary<Answer>(
+  server: Server,
+  path: string,
+  { answer, bytesOf }: UnaryMethod<Answer>,
+): void {
+  const method: MethodDefinition<Buffer, Answer> = {
+    path,
+    requestStream: false,
+    responseStream: false,
+    requestSerialize: same,
+    requestDeserialize: same,
+    responseSerialize: bytesOf,
+    responseDeserialize: unread,
+  };
+  server.addService(
+    { [path]: method },
+    {
+      [path]: (
+        { request, metadata }: { readonly request: Buffer; readonly metadata: Metadata },
+        reply: (error: typeof NOT_A_GATEWAY | null, response?: Answer) => void,
+      ) => {
+        const send = (answered: Answer | null) =>
+          answered === null ? reply(NOT_A_GATEWAY) : reply(null, answered);
+        const answered = answer(request, metadata);
+        if (answered instanceof Promise) void answered.then(send);
+        else send(answered);
       },
-    );
-  }
-  return server;
+    },
+  );
 }
 
 const same = (bytes: Buffer) => bytes;
+
+/** A server reads no answers. */
+function unread(): never {
+  throw new Error('Answers are read by clients.');
+}
 
 /** Starts to listen, and resolves with the port. */
 export function listen(server: Server, address: string): Promise<number> {

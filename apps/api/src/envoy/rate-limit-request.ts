@@ -33,7 +33,7 @@ export function readRateLimitRequest(bytes: Buffer): (DescribedCall | null)[] | 
   const isMessage = readWhole(() => {
     const fields = new Fields(toByteString(bytes));
     while (fields.next()) {
-      if (fields.number === REQUEST.descriptors) descriptors.push(new Descriptor(fields.message()));
+      if (fields.number === REQUEST.descriptors) descriptors.push(new Descriptor(fields));
       else if (fields.number === REQUEST.hitsAddend && fields.value > 0) hits = fields.value;
     }
   });
@@ -53,20 +53,25 @@ class Descriptor {
   private hits: number | undefined;
   private isTwice = false;
 
+  /** Reads it out of the field at hand. */
   constructor(fields: Fields) {
+    const outer = fields.enter();
     while (fields.next()) {
-      if (fields.number === DESCRIPTOR.entries) this.readEntry(fields.message());
-      else if (fields.number === DESCRIPTOR.hitsAddend) this.hits = readUint64(fields.message());
+      if (fields.number === DESCRIPTOR.entries) this.readEntry(fields);
+      else if (fields.number === DESCRIPTOR.hitsAddend) this.hits = readUint64(fields);
     }
+    fields.leave(outer);
   }
 
-  private readEntry(entry: Fields): void {
+  private readEntry(fields: Fields): void {
     let key = '';
     let value = '';
-    while (entry.next()) {
-      if (entry.number === ENTRY.key) key = entry.text();
-      else if (entry.number === ENTRY.value) value = entry.text();
+    const outer = fields.enter();
+    while (fields.next()) {
+      if (fields.number === ENTRY.key) key = keyOf(fields);
+      else if (fields.number === ENTRY.value) value = fields.text();
     }
+    fields.leave(outer);
     switch (key) {
       case 'api_key':
         this.apiKey = this.once(this.apiKey, value);
@@ -116,8 +121,31 @@ class Descriptor {
   }
 }
 
+/** The keys of entries that are read, no two of one length. */
+const KEYS = [
+  'api_key',
+  'api',
+  'stage',
+  'method',
+  'path',
+  'resource_path',
+  'source_ip',
+  'remote_address',
+];
+const KEY_OF_LENGTH = Array.from({ length: 15 }, (_, length) =>
+  KEYS.find((key) => key.length === length),
+);
+
+/** The key at hand, where it is one that is read, else ''; no text is made of it. */
+function keyOf(fields: Fields): string {
+  const key = KEY_OF_LENGTH[fields.length];
+  return key !== undefined && fields.is(key) ? key : '';
+}
+
 function readUint64(fields: Fields): number {
   let value = 0;
+  const outer = fields.enter();
   while (fields.next()) if (fields.number === UINT64_VALUE.value) value = fields.value;
+  fields.leave(outer);
   return value;
 }

@@ -1,5 +1,6 @@
 import { pushClientFields, refusalAnswer, type RefusalReason } from '@core/limits';
 import type { Decision } from '@io/limits';
+import { AnswerFrames, isQuotaNearer } from './answer-frames.js';
 import { stringStruct } from './dynamic-metadata.js';
 import type { DescribedCall } from './rate-limit-request.js';
 import { field, numberField, slot, toBytes, type Slot } from './wire.js';
@@ -32,8 +33,22 @@ const WEEK = 7;
 const UINT32_MAX = 0xffff_ffff;
 const DAY_MS = 86_400_000;
 
+/** Decisions and when they were asked for, as bytes: for one call, which nearly all are, mostly over those of the call before. */
+export class RateLimitResponses {
+  private readonly frames = new AnswerFrames(1);
+
+  /** The bytes are good until the next are asked for. */
+  bytesOf(answered: readonly Answered[]): Buffer {
+    const decision = answered.length === 1 ? answered[0]?.decision : null;
+    if (!decision?.allowed) return toBytes(rateLimitResponse(answered));
+    const known = this.frames.find(decision);
+    if (known) return known;
+    return this.frames.keep(rateLimitResponse(answered), { decision, leftAt: leftAt(decision) });
+  }
+}
+
 /** One status for each descriptor in its place, and what the client is told: by the first that was refused. */
-export function rateLimitResponse(answered: readonly Answered[]): Buffer {
+export function rateLimitResponse(answered: readonly Answered[]): string {
   const told = answered.find(({ decision }) => !decision?.allowed) ?? answered[0];
   const { decision = null, call = null } = told ?? {};
   let bytes = numberField(RESPONSE.overallCode, decision?.allowed ? OK : OVER_LIMIT);
@@ -42,7 +57,7 @@ export function rateLimitResponse(answered: readonly Answered[]): Buffer {
   if (!decision?.allowed) bytes += refusal(decision?.reason ?? 'missing-key', decision !== null);
   if (decision && call)
     bytes += field(RESPONSE.dynamicMetadata, stringStruct(decision, call.apiId, call.stage));
-  return toBytes(bytes);
+  return bytes;
 }
 
 /** The answer when nothing could be decided: over the limit, since an RPC error could let the call pass. */
@@ -97,8 +112,7 @@ function statusOf(decision: Decision | null): string {
   const code = allowed ? WITHIN : OVER;
   if (reason === 'throttled' && level !== 'usage-plan')
     return code + field(STATUS.durationUntilReset, duration(decision.retryAfterMs ?? Infinity));
-  const isQuotaNearer = quota !== null && (rate === null || quota.remaining < rate.remaining);
-  if (quota && (isQuotaNearer || reason === 'quota-exceeded')) {
+  if (quota && (!rate || isQuotaNearer(rate, quota) || reason === 'quota-exceeded')) {
     return code + quotaLimit(quota.limit, quota.periodMs) + left(quota.remaining, quota.resetMs);
   }
   return rate ? code + rateLimit(rate.rateLimit) + left(rate.remaining, rate.resetMs) : code;
@@ -110,6 +124,15 @@ const OVER = numberField(STATUS.code, OVER_LIMIT);
 const left = (remaining: number, resetMs: number) =>
   numberField(STATUS.limitRemaining, uint32(remaining)) +
   field(STATUS.durationUntilReset, duration(resetMs));
+
+/** Where an answer with one status that lets pass says what is left: at the end of the status. */
+function leftAt(decision: Decision): number | undefined {
+  const { rate, quota } = decision;
+  if (!rate || !quota) return undefined;
+  const { remaining, resetMs } = isQuotaNearer(rate, quota) ? quota : rate;
+  const head = numberField(RESPONSE.overallCode, OK) + field(RESPONSE.statuses, statusOf(decision));
+  return head.length - left(remaining, resetMs).length;
+}
 
 /** The pace of the plan as whole calls: per second, or in the first longer unit in which it is whole. */
 function rateLimit(perSecond: number): string {

@@ -5,7 +5,10 @@ import type { Decision } from '@io/limits';
 import { DecisionMeter, type MeteredFace } from '../decisions/decision-meter.js';
 import { GatewayMetadata } from './gateway-metadata.js';
 import { readRateLimitRequest, type DescribedCall } from './rate-limit-request.js';
-import { overLimitResponse, rateLimitResponse } from './rate-limit-response.js';
+import { overLimitResponse, RateLimitResponses, type Answered } from './rate-limit-response.js';
+
+/** Decisions by descriptor, or an answer that is there already. */
+export type RateLimitAnswer = readonly Answered[] | Buffer;
 
 /**
  * `envoy.service.ratelimit.v3.RateLimitService`: is there something left? It can say no other refusal than "over the
@@ -16,6 +19,7 @@ export class RateLimitService {
   private readonly logger = new Logger('RateLimit');
 
   private readonly decisions: MeteredFace;
+  private readonly responses = new RateLimitResponses();
 
   constructor(
     meter: DecisionMeter,
@@ -25,21 +29,33 @@ export class RateLimitService {
   }
 
   /**
-   * A `RateLimitResponse` to a `RateLimitRequest`, null to whoever is no gateway; at once when nothing has to be asked
-   * first. Never throws or rejects.
+   * What a `RateLimitRequest` is answered, null to whoever is no gateway; at once when nothing has to be asked first.
+   * Never throws or rejects.
    */
-  shouldRateLimit(request: Buffer, metadata: Metadata): Buffer | null | Promise<Buffer | null> {
-    return this.gateways.answer<Buffer | null>(
+  shouldRateLimit(
+    request: Buffer,
+    metadata: Metadata,
+  ): RateLimitAnswer | null | Promise<RateLimitAnswer | null> {
+    return this.gateways.answer<RateLimitAnswer | null>(
       metadata,
       (gateway) => this.decide(gateway, request),
       (error) => this.broken(error),
     );
   }
 
+  /** The answer as a `RateLimitResponse`, which is good until the next is asked for. Never throws. */
+  bytesOf(answer: RateLimitAnswer): Buffer {
+    try {
+      return Buffer.isBuffer(answer) ? answer : this.responses.bytesOf(answer);
+    } catch (error) {
+      return this.broken(error);
+    }
+  }
+
   private decide(
     gateway: GatewayPrincipal | null,
     request: Buffer,
-  ): Buffer | null | Promise<Buffer> {
+  ): RateLimitAnswer | null | Promise<RateLimitAnswer> {
     if (!gateway) return null;
     const { accountId } = gateway;
     const calls = readRateLimitRequest(request);
@@ -48,15 +64,15 @@ export class RateLimitService {
     if (calls.length > 1) return this.decideAll(accountId, calls);
     const decision = this.decideOne(accountId, only, false);
     return decision instanceof Promise
-      ? decision.then((decided) => rateLimitResponse([{ call: only, decision: decided }]))
-      : rateLimitResponse([{ call: only, decision }]);
+      ? decision.then((decided) => [{ call: only, decision: decided }])
+      : [{ call: only, decision }];
   }
 
   /** All or none: nothing is consumed unless every descriptor would pass by itself. */
   private async decideAll(
     accountId: string,
     calls: readonly (DescribedCall | null)[],
-  ): Promise<Buffer> {
+  ): Promise<readonly Answered[]> {
     const decideEach = (isDryRun: boolean) =>
       Promise.all(
         calls.map(async (call) => ({
@@ -66,7 +82,7 @@ export class RateLimitService {
       );
     const asked = await decideEach(true);
     const mayPass = asked.every(({ decision }) => decision?.allowed);
-    return rateLimitResponse(mayPass ? await decideEach(false) : asked);
+    return mayPass ? decideEach(false) : asked;
   }
 
   private decideOne(

@@ -78,7 +78,7 @@ export class Fields {
   constructor(
     private readonly bytes: string,
     private at = 0,
-    private readonly end = bytes.length,
+    private end = bytes.length,
   ) {}
 
   /** Goes to the next field; false after the last. */
@@ -127,9 +127,27 @@ export class Fields {
     return this.to - this.from >= text.length && this.bytes.startsWith(text, this.from);
   }
 
+  /** How many bytes its text has. */
+  get length(): number {
+    return this.to - this.from;
+  }
+
   /** The message in the field at hand. */
   message(): Fields {
     return new Fields(this.bytes, this.from, this.to);
+  }
+
+  /** Goes into the message in the field at hand. Give what this returns to `leave`, which goes on behind the field. */
+  enter(): number {
+    const outer = this.end;
+    this.at = this.from;
+    this.end = this.to;
+    return outer;
+  }
+
+  leave(outer: number): void {
+    this.at = this.end;
+    this.end = outer;
   }
 
   private varint(): number {
