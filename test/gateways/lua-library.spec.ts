@@ -232,7 +232,8 @@ server {
   }
 }`;
 
-describeWithNginxLua('the Lua library answers as the TypeScript one', () => {
+/** Runs the oracle for the tests of a `describe`. Returns how it is asked. */
+function oracle() {
   let nginx: RunningNginxLua;
 
   beforeAll(async () => {
@@ -241,11 +242,15 @@ describeWithNginxLua('the Lua library answers as the TypeScript one', () => {
   });
   afterFile(() => nginx.stop());
 
-  const ask = async <T = unknown[]>(path: string, body: unknown): Promise<T> => {
+  return async <T = unknown[]>(path: string, body: unknown): Promise<T> => {
     const response = await fetch(nginx.url + path, { method: 'POST', body: JSON.stringify(body) });
     if (!response.ok) throw new Error(`${response.status}: ${await nginx.errors()}`);
     return JSON.parse(await response.text());
   };
+}
+
+describeWithNginxLua('the Lua library answers as the TypeScript one', () => {
+  const ask = oracle();
 
   it('of the corpus of paths, and of 20,000 made of what is special in paths', async () => {
     const part = fc.constantFrom(...SPECIAL, 'a'.repeat(4_090));
@@ -367,22 +372,8 @@ const HOLDS = {
 };
 
 describeWithNginxLua('what workers hold of one bucket and one quota', () => {
-  let nginx: RunningNginxLua;
-
-  beforeAll(async () => {
-    const port = await freePort();
-    nginx = await runNginxLua(ORACLE.replace('PORT', String(port)), port);
-  });
-  afterFile(() => nginx.stop());
-
-  const run = async (steps: readonly Step[]): Promise<number[]> => {
-    const response = await fetch(`${nginx.url}/units`, {
-      method: 'POST',
-      body: JSON.stringify(steps),
-    });
-    if (!response.ok) throw new Error(`${response.status}: ${await nginx.errors()}`);
-    return JSON.parse(await response.text());
-  };
+  const ask = oracle();
+  const run = (steps: readonly Step[]) => ask<number[]>('/units', steps);
 
   it.each<Kind>(['rate', 'quota'])(
     'is spent once, whoever takes and puts back, and is refused only when it is not there: %s',

@@ -140,6 +140,28 @@ const PLAIN: Drawn = {
 
 const call = { apiId: 'petstore01', stage: 'prod' };
 
+/** An answer of a service, and the same put together. */
+type Answering = () => (each: Drawn, decision: Decision) => { bytes: Buffer; whole: string };
+
+const rateLimits: Answering = () => {
+  const responses = new RateLimitResponses();
+  return (_each, decision) => {
+    const answered = [{ call, decision }] as unknown as Answered[];
+    return { bytes: responses.bytesOf(answered), whole: rateLimitResponse(answered) };
+  };
+};
+
+const checks: Answering = () => {
+  const responses = new CheckResponses();
+  return ({ stripsApiKey, forged }, decision) => {
+    const checked = { route: { ...call, stripsApiKey }, forged } as unknown as CheckedCall;
+    return {
+      bytes: responses.bytesOf(checked, decision),
+      whole: checkResponse(checked, decision),
+    };
+  };
+};
+
 describe('an answer that is written over the one before', () => {
   /** Mostly as the first, with a field or two of another, and counting down. */
   const histories = fc
@@ -161,39 +183,22 @@ describe('an answer that is written over the one before', () => {
       }),
     );
 
-  it('has the bytes of one that is put together, from the rate limit service', () => {
+  it.each([
+    { service: 'rate limit', answering: rateLimits, seed: 29 },
+    { service: 'authorization', answering: checks, seed: 31 },
+  ])('has the bytes of one that is put together, from the $service service', (row) => {
     let framed = 0;
     const holds = fc.property(histories, (history) => {
-      const responses = new RateLimitResponses();
+      const answer = row.answering();
       const given = new Set<Buffer>();
       for (const [id, each] of history.entries()) {
-        const answered = [{ call, decision: decisionOf(each, id) }] as unknown as Answered[];
-        const bytes = responses.bytesOf(answered);
-        expect(bytes.toString('latin1')).toBe(rateLimitResponse(answered));
+        const { bytes, whole } = answer(each, decisionOf(each, id));
+        expect(bytes.toString('latin1')).toBe(whole);
         framed += Number(given.has(bytes));
         given.add(bytes);
       }
     });
-    fc.assert(holds, { numRuns: 400, seed: 29 });
-    expect(framed).toBeGreaterThan(300);
-  });
-
-  it('has the bytes of one that is put together, from the authorization service', () => {
-    let framed = 0;
-    const holds = fc.property(histories, (history) => {
-      const responses = new CheckResponses();
-      const given = new Set<Buffer>();
-      for (const [id, each] of history.entries()) {
-        const { stripsApiKey, forged } = each;
-        const checked = { route: { ...call, stripsApiKey }, forged } as unknown as CheckedCall;
-        const decision = decisionOf(each, id);
-        const bytes = responses.bytesOf(checked, decision);
-        expect(bytes.toString('latin1')).toBe(checkResponse(checked, decision));
-        framed += Number(given.has(bytes));
-        given.add(bytes);
-      }
-    });
-    fc.assert(holds, { numRuns: 400, seed: 31 });
+    fc.assert(holds, { numRuns: 400, seed: row.seed });
     expect(framed).toBeGreaterThan(300);
   });
 
@@ -202,26 +207,22 @@ describe('an answer that is written over the one before', () => {
     { says: 'time', path: `/${new Date(PLAIN.atMs).toISOString()}` },
   ])('leaves a path alone that says the same $says as what is written over', ({ path }) => {
     const subject = subjectOf(4, path);
-    const responses = new CheckResponses();
-    const route = { ...call, stripsApiKey: false };
-    const checked = { route, forged: [] } as unknown as CheckedCall;
+    const answer = checks();
     for (const [id, rateLeft] of [5, 4].entries()) {
       const decision = {
         ...decisionOf({ ...PLAIN, rateLeft, atMs: PLAIN.atMs + id }, id),
         subject,
         resourcePath: path,
       };
-      const bytes = responses.bytesOf(checked, decision);
-      expect(bytes.toString('latin1')).toBe(checkResponse(checked, decision));
+      const { bytes, whole } = answer(PLAIN, decision);
+      expect(bytes.toString('latin1')).toBe(whole);
     }
   });
 
   it('is kept for a thousand subjects at once, and for others after them', () => {
-    const responses = new RateLimitResponses();
-    const ask = (number: number) => {
-      const decision = { ...decisionOf(PLAIN, number), subject: subjects[number]! };
-      return responses.bytesOf([{ call, decision }] as unknown as Answered[]);
-    };
+    const answer = rateLimits();
+    const ask = (number: number) =>
+      answer(PLAIN, { ...decisionOf(PLAIN, number), subject: subjects[number]! }).bytes;
     const subjects = Array.from({ length: 1_001 }, (_, number) => subjectOf(number, '/pets'));
     const first = ask(0);
     for (let number = 1; number < 1_000; number += 1) ask(number);

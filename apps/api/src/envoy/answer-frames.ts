@@ -44,8 +44,8 @@ export class AnswerFrames {
   keep(answer: string, { decision, leftAt, variant = false }: AboutAnswer): Buffer {
     const bytes = toBytes(answer);
     const { subject } = decision;
-    const frame = subject && Frame.of(bytes, answer, { decision, leftAt, variant });
-    if (subject && frame?.isWhole(this.times)) {
+    const frame = subject && Frame.of(bytes, answer, { decision, leftAt, variant }, this.times);
+    if (subject && frame) {
       if (this.frames.size >= FRAMES_MAX) this.frames.clear();
       this.frames.set(subject, frame);
     }
@@ -73,11 +73,13 @@ class Frame {
   static of(
     bytes: Buffer,
     answer: string,
-    { decision, leftAt, variant = false }: AboutAnswer,
+    { decision, leftAt, variant }: Required<AboutAnswer>,
+    times: number,
   ): Frame | null {
     const limits = limitsOf(decision);
+    if (!limits) return null;
     const [state, another] = answer.matchAll(STATE);
-    if (!limits || !state?.indices || another) return null;
+    if (!state?.indices || another) return null;
     const [, r = [0], q = [0], t = [0]] = state.indices;
     const places = [r, q, t].map(([at], index) => digits(at, numbers[index] ?? 0));
     if (leftAt !== undefined) {
@@ -87,12 +89,10 @@ class Frame {
     if (!places.every((place) => isSaid(bytes, place))) return null;
     const time = isoText(decision.atMs);
     const idsAt = placesOf(answer, decision.decisionId);
-    return new Frame(bytes, variant, limits, places, idsAt, placesOf(answer, time), time);
-  }
-
-  /** Whether it says id and time as often as its face does, so that neither was found in what a person wrote. */
-  isWhole(times: number): boolean {
-    return this.idsAt.length === times && this.timesAt.length === times;
+    const timesAt = placesOf(answer, time);
+    // As often as the face says them: neither was found in what a person wrote.
+    if (idsAt.length !== times || timesAt.length !== times) return null;
+    return new Frame(bytes, variant, limits, places, idsAt, timesAt, time);
   }
 
   /** Writes what differs over what is there; null when more does, or a number takes more or fewer bytes. */

@@ -1,10 +1,10 @@
 import type { Metadata } from '@grpc/grpc-js';
 import { Injectable, Logger } from '@nestjs/common';
 import type { GatewayPrincipal } from '@core/identity';
+import type { Decision } from '@io/limits';
 import { Config } from '@io/platform';
 import { readCheckRequest, type CheckedCall } from './check-request.js';
 import { brokenResponse, CheckResponses, strangerResponse } from './check-response.js';
-import type { Decision } from '@io/limits';
 import { DecisionMeter, type MeteredFace } from '../decisions/decision-meter.js';
 import { GatewayMetadata } from './gateway-metadata.js';
 

@@ -278,8 +278,13 @@ local function decide_remotely(self, stage, api_key, verb, target, address)
   return nil, refused
 end
 
---- Decides on a call to a stage `{ id, api_id, name, cost }`, whose id is api and name with a slash after each: the
--- target as it came, the address as a function. Returns what the call is charged as, or nil and the refusal. May yield.
+--- A stage of an api, as calls to it are decided on; each of them counts as `cost` (1).
+function Gateway.stage(api_id, name, cost)
+  return { id = api_id .. "/" .. name .. "/", api_id = api_id, name = name, cost = cost or 1 }
+end
+
+--- Decides on a call to a stage (see `Gateway.stage`): the target as it came, the address as a function.
+-- Returns what the call is charged as, or nil and the refusal. May yield.
 function Gateway:decide(stage, api_key, verb, target, address)
   local now, policies = ngx.now(), self.policies
   if now ~= self.synced_at then

@@ -84,10 +84,8 @@ end
 -- `given`: protocol ("REST", or "HTTP" to meter units of 512 KiB too), cost (1).
 function Nginx.stage(api_id, stage, given)
   given = given or {}
-  local self = {
-    id = api_id .. "/" .. stage .. "/", api_id = api_id, name = stage, cost = given.cost or 1,
-    is_http = given.protocol == "HTTP",
-  }
+  local self = Gateway.stage(api_id, stage, given.cost)
+  self.is_http = given.protocol == "HTTP"
   return { access = function() return access(self) end, log = function() return log(self) end }
 end
 

@@ -54,15 +54,13 @@ function Tollgate:configure(configs)
   if fault then kong.log.err("tollgate: ", fault) end
 end
 
---- The stages that configurations protect, as `Gateway:decide` takes them; Kong keeps a configuration until it changes.
+--- The stages that configurations protect; Kong keeps a configuration until it changes.
 local stages = setmetatable({}, { __mode = "k" })
 
 local function stage_of(conf)
   local stage = stages[conf]
   if not stage then
-    stage = {
-      id = conf.api_id .. "/" .. conf.stage .. "/", api_id = conf.api_id, name = conf.stage, cost = conf.cost,
-    }
+    stage = Gateway.stage(conf.api_id, conf.stage, conf.cost)
     stages[conf] = stage
   end
   return stage
